@@ -1,0 +1,4 @@
+UNIT_TESTS += test_addr test_json
+test_addr_SRCS := selftests/unit/test_addr.c
+test_json_SRCS := selftests/unit/test_json.c
+test_json_LIBS := -ljson-c

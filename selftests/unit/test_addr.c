@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "lib/base/addr.h"
+
+static const struct {
+	const char *name, *cidr;
+	int err;
+	const char *says;
+} parse_cases[] = {
+	{ "plain", "10.1.0.0/16", 0, NULL },
+	{ "IPv6", "fd00:10:1::/48", 0, NULL },
+	{ "everything", "0.0.0.0/0", 0, NULL },
+	{ "prefix missing", "10.1.0.0", -EINVAL, "length missing" },
+	{ "too long", "10.1.0.0/33", -EINVAL, "above 32" },
+	{ "IPv6 too long", "fd00::/129", -EINVAL, "above 128" },
+	{ "host bits", "10.1.0.1/16", -EINVAL, "bits behind" },
+	{ "leading zero in length", "10.1.0.0/08", -EINVAL, "not a number" },
+	{ "sign in length", "10.1.0.0/+8", -EINVAL, "not a number" },
+	{ "empty length", "10.1.0.0/", -EINVAL, "not a number" },
+	{ "mapped", "::ffff:10.1.0.0/112", -EINVAL, "mapped" },
+	{ "name", "localhost/8", -EINVAL, "not an IP" },
+	{ "very long", "11111111111111111111111111111111111111111111111111111111111/8", -EINVAL,
+	  "not an IP" },
+};
+
+static void prefixes_parse_strictly(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(parse_cases); i++) {
+		char text[PREFIX_STRLEN];
+		struct prefix p;
+		struct err e = {};
+
+		assert_int_equal(prefix_parse(parse_cases[i].cidr, &p, &e), parse_cases[i].err);
+		if (parse_cases[i].err)
+			assert_non_null(strstr(e.msg, parse_cases[i].says));
+		else
+			assert_string_equal(prefix_format(&p, text), parse_cases[i].cidr);
+	}
+}
+
+static const struct {
+	const char *base;
+	unsigned int block_len;
+	uint64_t index;
+	int err;
+	const char *block;
+} block_cases[] = {
+	{ "10.1.0.0/16", 24, 0, 0, "10.1.0.0/24" },
+	{ "10.1.0.0/16", 24, 255, 0, "10.1.255.0/24" },
+	{ "10.1.0.0/16", 24, 256, -ERANGE, NULL },
+	{ "10.1.0.0/16", 8, 0, -EINVAL, NULL },
+	{ "10.1.0.0/16", 16, 0, 0, "10.1.0.0/16" },
+	{ "0.0.0.0/0", 32, 0xffffffff, 0, "255.255.255.255/32" },
+	{ "fd00:10:1::/48", 64, 0x1234, 0, "fd00:10:1:1234::/64" },
+	{ "fd00:10:1::/48", 64, 0x10000, -ERANGE, NULL },
+	{ "fd00::/56", 120, 0x100, 0, "fd00::1:0/120" },
+	{ "fd00::/32", 96, 1ull << 40, 0, "fd00:0:0:100::/96" },
+};
+
+static void blocks_are_cut_by_index(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(block_cases); i++) {
+		struct prefix base, block;
+		char text[PREFIX_STRLEN];
+
+		assert_int_equal(prefix_parse(block_cases[i].base, &base, NULL), 0);
+		assert_int_equal(prefix_block(&base, block_cases[i].block_len, block_cases[i].index,
+					      &block, NULL),
+				 block_cases[i].err);
+		if (!block_cases[i].err)
+			assert_string_equal(prefix_format(&block, text), block_cases[i].block);
+	}
+}
+
+static void containment_never_crosses_families(void **state)
+{
+	struct prefix all6, all4, ten;
+	union loom_addr a;
+
+	assert_int_equal(prefix_parse("::/0", &all6, NULL), 0);
+	assert_int_equal(prefix_parse("0.0.0.0/0", &all4, NULL), 0);
+	assert_int_equal(prefix_parse("10.0.0.0/8", &ten, NULL), 0);
+	assert_int_equal(addr_parse("10.2.3.4", &a, NULL), 0);
+	assert_false(prefix_contains(&all6, &a));
+	assert_true(prefix_contains(&all4, &a));
+	assert_true(prefix_contains(&ten, &a));
+	assert_true(prefix_overlaps(&all4, &ten));
+	assert_true(prefix_overlaps(&ten, &all4));
+	assert_false(prefix_overlaps(&all6, &ten));
+}
+
+static void macs_are_six_pairs(void **state)
+{
+	static const char *const bad[] = { "", "02:00:00:00:00", "02:00:00:00:00:0g",
+					   "02-00-00-00-00-01", "02:00:00:00:00:001" };
+	char text[MAC_STRLEN];
+	uint8_t mac[6];
+
+	assert_int_equal(mac_parse("02:fE:00:10:ab:01", mac, NULL), 0);
+	assert_string_equal(mac_format(mac, text), "02:fe:00:10:ab:01");
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(mac_parse(bad[i], mac, NULL), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(prefixes_parse_strictly),
+		cmocka_unit_test(blocks_are_cut_by_index),
+		cmocka_unit_test(containment_never_crosses_families),
+		cmocka_unit_test(macs_are_six_pairs),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
