@@ -1,0 +1,1 @@
+PROTOS += headers/api/cni.proto
