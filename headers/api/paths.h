@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Files, sockets and ports that more than one process knows. Each is a default; configuration can move it. */
+/* Files, sockets and ports that more than one process knows. Each is a default; configuration can
+ * move it. */
 
 #define NETLOOM_AGENT_CONFIG   "/etc/netloom/agent.yaml"
 #define NETLOOM_KSR_CONFIG     "/etc/netloom/ksr.yaml"
 #define NETLOOM_RUN_DIR	       "/run/netloom"
-#define NETLOOM_CNI_SOCKET     "/run/netloom/cni.sock"	 /* gRPC, mode 0600 */
-#define NETLOOM_CNI_SPOOL      "/run/netloom/cni-spool"	 /* DELs taken while the agent was away */
+#define NETLOOM_CNI_SOCKET     "/run/netloom/cni.sock"	/* gRPC, mode 0600 */
+#define NETLOOM_CNI_SPOOL      "/run/netloom/cni-spool" /* DELs taken while the agent was away */
 #define NETLOOM_STATE_DIR      "/var/lib/netloom"
-#define NETLOOM_BPF_DIR	       "/sys/fs/bpf/netloom"	 /* maps/ progs/ links/ below */
+#define NETLOOM_BPF_DIR	       "/sys/fs/bpf/netloom" /* maps/ progs/ links/ below */
 #define NETLOOM_BPF_OBJECT_DIR "/usr/local/lib/netloom"
 #define NETLOOM_CNI_CONF_DIR   "/etc/cni/net.d"
 #define NETLOOM_CNI_CONFLIST   "05-netloom.conflist"
@@ -16,9 +17,9 @@
 #define NETLOOM_KSR_PORT       9991
 
 /* Links that the agent makes. A pod's host side is "nl" + 12 hexadecimal digits. */
-#define NETLOOM_HOST_LINK     "loom_host"
-#define NETLOOM_HOST_PEER     "loom_hpeer"
-#define NETLOOM_OVERLAY_LINK  "loom_vxlan"
+#define NETLOOM_HOST_LINK	"loom_host"
+#define NETLOOM_HOST_PEER	"loom_hpeer"
+#define NETLOOM_OVERLAY_LINK	"loom_vxlan"
 #define NETLOOM_POD_LINK_PREFIX "nl"
 
 /* Next hop inside pods, the same for all. Link-local, never seen outside of the pod's link. */

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 #pragma once
 /*
- * What is fixed for the life of a loaded program: one `const volatile struct loom_config loom_cfg` in .rodata, so
- * that the verifier drops the branches that a node does not use. A change means loading the programs anew and
- * replacing them in place. What may change at run time is in struct loom_state.
+ * What is fixed for the life of a loaded program: one `const volatile struct loom_config loom_cfg`
+ * in .rodata, so that the verifier drops the branches that a node does not use. A change means
+ * loading the programs anew and replacing them in place. What may change at run time is in struct
+ * loom_state.
  */
 #include <linux/types.h>
 
 struct loom_config {
-	__u32 size;		/* sizeof(struct loom_config), checked by the loader */
-	__u32 ct_tcp_new_s;	/* timeouts in seconds */
+	__u32 size;	    /* sizeof(struct loom_config), checked by the loader */
+	__u32 ct_tcp_new_s; /* timeouts in seconds */
 	__u32 ct_tcp_s;
 	__u32 ct_tcp_closing_s;
 	__u32 ct_udp_new_s;
 	__u32 ct_udp_s;
 	__u32 ct_icmp_s;
 	__u32 ct_other_s;
-	__u16 masq_port_min;	/* host order, both ends included */
+	__u16 masq_port_min; /* host order, both ends included */
 	__u16 masq_port_max;
-	__u32 event_rate;	/* events a second and CPU; 0 turns them off */
+	__u32 event_rate; /* events a second and CPU; 0 turns them off */
 	__u32 event_burst;
-	__u32 overlay_vni;	/* VNI of scope 0 */
+	__u32 overlay_vni; /* VNI of scope 0 */
 };

@@ -1,39 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 #pragma once
 /*
- * Every way in which a packet can end, in one list. The names are the metric label (in lower case), the event's reason
- * and the text of `netloom dump metrics`. Numbers are ABI: append only. Helpers of the data plane return
- * 0 or a negative reason.
+ * Every way in which a packet can end, in one list. The names are the metric label (in lower case),
+ * the event's reason and the text of `netloom dump metrics`. Numbers are ABI: append only. Helpers
+ * of the data plane return 0 or a negative reason.
  */
-#define LOOM_DROP_REASONS(X)                                                                       \
-	X(FORWARDED, "forwarded")                                                                  \
-	X(SHORT, "packet too short for its headers")                                               \
-	X(MALFORMED, "header field is impossible")                                                 \
-	X(ETHERTYPE, "not IPv4, IPv6 or ARP")                                                      \
-	X(SPOOF_IP, "source address is not the pod's")                                             \
-	X(SPOOF_MAC, "source MAC is not the pod's")                                                \
-	X(NO_ENDPOINT, "interface belongs to no endpoint")                                         \
-	X(NO_ROUTE, "no route to the destination")                                                 \
-	X(NO_NODE, "destination node is unknown or has no address")                                \
-	X(NO_NEIGHBOR, "next hop does not resolve")                                                \
-	X(TTL, "hop limit reached zero")                                                           \
-	X(MTU, "larger than the path takes and may not be fragmented")                             \
-	X(FRAG_NO_FIRST, "fragment without its first fragment")                                    \
-	X(FRAG_BAD, "fragment overlaps the header or is too small")                                \
-	X(EXT_HEADERS, "too many or broken IPv6 extension headers")                                \
-	X(CT_FULL, "conntrack is full and the flow needs it")                                      \
-	X(CT_INVALID, "packet fits no connection and starts none")                                 \
-	X(NAT_PORTS, "no free port for masquerade")                                                \
-	X(NAT_NO_ADDR, "the node has no address of that family to masquerade with")                \
-	X(NAT_PROTO, "protocol can't be translated")                                               \
-	X(ICMP_UNRELATED, "ICMP error for no known connection")                                    \
-	X(MULTICAST, "multicast or broadcast is not forwarded")                                    \
-	X(LINK_LOCAL, "link-local traffic that is not for the gateway")                            \
-	X(TUNNEL_PEER, "tunnel packet from an unknown node")                                       \
-	X(TUNNEL_VNI, "tunnel packet of an unknown network")                                       \
-	X(TUNNEL_KEY, "tunnel metadata can't be read or set")                                      \
-	X(LOOP, "packet came back to where it was sent from")                                      \
-	X(HELPER, "a kernel helper refused the packet")                                            \
+#define LOOM_DROP_REASONS(X)                                                        \
+	X(FORWARDED, "forwarded")                                                   \
+	X(SHORT, "packet too short for its headers")                                \
+	X(MALFORMED, "header field is impossible")                                  \
+	X(ETHERTYPE, "not IPv4, IPv6 or ARP")                                       \
+	X(SPOOF_IP, "source address is not the pod's")                              \
+	X(SPOOF_MAC, "source MAC is not the pod's")                                 \
+	X(NO_ENDPOINT, "interface belongs to no endpoint")                          \
+	X(NO_ROUTE, "no route to the destination")                                  \
+	X(NO_NODE, "destination node is unknown or has no address")                 \
+	X(NO_NEIGHBOR, "next hop does not resolve")                                 \
+	X(TTL, "hop limit reached zero")                                            \
+	X(MTU, "larger than the path takes and may not be fragmented")              \
+	X(FRAG_NO_FIRST, "fragment without its first fragment")                     \
+	X(FRAG_BAD, "fragment overlaps the header or is too small")                 \
+	X(EXT_HEADERS, "too many or broken IPv6 extension headers")                 \
+	X(CT_FULL, "conntrack is full and the flow needs it")                       \
+	X(CT_INVALID, "packet fits no connection and starts none")                  \
+	X(NAT_PORTS, "no free port for masquerade")                                 \
+	X(NAT_NO_ADDR, "the node has no address of that family to masquerade with") \
+	X(NAT_PROTO, "protocol can't be translated")                                \
+	X(ICMP_UNRELATED, "ICMP error for no known connection")                     \
+	X(MULTICAST, "multicast or broadcast is not forwarded")                     \
+	X(LINK_LOCAL, "link-local traffic that is not for the gateway")             \
+	X(TUNNEL_PEER, "tunnel packet from an unknown node")                        \
+	X(TUNNEL_VNI, "tunnel packet of an unknown network")                        \
+	X(TUNNEL_KEY, "tunnel metadata can't be read or set")                       \
+	X(LOOP, "packet came back to where it was sent from")                       \
+	X(HELPER, "a kernel helper refused the packet")                             \
 	X(POLICY, "denied by policy")
 
 enum loom_drop_reason {
@@ -44,13 +44,13 @@ enum loom_drop_reason {
 };
 
 /* Where a packet was when it was counted: second index of loom_metrics. */
-#define LOOM_HOOKS(X)                                                                              \
-	X(FROM_POD, "from_pod")                                                                    \
-	X(TO_POD, "to_pod")                                                                        \
-	X(FROM_HOST, "from_host")                                                                  \
-	X(FROM_NET, "from_net")                                                                    \
-	X(TO_NET, "to_net")                                                                        \
-	X(FROM_OVERLAY, "from_overlay")                                                            \
+#define LOOM_HOOKS(X)                   \
+	X(FROM_POD, "from_pod")         \
+	X(TO_POD, "to_pod")             \
+	X(FROM_HOST, "from_host")       \
+	X(FROM_NET, "from_net")         \
+	X(TO_NET, "to_net")             \
+	X(FROM_OVERLAY, "from_overlay") \
 	X(XDP_UPLINK, "xdp_uplink")
 
 enum loom_hook {

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 #pragma once
 /*
- * Keys and values of the data plane's maps: the contract between the BPF programs, the native build of the same
- * code, the agent and the CLI, and (through BTF) a public interface for `bpftool map dump name loom_…`. Field names are
- * part of it. All structs are free of implicit padding, and sized below.
+ * Keys and values of the data plane's maps: the contract between the BPF programs, the native build
+ *of the same code, the agent and the CLI, and (through BTF) a public interface for `bpftool map
+ *dump name loom_…`. Field names are part of it. All structs are free of implicit padding, and sized
+ *below.
  *
  *	loom_state   ARRAY[1]          u32 -> loom_state     generations and node-wide dynamic state
  *	loom_ifcfg   ARRAY             ifindex -> loom_ifcfg
- *	loom_ep      HASH              loom_ipkey -> loom_ep local endpoints and the node's own addresses
- *	loom_ip      HASH              loom_ipkey -> loom_remote    exact remote addresses (nodes; pods with an identity)
- *	loom_cidr    LPM_TRIE          loom_cidrkey -> loom_remote  pod CIDRs of nodes, cluster CIDRs, masquerade exemptions
- *	loom_node    ARRAY             node id -> loom_node
- *	loom_ct      HASH              loom_ctkey -> loom_ct flows that have seen a reply
+ *	loom_ep      HASH              loom_ipkey -> loom_ep local endpoints and the node's own
+ *addresses loom_ip      HASH              loom_ipkey -> loom_remote    exact remote addresses
+ *(nodes; pods with an identity) loom_cidr    LPM_TRIE          loom_cidrkey -> loom_remote  pod
+ *CIDRs of nodes, cluster CIDRs, masquerade exemptions loom_node    ARRAY             node id ->
+ *loom_node loom_ct      HASH              loom_ctkey -> loom_ct flows that have seen a reply
  *	loom_ct_new  LRU_HASH          loom_ctkey -> loom_ct flows that have not
  *	loom_frag    LRU_HASH          loom_fragkey -> loom_frag
  *	loom_metrics PERCPU_ARRAY      reason * LOOM_HOOK_MAX + hook -> loom_counter
@@ -27,24 +28,25 @@
 
 /* ---- node-wide state ------------------------------------------------------------------------- */
 
-/* Everything that may change while the programs run. Written whole by the agent, one field changing at a time. */
+/* Everything that may change while the programs run. Written whole by the agent, one field changing
+ * at a time. */
 struct loom_state {
-	__u32 policy_gen; /* never 0; bumped when verdicts may change */
-	__u32 route_gen;  /* never 0; bumped when a next hop, endpoint or link may have changed */
-	__u32 node_id;	  /* this node */
-	__u32 host_ifindex;    /* loom_host */
+	__u32 policy_gen;   /* never 0; bumped when verdicts may change */
+	__u32 route_gen;    /* never 0; bumped when a next hop, endpoint or link may have changed */
+	__u32 node_id;	    /* this node */
+	__u32 host_ifindex; /* loom_host */
 	__u32 overlay_ifindex; /* loom_vxlan; 0 with native transport */
 	__u32 uplink_ifindex;
 	__u32 uplink_mtu;
-	__u32 flags; /* enum loom_state_flags */
+	__u32 flags;	       /* enum loom_state_flags */
 	union loom_addr masq4; /* source of masqueraded IPv4 traffic; :: when there is none */
 	union loom_addr masq6;
 	__u64 ct_full_total; /* written by the programs: promotions that did not fit into loom_ct */
 };
 
 enum loom_state_flags {
-	LOOM_STATE_MASQUERADE = 1 << 0,	  /* pod -> outside leaves with the node's address */
-	LOOM_STATE_TUNNEL = 1 << 1,	  /* other nodes are reached through the overlay */
+	LOOM_STATE_MASQUERADE = 1 << 0, /* pod -> outside leaves with the node's address */
+	LOOM_STATE_TUNNEL = 1 << 1,	/* other nodes are reached through the overlay */
 };
 
 /* ---- interfaces ------------------------------------------------------------------------------ */
@@ -107,9 +109,9 @@ struct loom_cidrkey {
 };
 
 enum loom_remote_flags {
-	LOOM_REMOTE_NODE = 1 << 0,	 /* the address is a node's own, not a pod's */
+	LOOM_REMOTE_NODE = 1 << 0,	  /* the address is a node's own, not a pod's */
 	LOOM_REMOTE_UNREACHABLE = 1 << 1, /* inside of the cluster's range, but nobody's: drop */
-	LOOM_REMOTE_NO_MASQ = 1 << 2,	 /* outside, but reached with the pod's own address */
+	LOOM_REMOTE_NO_MASQ = 1 << 2,	  /* outside, but reached with the pod's own address */
 };
 
 struct loom_remote {
@@ -128,7 +130,8 @@ enum loom_node_flags {
 
 struct loom_node {
 	union loom_addr underlay; /* tunnel end point */
-	union loom_addr nexthop4; /* native: next hop on `ifindex` for IPv4 and for IPv6 traffic; :: = ask the kernel */
+	union loom_addr nexthop4; /* native: next hop on `ifindex` for IPv4 and for IPv6 traffic; ::
+				     = ask the kernel */
 	union loom_addr nexthop6;
 	__u32 ifindex; /* native: link towards it; 0 = ask the kernel */
 	__u32 flags;   /* enum loom_node_flags */
@@ -138,7 +141,8 @@ struct loom_node {
 
 /* ---- conntrack ------------------------------------------------------------------------------- */
 
-/* The lower (address, port) pair is a, so both directions of a flow have one key. ICMP echo: pa = pb = identifier. */
+/* The lower (address, port) pair is a, so both directions of a flow have one key. ICMP echo: pa =
+ * pb = identifier. */
 struct loom_ctkey {
 	union loom_addr a;
 	union loom_addr b;
@@ -150,30 +154,31 @@ struct loom_ctkey {
 };
 
 enum loom_ct_flags {
-	LOOM_CT_FROM_B = 1 << 0,   /* b sent the first packet */
-	LOOM_CT_REPLIED = 1 << 1,  /* the other side answered; entry lives in loom_ct */
-	LOOM_CT_SNAT = 1 << 2,     /* pod-side tuple: packets of the initiator leave from xaddr:xport */
+	LOOM_CT_FROM_B = 1 << 0,  /* b sent the first packet */
+	LOOM_CT_REPLIED = 1 << 1, /* the other side answered; entry lives in loom_ct */
+	LOOM_CT_SNAT = 1 << 2, /* pod-side tuple: packets of the initiator leave from xaddr:xport */
 	LOOM_CT_SNAT_BACK = 1 << 3, /* wire-side tuple: packets to the node go on to xaddr:xport */
-	LOOM_CT_CLOSING = 1 << 4,  /* both FINs, or an RST, were seen */
+	LOOM_CT_CLOSING = 1 << 4,   /* both FINs, or an RST, were seen */
 };
 
-/* out_a / out_b: where packets towards a (b) go: kind in the upper 4 bits, ifindex or node id in the lower 28. */
+/* out_a / out_b: where packets towards a (b) go: kind in the upper 4 bits, ifindex or node id in
+ * the lower 28. */
 enum loom_out_kind {
 	LOOM_OUT_UNSET,
-	LOOM_OUT_PEER,	  /* local pod: redirect_peer to ifindex */
-	LOOM_OUT_STACK,	  /* the kernel's stack */
-	LOOM_OUT_TUNNEL,  /* node id */
-	LOOM_OUT_NODE,	  /* native: next hop of node id */
-	LOOM_OUT_NEIGH,	  /* outside: ifindex, next hop found by the kernel */
+	LOOM_OUT_PEER,	 /* local pod: redirect_peer to ifindex */
+	LOOM_OUT_STACK,	 /* the kernel's stack */
+	LOOM_OUT_TUNNEL, /* node id */
+	LOOM_OUT_NODE,	 /* native: next hop of node id */
+	LOOM_OUT_NEIGH,	 /* outside: ifindex, next hop found by the kernel */
 };
 #define LOOM_OUT(kind, index) ((__u32)(kind) << 28 | (index))
 #define LOOM_OUT_KIND(out)    ((out) >> 28)
-#define LOOM_OUT_INDEX(out)   ((out) & 0x0fffffffu)
+#define LOOM_OUT_INDEX(out)   ((out)&0x0fffffffu)
 
 struct loom_ct {
-	__u32 seen;    /* tick of the last packet */
-	__u16 flags;   /* enum loom_ct_flags */
-	__u8 tcp_a;    /* OR of the TCP flags that a (b) sent */
+	__u32 seen;  /* tick of the last packet */
+	__u16 flags; /* enum loom_ct_flags */
+	__u8 tcp_a;  /* OR of the TCP flags that a (b) sent */
 	__u8 tcp_b;
 	__u32 policy_gen;
 	__u32 route_gen;
@@ -243,7 +248,7 @@ struct loom_event {
 	__be16 dport;
 	__u32 ep; /* local endpoint concerned; 0 = none */
 	__u8 tcp_flags;
-	__u8 family; /* 4 or 6; 0 when the packet was not understood */
+	__u8 family;	 /* 4 or 6; 0 when the packet was not understood */
 	__u16 ethertype; /* host order */
 	__u32 aux;	 /* by reason: VNI of TUNNEL_VNI, negative errno of HELPER… */
 };

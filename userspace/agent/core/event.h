@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Events are what the agent reacts to: one queue, one at a time, follow-ups (pushed while an event is handled) first. For each event the
- * loop asks every module that handles it, in the modules' order (reverse order for deletions), to put items into one
- * transaction, commits it, and records all of that in the history.
+ * Events are what the agent reacts to: one queue, one at a time, follow-ups (pushed while an event
+ *is handled) first. For each event the loop asks every module that handles it, in the modules'
+ *order (reverse order for deletions), to put items into one transaction, commits it, and records
+ *all of that in the history.
  *
  *	struct add_pod { struct event ev; … };           embed
  *	static const struct event_type add_pod_type = { .name = "add-pod", .method = EVENT_UPDATE,
@@ -19,9 +20,10 @@ struct agent;
 struct event;
 
 enum event_method {
-	EVENT_UPDATE,		 /* modules' update() */
-	EVENT_FULL_RESYNC,	 /* modules' resync() after reloading their sources; then scheduler_resync() */
-	EVENT_UPSTREAM_RESYNC,	 /* modules' resync() from what they hold; then scheduler_resync() */
+	EVENT_UPDATE,	       /* modules' update() */
+	EVENT_FULL_RESYNC,     /* modules' resync() after reloading their sources; then
+				  scheduler_resync() */
+	EVENT_UPSTREAM_RESYNC, /* modules' resync() from what they hold; then scheduler_resync() */
 	EVENT_DOWNSTREAM_RESYNC, /* modules are not asked; scheduler_verify() */
 };
 
@@ -32,7 +34,8 @@ struct event_type {
 	bool reverse;	    /* handlers in reverse order: deletions */
 	/* Optional: facts for the history, without secrets. */
 	struct json_object *(*describe)(const struct event *ev);
-	/* Called once when the event is done: err 0 or the first error of a reverted transaction. Optional. */
+	/* Called once when the event is done: err 0 or the first error of a reverted transaction.
+	 * Optional. */
 	void (*done)(struct event *ev, int err, const struct err *e);
 	void (*free)(struct event *ev);
 };
@@ -40,12 +43,13 @@ struct event_type {
 struct event {
 	const struct event_type *type;
 	struct event *next;
-	uint64_t seq;	    /* set by event_push */
+	uint64_t seq;	       /* set by event_push */
 	uint64_t follow_up_to; /* seq of the event that was being handled; 0 = none */
 	uint64_t pushed_ms;
 };
 
-/* Takes ownership. Never blocks and never fails (the queue is a list); runs from the loop, not from inside this call. */
+/* Takes ownership. Never blocks and never fails (the queue is a list); runs from the loop, not from
+ * inside this call. */
 void event_push(struct agent *a, struct event *ev);
 /* Events waiting. */
 size_t event_queue_len(const struct agent *a);

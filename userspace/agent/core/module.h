@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A module is one concern of the agent. It has one const descriptor, listed in agent/modules/modules.c (the only list), names the modules that it needs, and is
- * started after them and stopped before them. Nothing runs before main.
+ * A module is one concern of the agent. It has one const descriptor, listed in
+ * agent/modules/modules.c (the only list), names the modules that it needs, and is started after
+ * them and stopped before them. Nothing runs before main.
  *
- * A module keeps its state behind its own pointer: init() stores it with module_set_state(), other modules reach it through the module's public
- * header only (<m>/<m>.h), whose functions take the struct agent.
+ * A module keeps its state behind its own pointer: init() stores it with module_set_state(), other
+ * modules reach it through the module's public header only (<m>/<m>.h), whose functions take the
+ * struct agent.
  */
 #include <event2/event.h>
 #include <json-c/json.h>
@@ -23,17 +25,21 @@ struct metrics;
 struct module {
 	const char *name;
 	const char *const *needs; /* NULL-terminated, or NULL */
-	/* Registers descriptors and routes, opens what it needs. A failure stops the agent with the message. */
+	/* Registers descriptors and routes, opens what it needs. A failure stops the agent with the
+	 * message. */
 	int (*init)(struct agent *a, struct err *e);
-	/* Called in reverse order, also when a later module's init failed. Leaves the node as it is. Optional. */
+	/* Called in reverse order, also when a later module's init failed. Leaves the node as it
+	 * is. Optional. */
 	void (*fini)(struct agent *a);
 	/* Which events concern it; resyncs go to every module that has resync(). Optional. */
 	bool (*handles)(struct agent *a, const struct event *ev);
-	/* Puts the items that the event changes. An error fails the event when it reverts; else it is recorded and the others go on. Optional. */
+	/* Puts the items that the event changes. An error fails the event when it reverts; else it
+	 * is recorded and the others go on. Optional. */
 	int (*update)(struct agent *a, struct event *ev, struct txn *txn, struct err *e);
 	/* Puts all items of the module. Optional. */
 	int (*resync)(struct agent *a, struct event *ev, struct txn *txn, struct err *e);
-	/* A transaction with TXN_REVERT_ON_FAILURE failed after this module's update() succeeded: undo what update() changed in the module's own state. Optional. */
+	/* A transaction with TXN_REVERT_ON_FAILURE failed after this module's update() succeeded:
+	 * undo what update() changed in the module's own state. Optional. */
 	void (*revert)(struct agent *a, struct event *ev);
 	/* 0 when it is ready to serve, else -EAGAIN and what it waits for. Optional. */
 	int (*ready)(struct agent *a, struct err *e);

@@ -179,8 +179,8 @@ bool prefix_equal(const struct prefix *a, const struct prefix *b)
 	return a->len == b->len && addr_equal(&a->addr, &b->addr);
 }
 
-int prefix_block(const struct prefix *p, unsigned int block_len, uint64_t index,
-		 struct prefix *ret, struct err *e)
+int prefix_block(const struct prefix *p, unsigned int block_len, uint64_t index, struct prefix *ret,
+		 struct err *e)
 {
 	unsigned int max = addr_is_v4(&p->addr) ? 32 : 128, len = prefix_family_len(p);
 	unsigned int bits, shift;

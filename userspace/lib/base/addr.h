@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * IP addresses and prefixes in the one 128-bit form that the data plane uses: IPv4 as v4-mapped IPv6
- * (RFC 4291, 2.5.5.2). Text is strict: no leading zeros, no zone ids, no surrounding blanks, and the family that a text
- * names is kept, so "::ffff:1.2.3.4" is refused.
+ * IP addresses and prefixes in the one 128-bit form that the data plane uses: IPv4 as v4-mapped
+ * IPv6 (RFC 4291, 2.5.5.2). Text is strict: no leading zeros, no zone ids, no surrounding blanks,
+ * and the family that a text names is kept, so "::ffff:1.2.3.4" is refused.
  */
 #include "lib/base/err.h"
 #include "shared/loom_addr.h"
@@ -13,7 +13,7 @@
 
 struct prefix {
 	union loom_addr addr; /* host bits zero unless parsed with prefix_parse_host() */
-	uint8_t len;          /* in 128-bit terms: an IPv4 /24 has 120 */
+	uint8_t len;	      /* in 128-bit terms: an IPv4 /24 has 120 */
 };
 
 bool addr_is_v4(const union loom_addr *a);
@@ -42,11 +42,11 @@ bool prefix_equal(const struct prefix *a, const struct prefix *b);
 /* Clears the bits behind `len` (128-bit terms). */
 void addr_mask(union loom_addr *a, unsigned int len);
 /*
- * The `index`-th (from 0) block of `block_len` (family terms: 24 or 64) inside `p`. -ERANGE when `p` has no such
- * block, -EINVAL when block_len is shorter than p or too long for the family.
+ * The `index`-th (from 0) block of `block_len` (family terms: 24 or 64) inside `p`. -ERANGE when
+ * `p` has no such block, -EINVAL when block_len is shorter than p or too long for the family.
  */
-int prefix_block(const struct prefix *p, unsigned int block_len, uint64_t index,
-		 struct prefix *ret, struct err *e);
+int prefix_block(const struct prefix *p, unsigned int block_len, uint64_t index, struct prefix *ret,
+		 struct err *e);
 
 #define MAC_STRLEN 18
 const char *mac_format(const uint8_t mac[6], char buf[static MAC_STRLEN]);

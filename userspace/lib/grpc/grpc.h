@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * gRPC (HTTP/2 with prior knowledge, no TLS) over unix sockets with nghttp2 and protobuf-c: a server on the event loop with
- * unary and server-streaming methods, and a blocking unary client with no event loop, small enough for the static CNI binary.
- * Follows grpc/doc/PROTOCOL-HTTP2.md. Compressed messages are refused (UNIMPLEMENTED); messages above max_message bytes get RESOURCE_EXHAUSTED.
+ * gRPC (HTTP/2 with prior knowledge, no TLS) over unix sockets with nghttp2 and protobuf-c: a
+ * server on the event loop with unary and server-streaming methods, and a blocking unary client
+ * with no event loop, small enough for the static CNI binary. Follows grpc/doc/PROTOCOL-HTTP2.md.
+ * Compressed messages are refused (UNIMPLEMENTED); messages above max_message bytes get
+ * RESOURCE_EXHAUSTED.
  */
 #include <stdint.h>
 #include <sys/types.h>
@@ -30,13 +32,15 @@ struct grpc_server;
 struct grpc_call;
 
 /*
- * One request. `msg` are the protobuf bytes, valid until it returns. The handler answers now or later, exactly once, with grpc_call_finish();
- * the call stays valid until then even when the peer goes away (grpc_call_alive() tells).
+ * One request. `msg` are the protobuf bytes, valid until it returns. The handler answers now or
+ * later, exactly once, with grpc_call_finish(); the call stays valid until then even when the peer
+ * goes away (grpc_call_alive() tells).
  */
 typedef void (*grpc_method_fn)(struct grpc_call *call, const uint8_t *msg, size_t len, void *arg);
 
 struct grpc_server_config {
-	const char *socket_path; /* replaced when it exists and nobody listens on it; -EADDRINUSE when somebody does */
+	const char *socket_path; /* replaced when it exists and nobody listens on it; -EADDRINUSE
+				    when somebody does */
 	unsigned int mode;	 /* of the socket file, set before anybody can connect */
 	size_t max_message;	 /* 0 = 4 MiB */
 	unsigned int max_connections; /* 0 = 256; more wait in the backlog */
@@ -49,9 +53,11 @@ void grpc_server_free(struct grpc_server *s); /* removes the socket file; accept
 int grpc_server_method(struct grpc_server *s, const char *path, grpc_method_fn fn, void *arg);
 
 bool grpc_call_alive(const struct grpc_call *call);
-pid_t grpc_call_peer_pid(const struct grpc_call *call); /* SO_PEERCRED when the connection was accepted */
+pid_t grpc_call_peer_pid(
+	const struct grpc_call *call); /* SO_PEERCRED when the connection was accepted */
 uid_t grpc_call_peer_uid(const struct grpc_call *call);
-/* For streams: sends one message, queueing what the peer does not take yet. -EPIPE when it is gone. */
+/* For streams: sends one message, queueing what the peer does not take yet. -EPIPE when it is gone.
+ */
 int grpc_call_send(struct grpc_call *call, const uint8_t *msg, size_t len);
 /* Sends msg (NULL = none) and the trailers; the call is gone afterwards. */
 void grpc_call_finish(struct grpc_call *call, enum grpc_status status, const char *message,
@@ -67,8 +73,8 @@ struct grpc_reply {
 };
 void grpc_reply_clear(struct grpc_reply *r);
 /*
- * One unary call on a fresh connection. 0 when a grpc-status came back (any), else -ENOENT/-ECONNREFUSED (nobody listens), -ETIMEDOUT, -EPROTO,
- * -ECONNRESET, each with a sentence.
+ * One unary call on a fresh connection. 0 when a grpc-status came back (any), else
+ * -ENOENT/-ECONNREFUSED (nobody listens), -ETIMEDOUT, -EPROTO, -ECONNRESET, each with a sentence.
  */
 int grpc_unary(const char *socket_path, const char *method_path, const uint8_t *msg, size_t len,
 	       unsigned int timeout_ms, struct grpc_reply *ret, struct err *e);

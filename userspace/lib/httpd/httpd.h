@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Small HTTP server (libevent's evhttp) for probes, metrics and the REST view, on a loopback port and/or a unix socket.
- * Handlers are called on the loop's thread with a parsed request and fill a reply. Unknown path: 404 JSON;
- * other method: 405; bodies above 1 MiB: 413. Requests are hostile: the Host header must be loopback, localhost or the
- * bind address (DNS rebinding).
+ * Small HTTP server (libevent's evhttp) for probes, metrics and the REST view, on a loopback port
+ * and/or a unix socket. Handlers are called on the loop's thread with a parsed request and fill a
+ * reply. Unknown path: 404 JSON; other method: 405; bodies above 1 MiB: 413. Requests are hostile:
+ * the Host header must be loopback, localhost or the bind address (DNS rebinding).
  */
 #include <event2/event.h>
 #include <json-c/json.h>
@@ -15,8 +15,8 @@ struct httpd;
 
 struct httpd_request {
 	const char *method;
-	const char *path;  /* decoded, without the query */
-	const char *rest;  /* what follows the route's prefix, for routes ending in '/' */
+	const char *path; /* decoded, without the query */
+	const char *rest; /* what follows the route's prefix, for routes ending in '/' */
 	const char *body;
 	size_t body_len;
 	void *impl;
@@ -43,9 +43,11 @@ int httpd_route(struct httpd *h, const char *method, const char *path, httpd_fn 
 const char *httpd_query(const struct httpd_request *req, const char *name);
 
 /*
- * Prometheus text (exposition format 0.0.4) writer. Families appear in the order of their first sample.
+ * Prometheus text (exposition format 0.0.4) writer. Families appear in the order of their first
+ *sample.
  *
- *	metrics_sample(m, "netloom_drop_packets_total", METRIC_COUNTER, "Packets dropped.", 12, "reason", "ttl", NULL);
+ *	metrics_sample(m, "netloom_drop_packets_total", METRIC_COUNTER, "Packets dropped.", 12,
+ *"reason", "ttl", NULL);
  */
 struct metrics;
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE };

@@ -109,8 +109,8 @@ const char *json_type_word(struct json_object *obj)
 }
 
 /*
- * A parent of the wrong type is an error of its own: "metadata: want an object, found a string" says more than
- * "metadata.name: missing".
+ * A parent of the wrong type is an error of its own: "metadata: want an object, found a string"
+ * says more than "metadata.name: missing".
  */
 static int walk(struct json_object *obj, const char *path, struct json_object **ret, struct err *e)
 {
@@ -124,8 +124,8 @@ static int walk(struct json_object *obj, const char *path, struct json_object **
 			return err_set(e, -EINVAL, "%s: field name too long", path);
 		if (obj && !json_object_is_type(obj, json_type_object))
 			return err_set(e, -EINVAL, "%.*s: want an object, found %s",
-				       at > path ? (int)(at - path - 1) : 5, at > path ? path : "value",
-				       json_type_word(obj));
+				       at > path ? (int)(at - path - 1) : 5,
+				       at > path ? path : "value", json_type_word(obj));
 		memcpy(name, at, n);
 		name[n] = 0;
 		obj = json_field(obj, name);
@@ -290,5 +290,5 @@ int json_append_str(struct json_object *array, const char *value)
 const char *json_text(struct json_object *obj)
 {
 	return json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN |
-							  JSON_C_TO_STRING_NOSLASHESCAPE);
+							   JSON_C_TO_STRING_NOSLASHESCAPE);
 }

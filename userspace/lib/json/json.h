@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Reading JSON that comes from outside, on top of json-c: parsing with bounds, and typed access by path with errors
- * that name the field.
+ * Reading JSON that comes from outside, on top of json-c: parsing with bounds, and typed access by
+ *path with errors that name the field.
  *
  *	const char *name;
  *	err = json_get_str(obj, "metadata.name", &name, &e);
  *	-> -ENOENT absent or null: "metadata.name: missing"
  *	-> -EINVAL other type:     "metadata.name: want a string, found a number"
  *
- * A path is field names joined by dots; a field name that itself holds a dot (annotations, labels) is read with
- * json_field(). Returned strings and objects are borrowed from `obj`.
+ * A path is field names joined by dots; a field name that itself holds a dot (annotations, labels)
+ *is read with json_field(). Returned strings and objects are borrowed from `obj`.
  */
 #include <json-c/json.h>
 
@@ -22,8 +22,9 @@ DEFINE_FREEP(struct json_object, json_object_put)
 #define _json_ _cleanup_(json_object_putp) struct json_object
 
 /*
- * Parses exactly one value that fills buf[0..len), blanks around it allowed. -EINVAL: not JSON, NUL bytes,
- * trailing bytes, nested deeper than JSON_MAX_DEPTH, or invalid UTF-8; the message has the byte offset.
+ * Parses exactly one value that fills buf[0..len), blanks around it allowed. -EINVAL: not JSON, NUL
+ * bytes, trailing bytes, nested deeper than JSON_MAX_DEPTH, or invalid UTF-8; the message has the
+ * byte offset.
  */
 int json_parse(const char *buf, size_t len, struct json_object **ret, struct err *e);
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * etcd v3 over its JSON gateway (/v3/kv/…, /v3/watch, /v3/lease/…), on the event loop. Tested with etcd 3.4; follows the etcd
- * v3 API (rpc.proto). Keys and values are bytes; here they are NUL-terminated strings with a length.
+ * etcd v3 over its JSON gateway (/v3/kv/…, /v3/watch, /v3/lease/…), on the event loop. Tested with
+ * etcd 3.4; follows the etcd v3 API (rpc.proto). Keys and values are bytes; here they are
+ * NUL-terminated strings with a length.
  *
- * Endpoints are tried in turn: a connect failure, UNAVAILABLE (grpc code 14) or a stalled stream moves on to the next one. A write
- * that timed out may have happened, so writers use guards (mod_revision) or idempotent values.
+ * Endpoints are tried in turn: a connect failure, UNAVAILABLE (grpc code 14) or a stalled stream
+ * moves on to the next one. A write that timed out may have happened, so writers use guards
+ * (mod_revision) or idempotent values.
  *
- * Each operation ends with one callback, unless cancelled. Errors: -EAGAIN nobody could be reached in time, -EPROTO gateway
- * answered nonsense, -ENOSPC etcd is out of space, -E2BIG too large, -EACCES auth or TLS, -ESTALE compacted.
+ * Each operation ends with one callback, unless cancelled. Errors: -EAGAIN nobody could be reached
+ * in time, -EPROTO gateway answered nonsense, -ENOSPC etcd is out of space, -E2BIG too large,
+ * -EACCES auth or TLS, -ESTALE compacted.
  */
 #include <event2/event.h>
 
@@ -20,9 +23,9 @@ struct store_op;
 struct store_config {
 	const char *const *endpoints; /* "http://10.0.0.1:2379", NULL-terminated; copied */
 	const char *ca_file, *cert_file, *key_file; /* PEM, for https endpoints; NULL = none */
-	const char *username, *password; /* etcd RBAC, NULL = none */
-	unsigned int timeout_ms;	 /* one request; 0 = 5,000 */
-	size_t max_memory; /* bound on buffered answers; 0 = 512 MiB */
+	const char *username, *password;	    /* etcd RBAC, NULL = none */
+	unsigned int timeout_ms;		    /* one request; 0 = 5,000 */
+	size_t max_memory;			    /* bound on buffered answers; 0 = 512 MiB */
 };
 
 struct store_kv {
@@ -59,7 +62,7 @@ int store_range(struct store *s, const char *key, bool prefix, store_range_fn fn
 /* ---- writing ---- */
 
 enum store_cmp_kind {
-	STORE_CMP_ABSENT,	/* the key does not exist */
+	STORE_CMP_ABSENT, /* the key does not exist */
 	STORE_CMP_EXISTS,
 	STORE_CMP_MOD_REVISION, /* == number */
 	STORE_CMP_VALUE,	/* == value */
@@ -83,14 +86,16 @@ struct store_txn_result {
 	const char *error;
 	bool succeeded; /* every comparison held, in every part */
 	int64_t revision;
-	const struct store_kv *kvs; /* when !succeeded: the compared keys as they stand (absent ones left out) */
+	const struct store_kv
+		*kvs; /* when !succeeded: the compared keys as they stand (absent ones left out) */
 	size_t n;
 };
 typedef void (*store_txn_fn)(const struct store_txn_result *res, void *arg);
 /*
- * Writes if all comparisons hold. More than 128 operations, or more than 1.5 MiB, are split into several
- * transactions, each with the same comparisons (so a fence holds for all), in order, stopping at the first that fails.
- * A later write to the same key in one call replaces the earlier one. Everything is copied.
+ * Writes if all comparisons hold. More than 128 operations, or more than 1.5 MiB, are split into
+ * several transactions, each with the same comparisons (so a fence holds for all), in order,
+ * stopping at the first that fails. A later write to the same key in one call replaces the earlier
+ * one. Everything is copied.
  */
 int store_txn(struct store *s, const struct store_cmp *cmps, size_t n_cmps,
 	      const struct store_write *writes, size_t n_writes, store_txn_fn fn, void *arg,
@@ -104,10 +109,11 @@ int store_delete(struct store *s, const char *key, bool prefix, store_txn_fn fn,
 /* ---- following ---- */
 
 /*
- * A prefix kept in step for ever: first one on_sync() with everything below it, then on_change() for each change in revision
- * order. Whatever happens in between (lost stream, failover, stall) is resumed at the last revision + 1; after a
- * compaction, or when the cluster was rolled back or replaced (cluster id, or revision behind ours), everything is listed again and
- * on_sync() called anew, so that the caller can sweep what is gone.
+ * A prefix kept in step for ever: first one on_sync() with everything below it, then on_change()
+ * for each change in revision order. Whatever happens in between (lost stream, failover, stall) is
+ * resumed at the last revision + 1; after a compaction, or when the cluster was rolled back or
+ * replaced (cluster id, or revision behind ours), everything is listed again and on_sync() called
+ * anew, so that the caller can sweep what is gone.
  */
 struct store_follow_ops {
 	void (*on_sync)(const struct store_range_result *all, void *arg);
@@ -124,8 +130,8 @@ void store_follow_free(struct store_follow *f);
 /* ---- leases ---- */
 
 /*
- * A lease kept alive while the object lives; granted anew when etcd forgot it (on_lost, then on_granted with the new id: write the keys
- * again). store_lease_free() revokes it.
+ * A lease kept alive while the object lives; granted anew when etcd forgot it (on_lost, then
+ * on_granted with the new id: write the keys again). store_lease_free() revokes it.
  */
 struct store_lease_ops {
 	void (*on_granted)(int64_t id, void *arg);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The BPF side of the node: programs and maps loaded or adopted from pins, attached to links, and
+ * map entries as scheduler items. Other modules put items with the functions below; each returns
+ * what txn_put() returns. Descriptors: bpf-state, bpf-ifcfg, bpf-ep, bpf-ip, bpf-cidr, bpf-node,
+ * bpf-attach.
+ *
+ * Entries exist before programs are attached to the link that needs them; a pod's bpf-attach
+ * depends on its link (see podwire.h) and on its bpf-ifcfg.
+ */
+#include "agent/core/scheduler.h"
+#include "lib/base/addr.h"
+#include "shared/loom_maps.h"
+
+struct agent;
+
+/* Whole state but policy_gen, route_gen and ct_full_total, which are kept. One item. */
+int datapath_put_state(struct txn *t, const struct loom_state *state);
+int datapath_put_ifcfg(struct txn *t, unsigned int ifindex, const struct loom_ifcfg *cfg);
+int datapath_del_ifcfg(struct txn *t, unsigned int ifindex);
+int datapath_put_ep(struct txn *t, uint32_t scope, const union loom_addr *addr,
+		    const struct loom_ep *ep);
+int datapath_del_ep(struct txn *t, uint32_t scope, const union loom_addr *addr);
+int datapath_put_ip(struct txn *t, uint32_t scope, const union loom_addr *addr,
+		    const struct loom_remote *remote);
+int datapath_del_ip(struct txn *t, uint32_t scope, const union loom_addr *addr);
+int datapath_put_cidr(struct txn *t, uint32_t scope, const struct prefix *p,
+		      const struct loom_remote *remote);
+int datapath_del_cidr(struct txn *t, uint32_t scope, const struct prefix *p);
+int datapath_put_node(struct txn *t, uint32_t node_id, const struct loom_node *node);
+int datapath_del_node(struct txn *t, uint32_t node_id);
+
+enum datapath_role { DATAPATH_POD, DATAPATH_HOST, DATAPATH_UPLINK, DATAPATH_OVERLAY };
+/* Programs of the role on the link (tcx, or clsact before 6.6). `needs_key`: the item of the link
+ * itself, or NULL. */
+int datapath_put_attach(struct txn *t, enum datapath_role role, const char *ifname,
+			unsigned int ifindex, const char *needs_key);
+int datapath_del_attach(struct txn *t, enum datapath_role role, const char *ifname);
+
+/* After routes, links or endpoints changed: flows look up their next hop again. Merged; applied at
+ * the end of the transaction. */
+void datapath_bump_route_gen(struct agent *a);
+/* Frees what conntrack holds about an address (pod gone). Returns the number of entries removed, or
+ * negative errno. */
+int datapath_forget_addr(struct agent *a, uint32_t scope, const union loom_addr *addr);
+/* Endpoint numbers: free ones are handed out lowest first; counters of a number start at zero. 0 =
+ * all are taken. */
+uint32_t datapath_ep_alloc(struct agent *a);
+void datapath_ep_reserve(struct agent *a, uint32_t ep); /* adopted after a restart */
+void datapath_ep_release(struct agent *a, uint32_t ep);
