@@ -2,7 +2,8 @@
 # The targets that people and CI call, apart from `all`. `deps` installs what deploy/packages.txt
 # lists and a fresh Debian 12 lacks; it is a no-op in milliseconds when nothing is missing.
 
-FUZZ_SECONDS ?= 20
+FUZZ_SECONDS ?= 5
+RUN = O='$(abspath $(O))' UNIT_TESTS='$(UNIT_TESTS)' FUZZERS='$(FUZZERS)' FUZZ_SECONDS=$(FUZZ_SECONDS)
 BENCH ?=
 
 deps: ## install the Debian packages that building, the demo and the tests need
@@ -15,7 +16,7 @@ demo: deps ## a three-node cluster in network namespaces, with an application on
 
 test: deps ## everything that CI runs: unit, packet, network and fault tests
 	@$(MAKE) --no-print-directory -j$$(nproc) all tools fuzzers
-	@O=$(abspath $(O)) FUZZ_SECONDS=$(FUZZ_SECONDS) selftests/run $(T)
+	@$(RUN) selftests/run $(T)
 
 bench: deps ## performance, side by side with plain Linux, as ratios
 	@$(MAKE) --no-print-directory -j$$(nproc) all tools
@@ -24,7 +25,7 @@ bench: deps ## performance, side by side with plain Linux, as ratios
 fuzzers: $(FUZZERS:%=$(O)/fuzz/%)
 fuzz: deps ## run each fuzz target for FUZZ_SECONDS
 	@$(MAKE) --no-print-directory -j$$(nproc) fuzzers
-	@O=$(abspath $(O)) FUZZ_SECONDS=$(FUZZ_SECONDS) selftests/fuzz/run
+	@$(RUN) selftests/fuzz/run
 
 lint: deps ## style: format, include direction, banned calls, shell scripts
 	@selftests/lint
