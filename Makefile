@@ -48,7 +48,7 @@ LIB = $(O)/libnetloom.a
 PROTO_SRCS = $(PROTOS:%.proto=$(O)/gen/%.pb-c.c)
 PROTO_HDRS = $(PROTO_SRCS:.c=.h)
 BPF_SKELS = $(BPF_OBJS:%=$(O)/gen/bpf/%.skel.h)
-obj = $(patsubst $(O)/gen/%.c,$(O)/obj/gen/%.o,$(patsubst %.c,$(O)/obj/%.o,$(1)))
+obj = $(patsubst %.c,$(O)/obj/%.o,$(patsubst $(O)/gen/%.c,$(O)/obj/gen/%.o,$(1)))
 GENERATED = $(PROTO_HDRS) $(BPF_SKELS) $(O)/gen/version.h
 
 all: $(PROGS:%=$(O)/%) $(BPF_OBJS:%=$(O)/bpf/%.bpf.o) ## build every program and BPF object

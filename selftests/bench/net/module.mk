@@ -1,0 +1,2 @@
+TOOLS += netbench
+netbench_SRCS := selftests/bench/net/netbench.c
