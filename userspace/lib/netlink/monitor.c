@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/netlink/message.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+struct nl_monitor {
+	int fd;
+	char in[64 * 1024] __attribute__((aligned(8)));
+};
+
+int nl_monitor_open(struct nl_monitor **ret, struct err *e)
+{
+	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+				      RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE };
+	_cleanup_(nl_monitor_closep) struct nl_monitor *m = calloc(1, sizeof(*m));
+	int room = 1024 * 1024;
+
+	if (!m)
+		return err_errno(e, -ENOMEM, "netlink monitor");
+	m->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (m->fd < 0)
+		return err_errno(e, -errno, "netlink monitor");
+	/* A small buffer only means that a burst is answered with a full look. */
+	if (setsockopt(m->fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0)
+		setsockopt(m->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
+		if (setsockopt(m->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i],
+			       sizeof(groups[i])) < 0)
+			return err_errno(e, -errno, "netlink monitor: group %d", groups[i]);
+	*ret = TAKE_PTR(m);
+	return 0;
+}
+
+void nl_monitor_close(struct nl_monitor *m)
+{
+	if (!m)
+		return;
+	closep(&m->fd);
+	free(m);
+}
+
+int nl_monitor_fd(const struct nl_monitor *m)
+{
+	return m->fd;
+}
+
+static void tell(const struct nlmsghdr *nlh, void (*fn)(const struct nl_change *c, void *arg),
+		 void *arg)
+{
+	struct nl_change c = {};
+
+	switch (nlh->nlmsg_type) {
+	case RTM_NEWLINK:
+	case RTM_DELLINK:
+		c.kind = NL_CHANGE_LINK;
+		if (nl_parse_link(nlh, &c.link) < 0)
+			return;
+		break;
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+		c.kind = NL_CHANGE_ADDR;
+		if (nl_parse_addr(nlh, &c.addr) < 0)
+			return;
+		break;
+	case RTM_NEWROUTE:
+	case RTM_DELROUTE:
+		c.kind = NL_CHANGE_ROUTE;
+		if (nl_parse_route(nlh, &c.route) < 0)
+			return;
+		break;
+	default:
+		return;
+	}
+	c.gone = nlh->nlmsg_type == RTM_DELLINK || nlh->nlmsg_type == RTM_DELADDR ||
+		 nlh->nlmsg_type == RTM_DELROUTE;
+	fn(&c, arg);
+}
+
+int nl_monitor_read(struct nl_monitor *m, void (*fn)(const struct nl_change *c, void *arg),
+		    void *arg)
+{
+	for (;;) {
+		struct sockaddr_nl from = {};
+		socklen_t from_len = sizeof(from);
+		ssize_t n = recvfrom(m->fd, m->in, sizeof(m->in), MSG_TRUNC,
+				     (struct sockaddr *)&from, &from_len);
+		int len = n;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if ((n < 0 && errno == ENOBUFS) || (size_t)(n < 0 ? 0 : n) > sizeof(m->in)) {
+			fn(&(struct nl_change){ .kind = NL_CHANGE_LOST }, arg);
+			continue;
+		}
+		if (n < 0)
+			return -errno;
+		/* Other processes may send to our port too. */
+		if (from.nl_pid != 0)
+			continue;
+		for (const struct nlmsghdr *nlh = (void *)m->in; mnl_nlmsg_ok(nlh, len);
+		     nlh = mnl_nlmsg_next(nlh, &len))
+			tell(nlh, fn, arg);
+	}
+}
