@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 #pragma once
+/* clang-format off */
 /*
  * Keys and values of the data plane's maps: the contract between the BPF programs, the native build
- *of the same code, the agent and the CLI, and (through BTF) a public interface for `bpftool map
- *dump name loom_…`. Field names are part of it. All structs are free of implicit padding, and sized
- *below.
+ * of the same code, the agent and the CLI, and (through BTF) a public interface for `bpftool map
+ * dump name loom_...`. Field names are part of it. All structs are free of implicit padding, and
+ * sized below.
  *
- *	loom_state   ARRAY[1]          u32 -> loom_state     generations and node-wide dynamic state
+ *	loom_state   ARRAY[1]          u32 -> loom_state           generations, node-wide dynamic state
  *	loom_ifcfg   ARRAY             ifindex -> loom_ifcfg
- *	loom_ep      HASH              loom_ipkey -> loom_ep local endpoints and the node's own
- *addresses loom_ip      HASH              loom_ipkey -> loom_remote    exact remote addresses
- *(nodes; pods with an identity) loom_cidr    LPM_TRIE          loom_cidrkey -> loom_remote  pod
- *CIDRs of nodes, cluster CIDRs, masquerade exemptions loom_node    ARRAY             node id ->
- *loom_node loom_ct      HASH              loom_ctkey -> loom_ct flows that have seen a reply
- *	loom_ct_new  LRU_HASH          loom_ctkey -> loom_ct flows that have not
+ *	loom_ep      HASH              loom_ipkey -> loom_ep       local endpoints, own addresses
+ *	loom_ip      HASH              loom_ipkey -> loom_remote   exact remote addresses
+ *	loom_cidr    LPM_TRIE          loom_cidrkey -> loom_remote pod CIDRs, cluster CIDRs, exemptions
+ *	loom_node    ARRAY             node id -> loom_node
+ *	loom_ct      HASH              loom_ctkey -> loom_ct       flows that have seen a reply
+ *	loom_ct_new  LRU_HASH          loom_ctkey -> loom_ct       flows that have not
  *	loom_frag    LRU_HASH          loom_fragkey -> loom_frag
  *	loom_metrics PERCPU_ARRAY      reason * LOOM_HOOK_MAX + hook -> loom_counter
  *	loom_epstats PERCPU_ARRAY      endpoint number -> loom_epstats
- *	loom_evlimit PERCPU_ARRAY[1]   u32 -> loom_evlimit   token bucket of loom_events
+ *	loom_evlimit PERCPU_ARRAY[2]   u32 -> loom_evlimit         token buckets: 0 events, 1 ICMP errors
  *	loom_events  RINGBUF           loom_event
  */
+/* clang-format on */
 #include <linux/types.h>
 
 #include "shared/loom_addr.h"
@@ -159,6 +161,7 @@ enum loom_ct_flags {
 	LOOM_CT_SNAT = 1 << 2, /* pod-side tuple: packets of the initiator leave from xaddr:xport */
 	LOOM_CT_SNAT_BACK = 1 << 3, /* wire-side tuple: packets to the node go on to xaddr:xport */
 	LOOM_CT_CLOSING = 1 << 4,   /* both FINs, or an RST, were seen */
+	LOOM_CT_FROM_HOST = 1 << 5, /* came from the host's stack: answers go back to it */
 };
 
 /* out_a / out_b: where packets towards a (b) go: kind in the upper 4 bits, ifindex or node id in
@@ -189,9 +192,42 @@ struct loom_ct {
 	union loom_addr xaddr;
 	__be16 xport;
 	__be16 xport2;
-	__u32 service;
-	__u32 backend;
+	union {
+		__u32 service;
+		__u32 xscope; /* with LOOM_CT_SNAT_BACK: scope of the pod at xaddr */
+	};
+	union {
+		__u32 backend;
+		__u32 via; /* node id through whose tunnel the first packet came */
+	};
 	__u32 created; /* tick */
+};
+
+/*
+ * Context of loom_ct_gc (BPF_PROG_TEST_RUN of type syscall; the kernel writes it back). Out fields
+ * are set, not added to. Both halves of a masqueraded flow are judged together.
+ */
+enum loom_gc_mode {
+	LOOM_GC_IDLE, /* remove what is idle for longer than its state's timeout */
+	LOOM_GC_ADDR, /* remove all that concerns {scope, addr} */
+};
+
+struct loom_gc_args {
+	__u32 mode; /* enum loom_gc_mode */
+	__u32 now;  /* tick; 0 = the kernel's clock */
+	__u32 scope;
+	__u32 pad;
+	union loom_addr addr;
+	__u32 scanned; /* out: entries looked at in loom_ct … */
+	__u32 deleted;
+	__u32 new_scanned; /* … and in loom_ct_new */
+	__u32 new_deleted;
+	__u32 kept_tcp; /* kept in both maps, by kind; a masqueraded flow counts twice */
+	__u32 kept_udp;
+	__u32 kept_icmp;
+	__u32 kept_other;
+	__u32 kept_nat;
+	__s32 error; /* 0, or the negative errno of a walk that the kernel refused */
 };
 
 /* ---- fragments ------------------------------------------------------------------------------- */
@@ -262,5 +298,6 @@ _Static_assert(sizeof(struct loom_remote) == 16, "loom_remote");
 _Static_assert(sizeof(struct loom_node) == 64, "loom_node");
 _Static_assert(sizeof(struct loom_ctkey) == 40, "loom_ctkey");
 _Static_assert(sizeof(struct loom_ct) == 64, "loom_ct is one cache line");
+_Static_assert(sizeof(struct loom_gc_args) == 72, "loom_gc_args");
 _Static_assert(sizeof(struct loom_fragkey) == 40, "loom_fragkey");
 _Static_assert(sizeof(struct loom_event) == 72, "loom_event");
