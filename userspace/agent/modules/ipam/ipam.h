@@ -6,6 +6,7 @@
  * ipam.quarantine (60 s). State is rebuilt from the attachments after a restart.
  */
 #include "lib/base/addr.h"
+#include "lib/base/err.h"
 
 struct agent;
 struct json_object;
@@ -21,3 +22,5 @@ int ipam_alloc(struct agent *a, const char *owner, struct pod_ips *ret, struct e
 int ipam_reserve(struct agent *a, const char *owner, const struct pod_ips *ips, struct err *e);
 /* `rest`: quarantine; false when the address was never seen by anybody (a reverted ADD). */
 void ipam_release(struct agent *a, const char *owner, bool rest);
+/* Whether the next ipam_alloc() would succeed: 0, or what it would fail with (CNI STATUS). */
+int ipam_room(struct agent *a, struct err *e);

@@ -27,6 +27,9 @@ const union loom_addr *uplink_underlay(struct agent *a);
  * stops. */
 int uplink_host_addresses(struct agent *a, int (*fn)(const union loom_addr *addr, void *arg),
 			  void *arg);
+/* The same, of the uplink alone: what other nodes know this node by. */
+int uplink_node_addresses(struct agent *a, int (*fn)(const union loom_addr *addr, void *arg),
+			  void *arg);
 /* Next hop for `dst` by the kernel's tables: link, and gateway (or dst itself when on link).
  * -ENETUNREACH. */
 int uplink_next_hop(struct agent *a, const union loom_addr *dst, unsigned int *ret_ifindex,

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+#define LOG_NAME "uplink"
+#include "agent/modules/uplink/uplink.h"
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/core/agent_config.h"
+#include "agent/core/module.h"
+#include "agent/modules/db/db.h"
+#include "agent/modules/modules.h"
+#include "agent/modules/uplink/detect.h"
+#include "api/etcd_keys.h"
+#include "lib/base/log.h"
+#include "lib/httpd/httpd.h"
+#include "lib/json/json.h"
+
+/* Changes come in bursts (a link, its addresses, its routes); one look is for all of them. */
+static const struct timeval settle = { .tv_usec = 50 * 1000 };
+
+struct uplink_module {
+	struct agent *agent;
+	struct nl_sock *nl;
+	struct nl_monitor *monitor;
+	struct event *readable, *timer;
+	struct uplink_view view;
+	struct err why_none;
+	uint64_t changes;
+};
+
+struct uplink_change {
+	struct event ev;
+	char what[64];
+};
+
+static struct uplink_module *get(struct agent *a)
+{
+	return module_state(a, &uplink_module);
+}
+
+/* ---- the event ---- */
+
+static struct json_object *change_describe(const struct event *ev)
+{
+	const struct uplink_change *c = container_of(ev, struct uplink_change, ev);
+	struct json_object *o = json_object_new_object();
+
+	if (o)
+		json_add_str(o, "changed", c->what);
+	return o;
+}
+
+static void change_free(struct event *ev)
+{
+	free(container_of(ev, struct uplink_change, ev));
+}
+
+const struct event_type uplink_change_type = {
+	.name = "uplink-change",
+	.method = EVENT_UPSTREAM_RESYNC,
+	.describe = change_describe,
+	.free = change_free,
+};
+
+/* ---- looking ---- */
+
+static int take_internal_ip(struct json_object *addresses, union loom_addr *ret)
+{
+	size_t n = addresses ? json_object_array_length(addresses) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *entry = json_object_array_get_idx(addresses, i);
+		const char *type = "", *text = "";
+
+		if (json_opt_str(entry, "type", &type, NULL) < 0 ||
+		    json_opt_str(entry, "address", &text, NULL) < 0)
+			continue;
+		if (strcmp(type, "InternalIP") == 0 && addr_parse(text, ret, NULL) == 0)
+			return 0;
+	}
+	return -ENOENT;
+}
+
+/* Address that Kubernetes knows this node by; :: while unknown. */
+static void node_address(struct agent *a, union loom_addr *ret)
+{
+	struct json_object *node, *addresses = NULL;
+	char key[320], host[256] = "";
+	const char *name = agent_cfg(a)->node_name;
+
+	if (!name || !name[0]) {
+		gethostname(host, sizeof(host) - 1);
+		name = host;
+	}
+	snprintf(key, sizeof(key), KEY_K8S_NODE "%s", name);
+	node = db_get(a, key);
+	if (node && json_opt_array(node, "status.addresses", &addresses, NULL) == 0)
+		take_internal_ip(addresses, ret);
+}
+
+static int look(struct uplink_module *m, struct uplink_view *ret, struct err *e)
+{
+	const struct agent_config *cfg = agent_cfg(m->agent);
+	struct uplink_wish wish = {
+		.interface = cfg->uplink.interface,
+		.address4 = cfg->uplink.address4,
+		.address6 = cfg->uplink.address6,
+		.mtu = cfg->uplink.mtu,
+		.tunnel = cfg->transport == TRANSPORT_VXLAN,
+	};
+
+	node_address(m->agent, &wish.node_address);
+	return uplink_look(m->nl, &wish, ret, e);
+}
+
+static void report(struct uplink_module *m, int err, const struct err *e)
+{
+	const struct uplink *u = &m->view.uplink;
+	char a4[ADDR_STRLEN], a6[ADDR_STRLEN];
+
+	if (err < 0) {
+		if (strcmp(m->why_none.msg, e->msg) != 0)
+			log_warn("%s", e->msg);
+		m->why_none = *e;
+		return;
+	}
+	m->why_none = (struct err){};
+	log_info("uplink '%s' index %u: addresses %s and %s, mtu %u, pods get %u", u->name,
+		 u->ifindex, addr_format(&u->addr4, a4), addr_format(&u->addr6, a6), u->mtu,
+		 u->pod_mtu);
+}
+
+/* Takes the new view and returns what changed; "" when nothing did. */
+static const char *refresh(struct uplink_module *m, char *buf, size_t len)
+{
+	struct uplink_view now = {};
+	struct err e = {};
+	int err = look(m, &now, &e);
+
+	buf[0] = 0;
+	if (err < 0 && err != -ENODEV) {
+		log_warn("can't look at the node's links: %s", e.msg);
+		return buf;
+	}
+	uplink_view_diff(&m->view, &now, buf, len);
+	uplink_view_release(&m->view);
+	m->view = now;
+	if (buf[0] || (err < 0) != (m->why_none.code < 0))
+		report(m, err, &e);
+	return buf;
+}
+
+static void on_settled(evutil_socket_t fd, short what, void *arg)
+{
+	struct uplink_module *m = arg;
+	struct uplink_change *c;
+	char changed[64];
+
+	if (!refresh(m, changed, sizeof(changed))[0])
+		return;
+	c = calloc(1, sizeof(*c));
+	if (!c) {
+		agent_heal(m->agent, "uplink changed");
+		return;
+	}
+	m->changes++;
+	c->ev.type = &uplink_change_type;
+	memcpy(c->what, changed, sizeof(c->what));
+	event_push(m->agent, &c->ev);
+	agent_ready_changed(m->agent);
+}
+
+static void on_change(const struct nl_change *c, void *arg)
+{
+	struct uplink_module *m = arg;
+
+	/* Wiring a pod must not make the node look at itself. */
+	if ((c->kind == NL_CHANGE_LINK && uplink_link_is_ours(c->link.name)) ||
+	    (c->kind == NL_CHANGE_ROUTE && !uplink_route_matters(&c->route)))
+		return;
+	if (!event_pending(m->timer, EV_TIMEOUT, NULL))
+		event_add(m->timer, &settle);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct uplink_module *m = arg;
+	int err = nl_monitor_read(m->monitor, on_change, m);
+
+	if (err < 0)
+		log_limited(LOG_LVL_WARN, 3, "netlink monitor: %s", strerror(-err));
+}
+
+/* ---- for other modules ---- */
+
+const struct uplink *uplink_get(struct agent *a)
+{
+	struct uplink_module *m = get(a);
+
+	return m && m->view.uplink.ifindex ? &m->view.uplink : NULL;
+}
+
+const union loom_addr *uplink_underlay(struct agent *a)
+{
+	const struct uplink *u = uplink_get(a);
+
+	if (!u)
+		return NULL;
+	return addr_is_zero(&u->addr4) ? &u->addr6 : &u->addr4;
+}
+
+static int each_address(struct agent *a, unsigned int ifindex,
+			int (*fn)(const union loom_addr *addr, void *arg), void *arg)
+{
+	const struct uplink_view *v = &get(a)->view;
+
+	for (size_t i = 0; i < v->n_addrs; i++) {
+		int stop = 0;
+
+		if (!ifindex || v->addrs[i].ifindex == ifindex)
+			stop = fn(&v->addrs[i].addr, arg);
+		if (stop)
+			return stop;
+	}
+	return 0;
+}
+
+int uplink_host_addresses(struct agent *a, int (*fn)(const union loom_addr *addr, void *arg),
+			  void *arg)
+{
+	return each_address(a, 0, fn, arg);
+}
+
+int uplink_node_addresses(struct agent *a, int (*fn)(const union loom_addr *addr, void *arg),
+			  void *arg)
+{
+	const struct uplink *u = uplink_get(a);
+
+	return u ? each_address(a, u->ifindex, fn, arg) : 0;
+}
+
+int uplink_next_hop(struct agent *a, const union loom_addr *dst, unsigned int *ret_ifindex,
+		    union loom_addr *ret_hop)
+{
+	struct nl_route route;
+	int err = nl_route_get(get(a)->nl, dst, &route, NULL);
+
+	if (err < 0)
+		return err;
+	if (route.type != RTN_UNICAST || !route.ifindex)
+		return -ENETUNREACH;
+	*ret_ifindex = route.ifindex;
+	*ret_hop = addr_is_zero(&route.gateway) ? *dst : route.gateway;
+	return 0;
+}
+
+/* ---- module ---- */
+
+static void uplink_fini(struct agent *a)
+{
+	struct uplink_module *m = get(a);
+
+	if (!m)
+		return;
+	if (m->readable)
+		event_free(m->readable);
+	if (m->timer)
+		event_free(m->timer);
+	nl_monitor_close(m->monitor);
+	nl_close(m->nl);
+	uplink_view_release(&m->view);
+	free(m);
+	module_set_state(a, &uplink_module, NULL);
+}
+
+static int uplink_init(struct agent *a, struct err *e)
+{
+	struct uplink_module *m = calloc(1, sizeof(*m));
+	char changed[64];
+	int err;
+
+	if (!m)
+		return err_errno(e, -ENOMEM, "uplink");
+	m->agent = a;
+	module_set_state(a, &uplink_module, m);
+	err = nl_open(-1, &m->nl, e);
+	/* Listening starts before the first look, so that nothing falls in between. */
+	if (!err)
+		err = nl_monitor_open(&m->monitor, e);
+	if (err < 0)
+		return err;
+	m->readable = event_new(agent_base(a), nl_monitor_fd(m->monitor), EV_READ | EV_PERSIST,
+				on_readable, m);
+	m->timer = event_new(agent_base(a), -1, 0, on_settled, m);
+	if (!m->readable || !m->timer || event_add(m->readable, NULL) < 0)
+		return err_errno(e, -ENOMEM, "uplink");
+	refresh(m, changed, sizeof(changed));
+	return 0;
+}
+
+/* The Node object may only now say which link it is. Others look after this module. */
+static int uplink_resync(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+{
+	char changed[64];
+
+	refresh(get(a), changed, sizeof(changed));
+	return 0;
+}
+
+static int uplink_ready(struct agent *a, struct err *e)
+{
+	struct uplink_module *m = get(a);
+
+	if (m->view.uplink.ifindex)
+		return 0;
+	return err_set(e, -EAGAIN, "%s", m->why_none.msg[0] ? m->why_none.msg : "no uplink");
+}
+
+static void uplink_metrics(struct agent *a, struct metrics *out)
+{
+	struct uplink_module *m = get(a);
+	const struct uplink *u = &m->view.uplink;
+
+	metrics_sample(out, "netloom_uplink_up", METRIC_GAUGE, "Uplink found, and has a carrier.",
+		       u->ifindex && m->view.up, "link", u->name, NULL);
+	metrics_sample(out, "netloom_uplink_mtu_bytes", METRIC_GAUGE, "MTU of the uplink.", u->mtu,
+		       NULL);
+	metrics_sample(out, "netloom_pod_mtu_bytes", METRIC_GAUGE, "MTU that new pods get.",
+		       u->pod_mtu, NULL);
+	metrics_sample(out, "netloom_uplink_changes_total", METRIC_COUNTER,
+		       "Changes of the uplink that were acted upon.", m->changes, NULL);
+}
+
+static struct json_object *uplink_status(struct agent *a)
+{
+	struct uplink_module *m = get(a);
+	const struct uplink *u = &m->view.uplink;
+	struct json_object *o = json_object_new_object();
+	char text[ADDR_STRLEN];
+
+	if (!o)
+		return NULL;
+	if (!u->ifindex) {
+		json_add_str(o, "error", m->why_none.msg);
+		return o;
+	}
+	json_add_str(o, "name", u->name);
+	json_add_int(o, "ifindex", u->ifindex);
+	json_add_bool(o, "up", m->view.up);
+	if (!addr_is_zero(&u->addr4))
+		json_add_str(o, "address4", addr_format(&u->addr4, text));
+	if (!addr_is_zero(&u->addr6))
+		json_add_str(o, "address6", addr_format(&u->addr6, text));
+	json_add_int(o, "mtu", u->mtu);
+	json_add_int(o, "podMTU", u->pod_mtu);
+	return o;
+}
+
+const struct module uplink_module = {
+	.name = "uplink",
+	.needs = NEEDS("db"),
+	.init = uplink_init,
+	.fini = uplink_fini,
+	.resync = uplink_resync,
+	.ready = uplink_ready,
+	.metrics = uplink_metrics,
+	.status = uplink_status,
+};
