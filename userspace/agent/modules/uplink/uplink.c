@@ -133,6 +133,15 @@ static void report(struct uplink_module *m, int err, const struct err *e)
 		 u->pod_mtu);
 }
 
+static bool still_there(struct uplink_module *m)
+{
+	const struct uplink *u = &m->view.uplink;
+	struct nl_link link;
+
+	return u->ifindex && nl_link_get(m->nl, u->ifindex, NULL, &link, NULL) == 0 &&
+	       strcmp(link.name, u->name) == 0;
+}
+
 /* Takes the new view and returns what changed; "" when nothing did. */
 static const char *refresh(struct uplink_module *m, char *buf, size_t len)
 {
@@ -145,6 +154,10 @@ static const char *refresh(struct uplink_module *m, char *buf, size_t len)
 		log_warn("can't look at the node's links: %s", e.msg);
 		return buf;
 	}
+	/* A link that lost its route or address for a moment is still the uplink: nothing that
+	 * stands on it is torn down before the link itself is gone. */
+	if (err == -ENODEV && still_there(m))
+		now.uplink = m->view.uplink;
 	uplink_view_diff(&m->view, &now, buf, len);
 	uplink_view_release(&m->view);
 	m->view = now;
@@ -314,7 +327,7 @@ static int uplink_ready(struct agent *a, struct err *e)
 {
 	struct uplink_module *m = get(a);
 
-	if (m->view.uplink.ifindex)
+	if (m->view.uplink.ifindex && !m->why_none.code)
 		return 0;
 	return err_set(e, -EAGAIN, "%s", m->why_none.msg[0] ? m->why_none.msg : "no uplink");
 }

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#define LOG_NAME "hostlink"
+#include "agent/modules/hostlink/hostlink.h"
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <net/if_arp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/core/agent_config.h"
+#include "agent/core/module.h"
+#include "agent/modules/datapath/datapath.h"
+#include "agent/modules/hostlink/items.h"
+#include "agent/modules/modules.h"
+#include "agent/modules/uplink/uplink.h"
+#include "api/paths.h"
+#include "lib/base/log.h"
+
+/* Our few links have indexes of their own range, below the pods' and above what the kernel is
+ * likely to count up to on its own. */
+enum { FIRST_IFINDEX = 900, LAST_IFINDEX = 999 };
+
+struct hostlink {
+	struct nl_sock *nl;
+	unsigned int host_ifindex, overlay_ifindex;
+	struct uplink last; /* what the present items were made for */
+};
+
+static struct hostlink *get(struct agent *a)
+{
+	return module_state(a, &hostlink_module);
+}
+
+unsigned int hostlink_host_ifindex(struct agent *a)
+{
+	return get(a)->host_ifindex;
+}
+
+unsigned int hostlink_overlay_ifindex(struct agent *a)
+{
+	return get(a)->overlay_ifindex;
+}
+
+/* ---- links ---- */
+
+/* The index that the link has, or else a free one. */
+static int choose_ifindex(struct hostlink *m, const char *name, unsigned int *index, struct err *e)
+{
+	struct host_link there;
+	struct nl_link link;
+
+	if (host_link_find(m->nl, name, &there) == 0 && there.ifindex < LOOM_MAX_IFINDEX) {
+		*index = there.ifindex;
+		return 0;
+	}
+	if (*index)
+		return 0;
+	for (unsigned int n = FIRST_IFINDEX; n <= LAST_IFINDEX; n++) {
+		if (n != m->host_ifindex && n != m->overlay_ifindex &&
+		    nl_link_get(m->nl, n, NULL, &link, NULL) == -ENODEV) {
+			*index = n;
+			return 0;
+		}
+	}
+	return err_set(e, -ENOSPC, "no link index from %d to %d is free for '%s'", FIRST_IFINDEX,
+		       LAST_IFINDEX, name);
+}
+
+static int put_link(struct txn *txn, const struct host_link *l, enum datapath_role role,
+		    enum loom_if_role if_role)
+{
+	struct loom_ifcfg cfg = { .role = if_role, .mtu = l->mtu };
+	char key[32];
+	int err = host_put_link(txn, l);
+
+	snprintf(key, sizeof(key), "host-link/%s", l->name);
+	if (!err)
+		err = datapath_put_ifcfg(txn, l->ifindex, &cfg);
+	if (!err)
+		err = datapath_put_attach(txn, role, l->name, l->ifindex, key);
+	return err;
+}
+
+static int put_links(struct agent *a, const struct uplink *u, struct txn *txn, struct err *e)
+{
+	const struct agent_config *cfg = agent_cfg(a);
+	struct hostlink *m = get(a);
+	struct host_link host = { .name = NETLOOM_HOST_LINK,
+				  .peer = NETLOOM_HOST_PEER,
+				  .mtu = u->pod_mtu };
+	struct host_link overlay = { .name = NETLOOM_OVERLAY_LINK,
+				     .mtu = u->pod_mtu,
+				     .port = cfg->overlay.port };
+	int err = choose_ifindex(m, host.name, &m->host_ifindex, e);
+
+	if (err < 0)
+		return err;
+	host.ifindex = m->host_ifindex;
+	err = put_link(txn, &host, DATAPATH_HOST, LOOM_IF_HOST);
+	if (err < 0 || cfg->transport != TRANSPORT_VXLAN)
+		return err;
+	err = choose_ifindex(m, overlay.name, &m->overlay_ifindex, e);
+	if (err < 0)
+		return err;
+	overlay.ifindex = m->overlay_ifindex;
+	return put_link(txn, &overlay, DATAPATH_OVERLAY, LOOM_IF_OVERLAY);
+}
+
+static int put_uplink(struct agent *a, const struct uplink *u, struct txn *txn)
+{
+	struct loom_ifcfg cfg = { .role = LOOM_IF_UPLINK, .mtu = u->mtu };
+	struct nl_link link;
+	int err;
+
+	memcpy(cfg.hmac, u->mac, sizeof(cfg.hmac));
+	if (nl_link_get(get(a)->nl, u->ifindex, NULL, &link, NULL) == 0 &&
+	    link.type != ARPHRD_ETHER)
+		cfg.flags |= LOOM_IF_RAW_IP;
+	err = datapath_put_ifcfg(txn, u->ifindex, &cfg);
+	if (!err)
+		err = datapath_put_attach(txn, DATAPATH_UPLINK, u->name, u->ifindex, NULL);
+	return err;
+}
+
+/* ---- routes ---- */
+
+static int put_routes(struct agent *a, const struct uplink *u, struct txn *txn)
+{
+	const struct config_prefixes *cidrs = &agent_cfg(a)->cluster.cidrs;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < cidrs->n; i++) {
+		bool v4 = addr_is_v4(&cidrs->v[i].addr);
+		struct nl_route r = { .dst = cidrs->v[i],
+				      .src = v4 ? u->addr4 : u->addr6,
+				      .ifindex = hostlink_host_ifindex(a),
+				      .scope = v4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE };
+
+		/* A node without an address of the family has nothing to send from. */
+		if (!addr_is_zero(&r.src))
+			err = host_put_route(txn, &r);
+	}
+	return err;
+}
+
+/* ---- sysctls ---- */
+
+static bool cluster_has_v6(struct agent *a)
+{
+	const struct config_prefixes *cidrs = &agent_cfg(a)->cluster.cidrs;
+
+	for (size_t i = 0; i < cidrs->n; i++)
+		if (!addr_is_v4(&cidrs->v[i].addr))
+			return true;
+	return false;
+}
+
+static int put_sysctls(struct agent *a, const struct uplink *u, struct txn *txn)
+{
+	char path[96], all[32] = "";
+	int err;
+
+	err = host_put_sysctl(txn, "net/ipv4/ip_forward", "1", NULL,
+			      "pods' packets to the outside are routed by this node");
+	/* The kernel takes the higher one of `all` and the link's own. */
+	host_sysctl_read("net/ipv4/conf/all/rp_filter", all, sizeof(all));
+	snprintf(path, sizeof(path), "net/ipv4/conf/%s/rp_filter", u->name);
+	if (!err)
+		err = host_put_sysctl(txn, path, "2", strcmp(all, "1") == 0 ? NULL : "0",
+				      "packets of other nodes' pods come in by the uplink, while "
+				      "their route is by " NETLOOM_HOST_LINK);
+	if (err < 0 || !cluster_has_v6(a))
+		return err;
+	snprintf(path, sizeof(path), "net/ipv6/conf/%s/accept_ra", u->name);
+	/* 0 is the choice of somebody with static routes. Comes first: forwarding turns 1 off. */
+	err = host_put_sysctl(txn, path, "2", "0",
+			      "a node that forwards would lose the routes of router "
+			      "advertisements");
+	if (!err)
+		err = host_put_sysctl(txn, "net/ipv6/conf/all/forwarding", "1", NULL,
+				      "pods' packets to the outside are routed by this node");
+	return err;
+}
+
+/* ---- module ---- */
+
+/* Started without an uplink: the links of before are kept as they are. */
+static bool adopt_mtu(struct hostlink *m)
+{
+	struct host_link there;
+
+	if (host_link_find(m->nl, NETLOOM_HOST_LINK, &there) < 0)
+		return false;
+	m->last = (struct uplink){ .pod_mtu = there.mtu };
+	return true;
+}
+
+static int hostlink_resync(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+{
+	const struct uplink *u = uplink_get(a);
+	struct hostlink *m = get(a);
+	int err = 0;
+
+	if (u)
+		m->last = *u;
+	/* While the uplink is away, what stands stays: pods of this node still talk to each other.
+	 */
+	if (!m->last.ifindex && !adopt_mtu(m))
+		return 0;
+	if (u)
+		err = put_uplink(a, u, txn);
+	u = &m->last;
+	if (!err)
+		err = put_links(a, u, txn, e);
+	if (!err)
+		err = put_routes(a, u, txn);
+	if (!err && u->ifindex)
+		err = put_sysctls(a, u, txn);
+	return err;
+}
+
+static void hostlink_fini(struct agent *a)
+{
+	struct hostlink *m = get(a);
+
+	if (!m)
+		return;
+	nl_close(m->nl);
+	free(m);
+	module_set_state(a, &hostlink_module, NULL);
+}
+
+static int hostlink_init(struct agent *a, struct err *e)
+{
+	const struct descriptor *const all[] = { &host_link_descriptor, &host_route_descriptor,
+						 &host_sysctl_descriptor };
+	struct hostlink *m = calloc(1, sizeof(*m));
+	int err;
+
+	if (!m)
+		return err_errno(e, -ENOMEM, "hostlink");
+	module_set_state(a, &hostlink_module, m);
+	err = nl_open(-1, &m->nl, e);
+	for (size_t i = 0; !err && i < ARRAY_SIZE(all); i++)
+		err = scheduler_register(agent_scheduler(a), all[i], m->nl);
+	return err;
+}
+
+const struct module hostlink_module = {
+	.name = "hostlink",
+	.needs = NEEDS("datapath", "uplink"),
+	.init = hostlink_init,
+	.fini = hostlink_fini,
+	.resync = hostlink_resync,
+};

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The three descriptors of hostlink: host-link, host-route, host-sysctl. Their context is a netlink
+ * socket. */
+#include "agent/core/scheduler.h"
+#include "lib/netlink/netlink.h"
+
+struct host_link {
+	char name[IFNAMSIZ], peer[IFNAMSIZ]; /* peer: "" for VXLAN */
+	unsigned int ifindex, mtu;
+	uint16_t port; /* VXLAN, host order */
+	bool ready;    /* as it should be in all that has no field here */
+};
+
+struct host_sysctl {
+	const char *value;
+	const char *accept; /* another value that is left as it is; NULL = none */
+	const char *why;
+};
+
+extern const struct descriptor host_link_descriptor, host_route_descriptor, host_sysctl_descriptor;
+
+int host_link_create(struct nl_sock *nl, const struct host_link *l, struct err *e);
+int host_link_find(struct nl_sock *nl, const char *name, struct host_link *ret);
+bool host_link_equal(const void *a, const void *b);
+/* Value of a file below /proc/sys, without its newline. */
+int host_sysctl_read(const char *path, char *buf, size_t len);
+
+/* Each takes what it is given and returns what txn_put() does. Paths: "net/ipv4/ip_forward". */
+int host_put_link(struct txn *txn, const struct host_link *l);
+int host_put_route(struct txn *txn, const struct nl_route *r);
+int host_put_sysctl(struct txn *txn, const char *path, const char *value, const char *accept,
+		    const char *why);

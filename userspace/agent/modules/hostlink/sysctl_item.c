@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#define LOG_NAME "hostlink"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/modules/hostlink/items.h"
+#include "lib/base/log.h"
+#include "lib/json/json.h"
+
+/*
+ * Interface names may hold dots, so paths are written with slashes, and the item's name with them.
+ * What was there before is in the log; it is not put back, since others may rely on it by now.
+ */
+static int open_path(const char *path, int flags)
+{
+	char full[256];
+	int fd;
+
+	snprintf(full, sizeof(full), "/proc/sys/%s", path);
+	fd = open(full, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int host_sysctl_read(const char *path, char *buf, size_t len)
+{
+	_cleanup_(closep) int fd = open_path(path, O_RDONLY);
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	n = read(fd, buf, len - 1);
+	if (n < 0)
+		return -errno;
+	buf[n] = 0;
+	buf[strcspn(buf, "\n")] = 0;
+	return 0;
+}
+
+static bool satisfied(const struct host_sysctl *s, const char *found)
+{
+	return strcmp(found, s->value) == 0 || (s->accept && strcmp(found, s->accept) == 0);
+}
+
+static int op_create(void *ctx, const char *name, const void *value, struct err *e)
+{
+	const struct host_sysctl *s = value;
+	_cleanup_(closep) int fd = -1;
+	char found[32];
+	int err = host_sysctl_read(name, found, sizeof(found));
+
+	if (err < 0)
+		return err_errno(e, err, "sysctl '%s'", name);
+	if (satisfied(s, found))
+		return 0;
+	fd = open_path(name, O_WRONLY);
+	if (fd < 0)
+		return err_errno(e, fd, "sysctl '%s'", name);
+	if (write(fd, s->value, strlen(s->value)) < 0)
+		return err_errno(e, -errno, "sysctl '%s' = %s", name, s->value);
+	log_info("sysctl '%s' changed from %s to %s: %s", name, found, s->value, s->why);
+	return 0;
+}
+
+static int op_update(void *ctx, const char *name, const void *old_value, const void *new_value,
+		     struct err *e)
+{
+	return op_create(ctx, name, new_value, e);
+}
+
+static int op_delete(void *ctx, const char *name, const void *value, struct err *e)
+{
+	return 0;
+}
+
+static struct json_object *op_describe(const char *name, const void *value)
+{
+	const struct host_sysctl *s = value;
+	struct json_object *o = json_object_new_object();
+
+	if (!o)
+		return NULL;
+	json_add_str(o, "value", s->value);
+	json_add_str(o, "why", s->why);
+	return o;
+}
+
+static bool op_equal(const void *a, const void *b)
+{
+	const struct host_sysctl *x = a, *y = b;
+
+	return strcmp(x->value, y->value) == 0;
+}
+
+const struct descriptor host_sysctl_descriptor = {
+	.name = "host-sysctl",
+	.order = 20,
+	.create = op_create,
+	.update = op_update,
+	.delete = op_delete,
+	.equal = op_equal,
+	.free = free,
+	.describe = op_describe,
+};
+
+int host_put_sysctl(struct txn *txn, const char *path, const char *value, const char *accept,
+		    const char *why)
+{
+	struct host_sysctl *s = malloc(sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	*s = (struct host_sysctl){ .value = value, .accept = accept, .why = why };
+	return txn_put(txn, s, "host-sysctl/%s", path);
+}
