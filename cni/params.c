@@ -8,6 +8,7 @@
 
 #include "api/cni_spool.h"
 #include "api/paths.h"
+#include "lib/cni/cni_names.h"
 #include "lib/json/json.h"
 
 #define DEFAULT_TIMEOUT_MS 30000
@@ -22,35 +23,6 @@ int fail(struct failure *f, enum cni_code code, const char *details, const char 
 	va_end(ap);
 	snprintf(f->details, sizeof(f->details), "%s", details ? details : "");
 	return -EINVAL;
-}
-
-static bool is_alnum(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-/* ^[a-zA-Z0-9][a-zA-Z0-9_.\-]*$, of container ids and of network names. */
-static bool is_identifier(const char *s)
-{
-	if (!is_alnum(*s))
-		return false;
-	for (; *s; s++) {
-		if (!is_alnum(*s) && !strchr("_.-", *s))
-			return false;
-	}
-	return true;
-}
-
-/* What the kernel takes for an interface name (dev_valid_name), so that it fails here by name. */
-static bool is_ifname(const char *s)
-{
-	if (!*s || strlen(s) > 15 || !strcmp(s, ".") || !strcmp(s, ".."))
-		return false;
-	for (; *s; s++) {
-		if (*s <= ' ' || *s >= 0x7f || strchr("/:", *s))
-			return false;
-	}
-	return true;
 }
 
 static const char *env(const char *name)
@@ -97,13 +69,13 @@ int params_read(unsigned int need, struct params *ret, struct failure *f)
 	if (*missing)
 		return fail(f, CNI_BAD_ENV, NULL, "required environment variables missing: %s",
 			    missing);
-	if ((need & PARAM_CONTAINERID) && !is_identifier(p.container_id))
+	if ((need & PARAM_CONTAINERID) && !cni_identifier_valid(p.container_id))
 		return fail(f, CNI_BAD_ENV, "it has to match [a-zA-Z0-9][a-zA-Z0-9_.-]*",
 			    "CNI_CONTAINERID: '%.64s' is no container id", p.container_id);
 	if (strlen(p.container_id) > CNI_MAX_CONTAINER_ID)
 		return fail(f, CNI_BAD_ENV, NULL, "CNI_CONTAINERID: longer than %d characters",
 			    CNI_MAX_CONTAINER_ID);
-	if ((need & PARAM_IFNAME) && !is_ifname(p.ifname))
+	if ((need & PARAM_IFNAME) && !cni_ifname_valid(p.ifname))
 		return fail(f, CNI_BAD_ENV,
 			    "1 to 15 characters, no '/', ':' or blanks, and not '.' or '..'",
 			    "CNI_IFNAME: '%.64s' is no interface name", p.ifname);
@@ -150,7 +122,7 @@ static int parse_keys(struct network_config *c, struct failure *f)
 	    json_opt_str(c->json, "spoolDir", &c->spool_dir, &e) < 0 ||
 	    json_opt_int(c->json, "timeoutMs", 1, 600000, &timeout_ms, &e) < 0)
 		return fail(f, CNI_BAD_CONFIG, e.msg, "network configuration is invalid");
-	if (name && !is_identifier(name))
+	if (name && !cni_identifier_valid(name))
 		return fail(f, CNI_BAD_CONFIG, "it has to match [a-zA-Z0-9][a-zA-Z0-9_.-]*",
 			    "name: '%.64s' is no network name", name);
 	if (c->socket[0] != '/' || c->spool_dir[0] != '/')

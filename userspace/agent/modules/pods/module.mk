@@ -1,0 +1,1 @@
+AGENT_SRCS += $(wildcard userspace/agent/modules/pods/*.c)

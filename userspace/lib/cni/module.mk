@@ -1,0 +1,1 @@
+LIB_SRCS += userspace/lib/cni/cni_names.c
