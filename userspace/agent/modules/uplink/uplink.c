@@ -323,6 +323,17 @@ static int uplink_resync(struct agent *a, struct event *ev, struct txn *txn, str
 	return 0;
 }
 
+static bool uplink_handles(struct agent *a, const struct event *ev)
+{
+	return get(a)->why_none.code && db_change_below(ev, KEY_K8S_NODE);
+}
+
+static int uplink_update(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+{
+	event_add(get(a)->timer, &settle);
+	return 0;
+}
+
 static int uplink_ready(struct agent *a, struct err *e)
 {
 	struct uplink_module *m = get(a);
@@ -377,6 +388,8 @@ const struct module uplink_module = {
 	.needs = NEEDS("db"),
 	.init = uplink_init,
 	.fini = uplink_fini,
+	.handles = uplink_handles,
+	.update = uplink_update,
 	.resync = uplink_resync,
 	.ready = uplink_ready,
 	.metrics = uplink_metrics,

@@ -1,0 +1,1 @@
+AGENT_SRCS += $(addprefix userspace/agent/modules/nodesync/,nodesync.c items.c show.c claim.c peers.c node_object.c)
