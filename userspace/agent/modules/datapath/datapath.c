@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/modules/datapath/datapath.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "agent/core/agent_config.h"
+#include "agent/modules/datapath/embed.h"
+#include "agent/modules/datapath/internal.h"
+#include "agent/modules/modules.h"
+
+#define LOG_NAME "datapath"
+#include "lib/base/log.h"
+
+struct datapath *datapath_get(struct agent *a)
+{
+	return module_state(a, &datapath_module);
+}
+
+/* ---- generations ---- */
+
+static void bump_route_gen(evutil_socket_t fd, short what, void *arg)
+{
+	const struct datapath *dp = arg;
+	int map = loaded_map_fd(dp->loaded, "loom_state");
+	struct loom_state s;
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(map, &zero, &s) < 0)
+		return;
+	s.route_gen = s.route_gen + 1 ?: 1;
+	if (bpf_map_update_elem(map, &zero, &s, BPF_ANY) < 0)
+		log_error("the route generation can't be raised: %s", strerror(errno));
+}
+
+/* Runs when the loop turns, which is after the transaction that asked, and once for all of it. */
+static void ask_for_bump(void *arg)
+{
+	struct datapath *dp = arg;
+
+	if (dp->route_bump)
+		event_active(dp->route_bump, EV_TIMEOUT, 0);
+}
+
+void datapath_bump_route_gen(struct agent *a)
+{
+	ask_for_bump(datapath_get(a));
+}
+
+/* ---- what other modules ask for ---- */
+
+int datapath_forget_addr(struct agent *a, uint32_t scope, const union loom_addr *addr)
+{
+	struct err e = {};
+	int err = ctgc_forget(datapath_get(a)->gc, scope, addr, &e);
+
+	if (err < 0)
+		log_warn("connections of an address that is gone stay until they time out: %s",
+			 e.msg);
+	return err;
+}
+
+uint32_t datapath_ep_alloc(struct agent *a)
+{
+	struct datapath *dp = datapath_get(a);
+	uint32_t ep = epnum_alloc(&dp->eps);
+
+	if (ep && epnum_clear_stats(loaded_map_fd(dp->loaded, "loom_epstats"), ep) < 0)
+		log_warn("the counters of endpoint %u do not start at zero", ep);
+	return ep;
+}
+
+void datapath_ep_reserve(struct agent *a, uint32_t ep)
+{
+	epnum_reserve(&datapath_get(a)->eps, ep);
+}
+
+void datapath_ep_release(struct agent *a, uint32_t ep)
+{
+	epnum_release(&datapath_get(a)->eps, ep);
+}
+
+/* ---- starting ---- */
+
+static uint32_t seconds(int64_t ms)
+{
+	return (ms + 999) / 1000;
+}
+
+static struct loom_config make_config(const struct agent_config *c)
+{
+	return (struct loom_config){
+		.ct_tcp_new_s = seconds(c->conntrack.tcp_new_ms),
+		.ct_tcp_s = seconds(c->conntrack.tcp_ms),
+		.ct_tcp_closing_s = seconds(c->conntrack.tcp_closing_ms),
+		.ct_udp_new_s = seconds(c->conntrack.udp_new_ms),
+		.ct_udp_s = seconds(c->conntrack.udp_ms),
+		.ct_icmp_s = seconds(c->conntrack.icmp_ms),
+		.ct_other_s = seconds(c->conntrack.other_ms),
+		.masq_port_min = c->masquerade.port_min,
+		.masq_port_max = c->masquerade.port_max,
+		.event_rate = c->events.rate,
+		.event_burst = c->events.burst,
+		.overlay_vni = c->overlay.vni,
+	};
+}
+
+/* Kernels since 5.11 charge maps to the cgroup, so a limit that stays is no failure. */
+static void raise_memlock(void)
+{
+	struct rlimit lim = { RLIM_INFINITY, RLIM_INFINITY };
+
+	if (setrlimit(RLIMIT_MEMLOCK, &lim) < 0)
+		log_debug("the memlock limit stays: %s", strerror(errno));
+}
+
+static int load(struct datapath *dp, const struct agent_config *cfg, struct err *e)
+{
+	const struct image_size sizes[] = {
+		{ "loom_ct", cfg->conntrack.max_entries },
+		{ "loom_ct_new", cfg->conntrack.max_new },
+	};
+	struct image_config image = { .cfg = make_config(cfg),
+				      .sizes = sizes,
+				      .n_sizes = ARRAY_SIZE(sizes) };
+	int err;
+
+	image.elf = embedded_object(&image.elf_len);
+	image_quiet_libbpf();
+	raise_memlock();
+	err = loader_run(cfg->paths.bpf_dir, &image, false, &dp->loaded, e);
+	if (err < 0)
+		return err_prefix(e, "paths.bpf '%s'", cfg->paths.bpf_dir);
+	log_info("%zu programs and %zu maps %s, attached by %s", dp->loaded->n_progs,
+		 dp->loaded->n_maps, load_how_name(dp->loaded->how),
+		 attach_mode_name(dp->loaded->mode));
+	return 0;
+}
+
+static int register_descriptors(struct datapath *dp, const struct agent_config *cfg, struct err *e)
+{
+	struct scheduler *s = agent_scheduler(dp->agent);
+	int err;
+
+	for (int i = 0; i < N_KINDS; i++) {
+		const struct loaded_map *map = loaded_map(dp->loaded, map_kinds[i].map);
+
+		if (!map)
+			return err_set(e, -ENOENT, "the BPF object has no map %s",
+				       map_kinds[i].map);
+		dp->items[i] = (struct map_items){ &map_kinds[i], map->fd, map->max_entries,
+						   ask_for_bump, dp };
+		err = scheduler_register(s, &map_kinds[i].descriptor, &dp->items[i]);
+		if (err < 0)
+			return err_errno(e, err, "descriptor %s", map_kinds[i].descriptor.name);
+	}
+	dp->attach.loaded = dp->loaded;
+	dp->attach.attacher = (struct attacher){ cfg->paths.bpf_dir, dp->loaded->mode };
+	err = scheduler_register(s, &attach_descriptor, &dp->attach);
+	return err < 0 ? err_errno(e, err, "descriptor " ATTACH_DESCRIPTOR) : 0;
+}
+
+static int start_gc(struct datapath *dp, const struct agent_config *cfg, struct err *e)
+{
+	const struct loaded_prog *prog = loaded_prog(dp->loaded, "loom_ct_gc");
+	const struct loaded_map *ct = loaded_map(dp->loaded, "loom_ct");
+	const struct loaded_map *ct_new = loaded_map(dp->loaded, "loom_ct_new");
+	struct ctgc_config c = {
+		.base = agent_base(dp->agent),
+		.state_fd = loaded_map_fd(dp->loaded, "loom_state"),
+		.interval_ms = cfg->conntrack.gc_interval_ms,
+	};
+
+	if (!prog || !ct || !ct_new)
+		return err_set(e, -ENOENT, "the BPF object has no conntrack collector");
+	c.prog_fd = prog->fd;
+	c.capacity = ct->max_entries;
+	c.new_capacity = ct_new->max_entries;
+	return ctgc_new(&c, &dp->gc);
+}
+
+static int start(struct datapath *dp, struct err *e)
+{
+	const struct agent_config *cfg = agent_cfg(dp->agent);
+	int err;
+
+	epnum_init(&dp->eps);
+	if (cfg->uplink.xdp == XDP_ON)
+		return err_set(e, -EOPNOTSUPP,
+			       "uplink.xdp: 'on' wants an XDP program, and this version has none; "
+			       "say 'auto' or 'off'");
+	err = load(dp, cfg, e);
+	if (err < 0)
+		return err;
+	dp->route_bump = event_new(agent_base(dp->agent), -1, 0, bump_route_gen, dp);
+	if (!dp->route_bump)
+		return -ENOMEM;
+	err = register_descriptors(dp, cfg, e);
+	if (!err)
+		err = start_gc(dp, cfg, e);
+	if (!err)
+		err = drops_new(agent_base(dp->agent), loaded_map_fd(dp->loaded, "loom_events"),
+				loaded_map_fd(dp->loaded, "loom_evlimit"), &dp->drops, e);
+	return err;
+}
+
+static void datapath_fini(struct agent *a)
+{
+	struct datapath *dp = datapath_get(a);
+
+	if (!dp)
+		return;
+	ctgc_free(dp->gc);
+	drops_free(dp->drops);
+	if (dp->route_bump)
+		event_free(dp->route_bump);
+	loaded_free(dp->loaded);
+	free(dp);
+	module_set_state(a, &datapath_module, NULL);
+}
+
+static int datapath_init(struct agent *a, struct err *e)
+{
+	struct datapath *dp = calloc(1, sizeof(*dp));
+	int err;
+
+	if (!dp)
+		return -ENOMEM;
+	dp->agent = a;
+	module_set_state(a, &datapath_module, dp);
+	err = start(dp, e);
+	if (!err)
+		err = datapath_routes(a);
+	if (err < 0)
+		datapath_fini(a);
+	return err;
+}
+
+const struct module datapath_module = {
+	.name = "datapath",
+	.init = datapath_init,
+	.fini = datapath_fini,
+	.metrics = datapath_metrics,
+	.status = datapath_status,
+};

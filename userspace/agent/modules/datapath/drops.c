@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/modules/datapath/drops.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/addr.h"
+#include "lib/base/clock.h"
+#include "lib/bpf/names.h"
+#include "lib/bpf/walk.h"
+#include "lib/json/json.h"
+#include "shared/loom_maps.h"
+
+struct drops {
+	struct ring_buffer *rb;
+	struct event *readable;
+	int evlimit_fd;
+	uint64_t next_seq;
+	struct loom_event kept[DROPS_KEPT]; /* seq % DROPS_KEPT */
+};
+
+static int on_event(void *ctx, void *data, size_t len)
+{
+	struct drops *d = ctx;
+
+	if (len < sizeof(struct loom_event))
+		return 0;
+	memcpy(&d->kept[d->next_seq % DROPS_KEPT], data, sizeof(struct loom_event));
+	d->next_seq++;
+	return 0;
+}
+
+int drops_consume(struct drops *d)
+{
+	return ring_buffer__consume(d->rb);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	drops_consume(arg);
+}
+
+int drops_new(struct event_base *base, int events_fd, int evlimit_fd, struct drops **ret,
+	      struct err *e)
+{
+	struct drops *d = calloc(1, sizeof(*d));
+	int err = -ENOMEM;
+
+	if (!d)
+		return -ENOMEM;
+	d->next_seq = 1;
+	d->evlimit_fd = evlimit_fd;
+	d->rb = ring_buffer__new(events_fd, on_event, d, NULL);
+	if (!d->rb) {
+		err = err_errno(e, -errno, "reading loom_events");
+		goto out;
+	}
+	if (base) {
+		d->readable = event_new(base, ring_buffer__epoll_fd(d->rb), EV_READ | EV_PERSIST,
+					on_readable, d);
+		if (!d->readable || event_add(d->readable, NULL) < 0)
+			goto out;
+	}
+	*ret = d;
+	return 0;
+out:
+	drops_free(d);
+	return err;
+}
+
+void drops_free(struct drops *d)
+{
+	if (!d)
+		return;
+	if (d->readable)
+		event_free(d->readable);
+	if (d->rb)
+		ring_buffer__free(d->rb);
+	free(d);
+}
+
+uint64_t drops_next_seq(const struct drops *d)
+{
+	return d->next_seq;
+}
+
+uint64_t drops_lost(const struct drops *d)
+{
+	struct loom_evlimit sum = {};
+	_cleanup_(freep) void *values = NULL;
+	struct map_shape shape;
+	uint32_t zero = 0;
+
+	if (d->evlimit_fd < 0 || map_shape(d->evlimit_fd, &shape) < 0 ||
+	    shape.value_size != sizeof(sum))
+		return 0;
+	values = malloc(map_user_value_size(&shape));
+	if (!values || bpf_map_lookup_elem(d->evlimit_fd, &zero, values) < 0)
+		return 0;
+	map_percpu_sum(values, sizeof(sum), &sum);
+	return sum.lost;
+}
+
+/* RFC 3339 with milliseconds, of a moment on CLOCK_MONOTONIC. */
+static void time_text(uint64_t mono_ns, char *buf, size_t len)
+{
+	int64_t ms = (int64_t)clock_real_ms() - (int64_t)(clock_ns() - mono_ns) / 1000000;
+	time_t s = ms / 1000;
+	struct tm tm;
+	size_t at;
+
+	gmtime_r(&s, &tm);
+	at = strftime(buf, len, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(buf + at, len - at, ".%03dZ", (int)(ms % 1000));
+}
+
+static int add_named(struct json_object *ret, const char *field, const char *name)
+{
+	return name ? json_add_str(ret, field, name) : 0;
+}
+
+static int add_end(struct json_object *ret, const char *field, const char *port_field,
+		   const char *name_field, const struct loom_event *ev, const union loom_addr *addr,
+		   __be16 port, const struct table_names *n)
+{
+	char text[ADDR_STRLEN];
+
+	return json_add_str(ret, field, addr_format(addr, text)) ?:
+	       (port ? json_add_int(ret, port_field, ntohs(port)) : 0) ?:
+	       add_named(ret, name_field, n->addr ? n->addr(n->arg, ev->scope, addr) : NULL);
+}
+
+static int add_packet(struct json_object *ret, const struct loom_event *ev,
+		      const struct table_names *n)
+{
+	char proto[NAME_STRLEN];
+
+	if (!ev->family)
+		return json_add_int(ret, "ethertype", ev->ethertype);
+	return json_add_str(ret, "proto", loom_proto_name(ev->proto, proto)) ?:
+	       add_end(ret, "from", "fromPort", "fromName", ev, &ev->saddr, ev->sport, n) ?:
+	       add_end(ret, "to", "toPort", "toName", ev, &ev->daddr, ev->dport, n) ?:
+	       (ev->tcp_flags ? json_add(ret, "tcpFlags",
+					 loom_flags_json(ev->tcp_flags, loom_tcp_flag_names)) :
+				0);
+}
+
+static struct json_object *event_json(const struct loom_event *ev, uint64_t seq,
+				      const struct table_names *n)
+{
+	_json_ *ret = json_object_new_object();
+	char when[40];
+
+	if (!ret)
+		return NULL;
+	time_text(ev->time_ns, when, sizeof(when));
+	if (json_add_int(ret, "seq", seq) ?: json_add_str(ret, "time", when) ?:
+	    json_add_str(ret, "reason", loom_drop_name(ev->reason)) ?:
+	    json_add_str(ret, "text", loom_drop_text(ev->reason)) ?:
+	    json_add_str(ret, "hook", loom_hook_name(ev->hook)) ?:
+	    json_add_int(ret, "ifindex", ev->ifindex) ?:
+	    add_named(ret, "ifindexName", n->link ? n->link(n->arg, ev->ifindex) : NULL) ?:
+	    json_add_int(ret, "scope", ev->scope) ?: json_add_int(ret, "length", ev->len) ?:
+	    add_packet(ret, ev, n) ?: (ev->ep ? json_add_int(ret, "ep", ev->ep) : 0) ?:
+	    (ev->ep && n->ep ? add_named(ret, "epName", n->ep(n->arg, ev->ep)) : 0) ?:
+	    (ev->aux ? json_add_int(ret, "detail", (int32_t)ev->aux) : 0))
+		return NULL;
+	return TAKE_PTR(ret);
+}
+
+struct json_object *drops_json(const struct drops *d, uint64_t since, size_t last,
+			       const struct table_names *names)
+{
+	static const struct table_names nobody = {};
+	uint64_t oldest = d->next_seq > DROPS_KEPT ? d->next_seq - DROPS_KEPT : 1;
+	uint64_t from = MAX(since, oldest);
+	_json_ *ret = json_object_new_object();
+	struct json_object *list = json_object_new_array();
+
+	if (!ret || json_add(ret, "events", list) < 0)
+		return NULL;
+	if (d->next_seq > from && d->next_seq - from > last)
+		from = d->next_seq - last;
+	for (uint64_t seq = from; seq < d->next_seq; seq++)
+		if (json_append(list,
+				event_json(&d->kept[seq % DROPS_KEPT], seq, names ?: &nobody)) < 0)
+			return NULL;
+	if (json_add_int(ret, "next", d->next_seq) ?: json_add_int(ret, "lost", drops_lost(d)) ?:
+	    json_add_int(ret, "skipped", since && since < oldest ? oldest - since : 0))
+		return NULL;
+	return TAKE_PTR(ret);
+}

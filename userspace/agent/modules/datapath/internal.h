@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* State of the module, shared by its files that speak with the rest of the agent. */
+#include "agent/core/module.h"
+#include "agent/modules/datapath/attach_items.h"
+#include "agent/modules/datapath/ctgc.h"
+#include "agent/modules/datapath/drops.h"
+#include "agent/modules/datapath/epnum.h"
+#include "agent/modules/datapath/items.h"
+
+struct datapath {
+	struct agent *agent;
+	struct loaded *loaded;
+	struct map_items items[N_KINDS];
+	struct attach_items attach;
+	struct ctgc *gc;
+	struct drops *drops;
+	struct epnum eps;
+	struct event *route_bump; /* pending while flows shall look up their next hop again */
+};
+
+struct datapath *datapath_get(struct agent *a);
+void datapath_metrics(struct agent *a, struct metrics *m);
+struct json_object *datapath_status(struct agent *a);
+int datapath_routes(struct agent *a);
