@@ -1,0 +1,1 @@
+LIB_SRCS += $(addprefix userspace/lib/config/,config.c nearest.c template.c value.c)
