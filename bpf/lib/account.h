@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+#pragma once
+/*
+ * Counters and events. Every packet that ends here ends in account_drop(), every one that goes on
+ * in account_forward(): nothing is lost without a reason that a user can read.
+ */
+#include "lib/addr.h"
+
+plat_inline void account_metric(struct plat_ctx *ctx, const struct pkt *p, __u32 reason)
+{
+	__u32 index = reason * LOOM_HOOK_MAX + p->hook;
+	struct loom_counter *c = plat_lookup(&loom_metrics, &index);
+
+	if (!c)
+		return;
+	c->packets += plat_packets(ctx);
+	c->bytes += p->len;
+}
+
+/* One token of bucket `index`, filled with `rate` a second up to `burst`: non-zero when taken. */
+plat_inline int account_token(__u32 index, __u64 now, __u32 rate, __u32 burst)
+{
+	struct loom_evlimit *l = plat_lookup(&loom_evlimit, &index);
+	__u64 elapsed, tokens;
+
+	if (!l || !rate)
+		return 0;
+	elapsed = now - l->last_ns;
+	if (elapsed > 1000000000ull)
+		elapsed = 1000000000ull;
+	tokens = l->tokens + elapsed * rate / 1000000;
+	if (tokens > (__u64)burst * 1000)
+		tokens = (__u64)burst * 1000;
+	/* A gain of less than a thousandth must not be lost to rounding: then time stands still. */
+	if (tokens != l->tokens)
+		l->last_ns = now;
+	if (tokens < 1000) {
+		l->tokens = tokens;
+		l->lost++;
+		return 0;
+	}
+	l->tokens = tokens - 1000;
+	return 1;
+}
+
+plat_inline void account_event(struct plat_ctx *ctx, const struct pkt *p, __u32 reason)
+{
+	__u64 now = plat_now_ns();
+	struct loom_event ev = {
+		.time_ns = now,
+		.reason = reason,
+		.hook = p->hook,
+		.proto = p->family ? p->proto : 0,
+		.ifindex = p->ifindex,
+		.scope = p->scope,
+		.len = p->len,
+		.ep = p->ep,
+		.family = p->family,
+		.ethertype = p->ethertype,
+		.aux = p->aux,
+	};
+
+	if (!account_token(0, now, loom_cfg.event_rate, loom_cfg.event_burst))
+		return;
+	if (p->family) {
+		addr_copy(&ev.saddr, &p->saddr);
+		addr_copy(&ev.daddr, &p->daddr);
+		ev.sport = p->sport;
+		ev.dport = p->dport;
+		ev.tcp_flags = p->tcp_flags;
+	}
+	plat_event(ctx, &ev);
+}
+
+/* The one way to lose a packet. `reason` is negative; so is what it returns. */
+plat_fn int account_drop(struct plat_ctx *ctx, int reason)
+{
+	struct pkt *p = plat_pkt(ctx);
+	struct loom_epstats *s;
+	__u32 ep;
+
+	if (!p || reason >= 0 || reason <= -LOOM_DROP_MAX)
+		return -LOOM_DROP_HELPER;
+	account_metric(ctx, p, -reason);
+	ep = p->ep;
+	s = ep ? plat_lookup(&loom_epstats, &ep) : NULL;
+	if (s) {
+		s->drop_packets += plat_packets(ctx);
+		s->drop_bytes += p->len;
+	}
+	if (!(p->flags & PKT_QUIET))
+		account_event(ctx, p, -reason);
+	p->v_kind = VERDICT_DROP;
+	return reason;
+}
+
+/* The packet goes on: counts it for its hook, the pod that sent it and the pod that gets it. */
+plat_inline void account_forward(struct plat_ctx *ctx, const struct pkt *p)
+{
+	__u32 packets = plat_packets(ctx), tx = p->ep, rx = p->rx_ep;
+	__u32 index = LOOM_DROP_FORWARDED * LOOM_HOOK_MAX + p->hook;
+	struct loom_counter *c = plat_lookup(&loom_metrics, &index);
+	struct loom_epstats *s;
+
+	if (c) {
+		c->packets += packets;
+		c->bytes += p->len;
+	}
+	s = p->hook == LOOM_HOOK_FROM_POD ? plat_lookup(&loom_epstats, &tx) : NULL;
+	if (s) {
+		s->tx_packets += packets;
+		s->tx_bytes += p->len;
+	}
+	s = rx ? plat_lookup(&loom_epstats, &rx) : NULL;
+	if (s) {
+		s->rx_packets += packets;
+		s->rx_bytes += p->len;
+	}
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+#pragma once
+/* Addresses of the data plane: building, comparing, telling kinds apart. */
+#include "lib/plat.h"
+#include "lib/proto.h"
+
+plat_inline void addr_set_v4(union loom_addr *a, __be32 ip)
+{
+	a->d[0] = 0;
+	a->w[2] = LOOM_V4_MARK;
+	a->w[3] = ip;
+}
+
+/* Copies by 64 bits: the compiler makes bytes of a struct copy whose alignment it can't see. */
+plat_inline void addr_copy(union loom_addr *to, const union loom_addr *from)
+{
+	to->d[0] = from->d[0];
+	to->d[1] = from->d[1];
+}
+
+plat_inline int addr_eq(const union loom_addr *a, const union loom_addr *b)
+{
+	return a->d[0] == b->d[0] && a->d[1] == b->d[1];
+}
+
+/* "::" or 0.0.0.0 */
+plat_inline int addr_is_none(const union loom_addr *a)
+{
+	return !a->d[0] && !a->w[3] && (!a->w[2] || a->w[2] == LOOM_V4_MARK);
+}
+
+plat_inline int addr_is_mapped(const union loom_addr *a)
+{
+	return !a->d[0] && a->w[2] == LOOM_V4_MARK;
+}
+
+/* By numeric value: negative, 0, positive. */
+plat_inline int addr_order(const union loom_addr *a, const union loom_addr *b)
+{
+	if (a->d[0] != b->d[0])
+		return plat_ntohll(a->d[0]) < plat_ntohll(b->d[0]) ? -1 : 1;
+	if (a->d[1] != b->d[1])
+		return plat_ntohll(a->d[1]) < plat_ntohll(b->d[1]) ? -1 : 1;
+	return 0;
+}
+
+/*
+ * 0 when the data plane routes to the address, else the negative reason why not: multicast and
+ * broadcast, link-local, and what is never on a wire (0/8, 127/8, ::, ::1).
+ */
+plat_inline int addr_check_unicast(const union loom_addr *a, int v4)
+{
+	if (v4) {
+		if (a->b[12] >= 224)
+			return -LOOM_DROP_MULTICAST;
+		if (a->b[12] == 169 && a->b[13] == 254)
+			return -LOOM_DROP_LINK_LOCAL;
+		if (a->b[12] == 127 || !a->b[12])
+			return -LOOM_DROP_NO_ROUTE;
+		return 0;
+	}
+	if (a->b[0] == 0xff)
+		return -LOOM_DROP_MULTICAST;
+	if (a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80)
+		return -LOOM_DROP_LINK_LOCAL;
+	if (!a->d[0] && !a->w[2] && (!a->w[3] || a->w[3] == plat_htonl(1)))
+		return -LOOM_DROP_NO_ROUTE;
+	return 0;
+}
+
+/* MACs in packet view and maps are 2-byte aligned. */
+plat_inline int mac_eq(const __u8 *mac_a, const __u8 *mac_b)
+{
+	const __u16 *a = (const __u16 *)mac_a, *b = (const __u16 *)mac_b;
+
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2];
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+#pragma once
+/*
+ * Conntrack: one entry a flow, found by either direction under one sorted key. Flows that are not
+ * confirmed live in the LRU loom_ct_new; confirmation moves them to the hash loom_ct, from which
+ * only the collector removes. Confirmed is a flow whose other side has answered, and a TCP
+ * connection whose initiator has answered that too: a flood of SYNs with forged senders makes a
+ * listening pod answer, but fills nothing that lasts.
+ *
+ * A pointer to an entry is good until the entry is moved; entries of a preallocated map are never
+ * unmapped, so a racing removal costs one packet's bookkeeping, not memory safety.
+ */
+#include "lib/addr.h"
+
+plat_inline void ct_key_set(struct loom_ctkey *k, const union loom_addr *src, __be16 sport,
+			    const union loom_addr *dst, __be16 dport, int swap)
+{
+	const union loom_addr *a = swap ? dst : src, *b = swap ? src : dst;
+
+	addr_copy(&k->a, a);
+	addr_copy(&k->b, b);
+	k->pa = swap ? dport : sport;
+	k->pb = swap ? sport : dport;
+}
+
+/* Key of the tuple; returns non-zero when the source is side b. */
+plat_inline int ct_key(struct loom_ctkey *k, const union loom_addr *src, __be16 sport,
+		       const union loom_addr *dst, __be16 dport, __u8 proto, __u32 scope)
+{
+	int order = addr_order(src, dst);
+	int from_b = order > 0 || (!order && plat_ntohs(sport) > plat_ntohs(dport));
+
+	ct_key_set(k, src, sport, dst, dport, from_b);
+	k->proto = proto;
+	k->kind = 0;
+	k->scope = (__u16)scope;
+	return from_b;
+}
+
+/* The packet is of the side that began the flow. */
+plat_inline int ct_from_initiator(const struct pkt *p, const struct loom_ct *ct)
+{
+	return !(p->flags & PKT_FROM_B) == !(ct->flags & LOOM_CT_FROM_B);
+}
+
+/*
+ * The other half of a masqueraded flow: pod-side key -> wire-side key and back. Returns non-zero
+ * when the initiator is side b of it.
+ */
+plat_inline int ct_pair_key(const struct loom_ctkey *k, const struct loom_ct *ct,
+			    struct loom_ctkey *ret)
+{
+	int init_b = !!(ct->flags & LOOM_CT_FROM_B);
+	const union loom_addr *remote = init_b ? &k->a : &k->b;
+	__be16 rport = init_b ? k->pa : k->pb;
+	int icmp = k->proto == IPPROTO_ICMP || k->proto == IPPROTO_ICMPV6;
+	__u32 scope = ct->flags & LOOM_CT_SNAT_BACK ? ct->xscope : 0;
+
+	return ct_key(ret, &ct->xaddr, ct->xport, remote, icmp ? ct->xport : rport, k->proto,
+		      scope);
+}
+
+/* Keeps the entry's clock and the state of TCP; writes only what has changed. */
+plat_inline void ct_touch(const struct pkt *p, struct loom_ct *ct)
+{
+	__u8 *mine = p->flags & PKT_FROM_B ? &ct->tcp_b : &ct->tcp_a;
+	__u8 seen;
+
+	if (ct->seen != p->tick)
+		ct->seen = p->tick;
+	if (p->proto != IPPROTO_TCP)
+		return;
+	seen = *mine | p->tcp_flags;
+	if (seen == *mine)
+		return;
+	*mine = seen;
+	if ((seen & TCP_RST) || (ct->tcp_a & ct->tcp_b & TCP_FIN))
+		ct->flags |= LOOM_CT_CLOSING;
+}
+
+/* A SYN from a side that is done with its connection begins another one on the same ports. */
+plat_inline int ct_restarts(const struct pkt *p, const struct loom_ct *ct)
+{
+	__u8 mine = p->flags & PKT_FROM_B ? ct->tcp_b : ct->tcp_a;
+
+	return p->proto == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+	       ((ct->flags & LOOM_CT_CLOSING) || (mine & TCP_FIN));
+}
+
+/* Starts the entry anew where it is; addresses and ports of its translation stay. */
+plat_inline void ct_restart(const struct pkt *p, struct loom_ct *ct)
+{
+	__u16 keep = LOOM_CT_SNAT | LOOM_CT_SNAT_BACK;
+
+	if (ct->flags & keep)
+		keep |= LOOM_CT_FROM_B;
+	ct->tcp_a = 0;
+	ct->tcp_b = 0;
+	ct->created = p->tick;
+	ct->route_gen = 0;
+	if (p->hook == LOOM_HOOK_FROM_HOST)
+		ct->flags = (ct->flags & keep) | LOOM_CT_FROM_HOST;
+	else
+		ct->flags &= keep;
+	if (!(keep & LOOM_CT_FROM_B) && (p->flags & PKT_FROM_B))
+		ct->flags |= LOOM_CT_FROM_B;
+}
+
+plat_inline int ct_confirmed(const struct loom_ctkey *k, const struct loom_ct *ct)
+{
+	__u8 init = ct->flags & LOOM_CT_FROM_B ? ct->tcp_b : ct->tcp_a;
+
+	if (!(ct->flags & LOOM_CT_REPLIED))
+		return 0;
+	return k->proto != IPPROTO_TCP || (ct->flags & (LOOM_CT_SNAT | LOOM_CT_SNAT_BACK)) ||
+	       (init & TCP_ACK);
+}
+
+/* -EBUSY is what kernels before 6.15 say when another CPU holds the bucket. */
+plat_inline int ct_insert(const struct loom_ctkey *k, const struct loom_ct *v)
+{
+	int err = 0, i;
+
+	for (i = 0; i < 3; i++) {
+		err = plat_update(&loom_ct, k, v, BPF_NOEXIST);
+		if (err != -EBUSY)
+			break;
+	}
+	return err;
+}
+
+/*
+ * Moves an entry (v: a copy of it) to loom_ct. When that is full the flow lives on in loom_ct_new,
+ * which is counted; -ENOSPC then.
+ */
+plat_inline int ct_promote(const struct loom_ctkey *k, const struct loom_ct *v)
+{
+	int err = ct_insert(k, v);
+	struct loom_state *st;
+	__u32 zero = 0;
+
+	if (err && err != -EEXIST) {
+		st = plat_lookup(&loom_state, &zero);
+		if (st)
+			plat_add(&st->ct_full_total, 1);
+		return -ENOSPC;
+	}
+	plat_delete(&loom_ct_new, k);
+	return 0;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+#pragma once
+/*
+ * The collector of conntrack entries (docs/decisions/0003): judges an entry by its own state and,
+ * for masqueraded flows, that of its other half.
+ */
+#include "lib/ct.h"
+
+plat_inline __u32 gc_seconds(__u32 s)
+{
+	return (__u32)(((__u64)s * 1000000000ull) >> LOOM_TICK_SHIFT) + 1;
+}
+
+/* Ticks that a flow in this state may be idle. Both halves' flags and TCP states are merged. */
+plat_inline __u32 gc_timeout(__u8 proto, __u32 flags, __u8 tcp_init, __u8 tcp_other)
+{
+	int replied = flags & LOOM_CT_REPLIED;
+
+	switch (proto) {
+	case IPPROTO_TCP:
+		if ((flags & LOOM_CT_CLOSING) || (tcp_init & tcp_other & TCP_FIN))
+			return gc_seconds(loom_cfg.ct_tcp_closing_s);
+		if (!replied || !(tcp_init & TCP_ACK))
+			return gc_seconds(loom_cfg.ct_tcp_new_s);
+		return gc_seconds(loom_cfg.ct_tcp_s);
+	case IPPROTO_UDP:
+		return gc_seconds(replied ? loom_cfg.ct_udp_s : loom_cfg.ct_udp_new_s);
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return gc_seconds(loom_cfg.ct_icmp_s);
+	default:
+		return gc_seconds(loom_cfg.ct_other_s);
+	}
+}
+
+/* Key of a masqueraded flow's other half; 0 when the entry has none. */
+plat_inline int gc_pair(const struct loom_ctkey *k, const struct loom_ct *ct,
+			struct loom_ctkey *ret)
+{
+	if (!(ct->flags & (LOOM_CT_SNAT | LOOM_CT_SNAT_BACK)))
+		return 0;
+	ct_pair_key(k, ct, ret);
+	return 1;
+}
+
+/* TCP flags that the initiator (or the other side) has sent. */
+plat_inline __u8 gc_tcp(const struct loom_ct *ct, int initiator)
+{
+	return !!(ct->flags & LOOM_CT_FROM_B) == initiator ? ct->tcp_b : ct->tcp_a;
+}
+
+/* Non-zero when the flow has been idle for too long. `other`: its other half, or NULL. */
+plat_inline int gc_idle(const struct loom_ctkey *k, const struct loom_ct *ct,
+			const struct loom_ct *other, __u32 now)
+{
+	__u8 tcp_init = gc_tcp(ct, 1), tcp_other = gc_tcp(ct, 0);
+	__s32 idle = now - ct->seen;
+	__u32 flags = ct->flags;
+
+	if (other) {
+		__s32 pair_idle = now - other->seen;
+
+		if (pair_idle < idle)
+			idle = pair_idle;
+		flags |= other->flags;
+		tcp_init |= gc_tcp(other, 1);
+		tcp_other |= gc_tcp(other, 0);
+	}
+	return idle > 0 && (__u32)idle > gc_timeout(k->proto, flags, tcp_init, tcp_other);
+}
+
+plat_inline int gc_concerns(const struct loom_ctkey *k, const struct loom_ct *ct,
+			    const struct loom_gc_args *args)
+{
+	if (k->scope == (__u16)args->scope &&
+	    (addr_eq(&k->a, &args->addr) || addr_eq(&k->b, &args->addr)))
+		return 1;
+	return (ct->flags & LOOM_CT_SNAT_BACK) && ct->xscope == args->scope &&
+	       addr_eq(&ct->xaddr, &args->addr);
+}
+
+plat_inline void gc_keep(const struct loom_ctkey *k, const struct loom_ct *ct,
+			 struct loom_gc_args *args)
+{
+	if (k->proto == IPPROTO_TCP)
+		args->kept_tcp++;
+	else if (k->proto == IPPROTO_UDP)
+		args->kept_udp++;
+	else if (k->proto == IPPROTO_ICMP || k->proto == IPPROTO_ICMPV6)
+		args->kept_icmp++;
+	else
+		args->kept_other++;
+	if (ct->flags & (LOOM_CT_SNAT | LOOM_CT_SNAT_BACK))
+		args->kept_nat++;
+}
+
+/* Non-zero when the entry is to go, and its other half with it. */
+plat_inline int gc_judge(const struct loom_ctkey *k, const struct loom_ct *ct,
+			 const struct loom_ctkey *pair, int has_pair, struct loom_gc_args *args)
+{
+	struct loom_ct *other = NULL;
+
+	if (args->mode == LOOM_GC_ADDR)
+		return gc_concerns(k, ct, args);
+	if (has_pair) {
+		other = plat_lookup(&loom_ct, pair);
+		if (!other)
+			other = plat_lookup(&loom_ct_new, pair);
+	}
+	return gc_idle(k, ct, other, args->now);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+#pragma once
+/*
+ * The last steps: check that the packet may and can go where the flow says (link, hop limit, path
+ * MTU), then rewrite link header and hop limit. The check comes before any translation, so that an
+ * ICMP error for it can quote the packet as it was sent.
+ */
+#include "lib/frag.h"
+
+/* Inner addresses of tunnelled packets: made up, the same on all nodes, never learned by anybody.
+ */
+#define DELIVER_TUNNEL_MACS                                                            \
+	{                                                                              \
+		0x02, 0x6c, 0x6f, 0x6f, 0x6d, 0x02, 0x02, 0x6c, 0x6f, 0x6f, 0x6d, 0x01 \
+	}
+
+/* IP length of what is really sent: of one segment, when the kernel is to cut it up. */
+plat_inline __u32 deliver_size(struct plat_ctx *ctx, const struct pkt *p)
+{
+	__u32 gso = plat_gso_size(ctx);
+
+	return gso ? p->l4 - p->l3 + p->l4_hlen + gso : p->ip_len;
+}
+
+plat_inline int deliver_to_pod(struct pkt *p, __u32 ifindex)
+{
+	struct loom_ifcfg *cfg = plat_lookup(&loom_ifcfg, &ifindex);
+
+	if (!cfg || cfg->role != LOOM_IF_POD)
+		return -LOOM_DROP_NO_ENDPOINT;
+	if (ifindex == p->ifindex)
+		return -LOOM_DROP_LOOP;
+	p->v_kind = VERDICT_PEER;
+	p->v_ifindex = ifindex;
+	p->v_mtu = cfg->mtu;
+	p->rx_ep = cfg->ep;
+	if (!p->ep)
+		p->ep = cfg->ep;
+	plat_copy(p->v_mac, cfg->mac, 12); /* mac and hmac: destination and source */
+	return 0;
+}
+
+plat_inline int deliver_to_node(struct pkt *p, __u32 id, __u32 kind)
+{
+	static const __u8 tunnel_macs[12] = DELIVER_TUNNEL_MACS;
+	struct loom_node *n = plat_lookup(&loom_node, &id);
+
+	if (!n || !(n->flags & LOOM_NODE_PRESENT))
+		return -LOOM_DROP_NO_NODE;
+	p->v_kind = kind;
+	p->v_node = id;
+	p->v_ifindex = n->ifindex;
+	p->v_mtu = n->mtu;
+	if (kind == VERDICT_TUNNEL)
+		plat_copy(p->v_mac, tunnel_macs, 12);
+	return 0;
+}
+
+/* Fills the verdict from a LOOM_OUT() value. 0 or a negative reason. */
+plat_inline int deliver_verdict(struct pkt *p, const struct loom_state *st, __u32 out)
+{
+	__u32 index = LOOM_OUT_INDEX(out);
+
+	p->v_mtu = 0;
+	p->v_node = 0;
+	p->rx_ep = 0;
+	switch (LOOM_OUT_KIND(out)) {
+	case LOOM_OUT_PEER:
+		return deliver_to_pod(p, index);
+	case LOOM_OUT_TUNNEL:
+		return deliver_to_node(p, index, VERDICT_TUNNEL);
+	case LOOM_OUT_NODE:
+		return deliver_to_node(p, index, VERDICT_NEIGH);
+	case LOOM_OUT_NEIGH:
+		p->v_kind = VERDICT_NEIGH;
+		p->v_ifindex = index;
+		if (index == st->uplink_ifindex)
+			p->v_mtu = st->uplink_mtu;
+		return 0;
+	case LOOM_OUT_STACK:
+		p->v_kind = VERDICT_STACK;
+		return 0;
+	default:
+		return -LOOM_DROP_NO_ROUTE;
+	}
+}
+
+/*
+ * What the host's stack sends has been routed by it already, so its hop limit stays; what goes to
+ * the stack is at its end.
+ */
+plat_inline int deliver_keeps_ttl(const struct pkt *p)
+{
+	return p->v_kind == VERDICT_STACK || p->hook == LOOM_HOOK_FROM_HOST;
+}
+
+plat_inline int deliver_check(struct plat_ctx *ctx, struct pkt *p, const struct loom_state *st,
+			      __u32 out)
+{
+	int err = deliver_verdict(p, st, out);
+
+	if (err)
+		return err;
+	if (!deliver_keeps_ttl(p) && p->ttl <= 1)
+		return -LOOM_DROP_TTL;
+	if (p->v_mtu && p->len > p->v_mtu && deliver_size(ctx, p) > p->v_mtu)
+		return -LOOM_DROP_MTU;
+	return 0;
+}
+
+/* New hop limit and, for IPv4, header checksum (RFC 1624) in the packet. */
+plat_inline int deliver_ttl(struct plat_ctx *ctx, struct pkt *p)
+{
+	__u32 off = p->l3 + 8, diff;
+	__u8 ttl = p->ttl - 1;
+
+	if (p->family == 6)
+		return plat_store_csum(ctx, p->l3 + 7, &ttl, 1);
+	diff = (__u16)~plat_htons((__u16)(p->ttl << 8)) + plat_htons((__u16)(ttl << 8));
+	if (plat_csum_ip(ctx, p->l3 + 10, diff))
+		return -EFAULT;
+	return plat_store(ctx, off, &ttl, 1);
+}
+
+/* Ethernet header for where it goes; given one first when it came without. */
+plat_inline int deliver_link(struct plat_ctx *ctx, struct pkt *p)
+{
+	__u8 eth[PKT_ETH_LEN];
+
+	if (p->v_kind != VERDICT_PEER && p->v_kind != VERDICT_TUNNEL)
+		return 0;
+	if (!(p->flags & PKT_RAW_IP))
+		return plat_store(ctx, 0, p->v_mac, 12);
+	if (plat_push_eth(ctx))
+		return -EFAULT;
+	plat_copy(eth, p->v_mac, 12);
+	eth[12] = p->ethertype >> 8;
+	eth[13] = p->ethertype & 0xff;
+	return plat_store(ctx, 0, eth, PKT_ETH_LEN);
+}
+
+/* The packet as it leaves. 0 or a negative reason. */
+plat_inline int deliver_write(struct plat_ctx *ctx, struct pkt *p)
+{
+	if (p->flags & PKT_FIRST_FRAG)
+		frag_remember(p);
+	if (!deliver_keeps_ttl(p) && deliver_ttl(ctx, p))
+		return -LOOM_DROP_HELPER;
+	if (deliver_link(ctx, p))
+		return -LOOM_DROP_HELPER;
+	account_forward(ctx, p);
+	return 0;
+}

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+#pragma once
+/*
+ * From a parsed packet to its fate. flow_forward() is the fast way: one lookup in loom_ct, arrays
+ * for the rest. What is not there goes through flow_slow(): unconfirmed flows, then new ones. A
+ * flow remembers where both its directions go (out_a, out_b) until loom_state.route_gen moves on.
+ */
+#include "lib/deliver.h"
+#include "lib/icmp_err.h"
+#include "lib/route.h"
+
+plat_inline __u32 flow_out(const struct pkt *p, const struct loom_ct *ct)
+{
+	return p->flags & PKT_FROM_B ? ct->out_a : ct->out_b;
+}
+
+/* Where this direction of a known flow goes, asked anew. LOOM_OUT() value or a negative reason. */
+plat_fn int flow_resolve(struct plat_ctx *ctx, struct loom_ct *ct)
+{
+	struct pkt *p = plat_pkt(ctx);
+	struct loom_state *st;
+	__u32 zero = 0;
+	int out;
+
+	st = plat_lookup(&loom_state, &zero);
+	if (!p || !ct || !st)
+		return -LOOM_DROP_HELPER;
+	if (ct->route_gen != st->route_gen || ct->policy_gen != st->policy_gen) {
+		ct->out_a = 0;
+		ct->out_b = 0;
+		ct->route_gen = st->route_gen;
+		ct->policy_gen = st->policy_gen;
+	}
+	p->target_scope = p->scope;
+	addr_copy(&p->target, &p->daddr);
+	if (!ct_from_initiator(p, ct)) {
+		if (ct->flags & LOOM_CT_FROM_HOST) {
+			out = LOOM_OUT(LOOM_OUT_STACK, 0);
+			goto out;
+		}
+		if (ct->flags & LOOM_CT_SNAT_BACK) {
+			p->target_scope = ct->xscope;
+			addr_copy(&p->target, &ct->xaddr);
+		}
+	}
+	out = route_resolve(ctx);
+	if (out >= 0 && p->target_outside && ct->via && !(ct->flags & LOOM_CT_SNAT_BACK))
+		out = LOOM_OUT(LOOM_OUT_TUNNEL, ct->via & 0x0fffffff);
+out:
+	if (out < 0)
+		return out;
+	if (p->flags & PKT_FROM_B)
+		ct->out_a = out;
+	else
+		ct->out_b = out;
+	return out;
+}
+
+/* Translation that the entry asks for. 0 or a negative reason. */
+plat_inline int flow_nat(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *ct)
+{
+	int init = ct_from_initiator(p, ct);
+	__u32 source = !!(ct->flags & LOOM_CT_SNAT);
+
+	if (source ? !init : init)
+		return 0;
+	return p->flags & PKT_ERROR ? icmp_err_nat(ctx, ct, source) : nat_rewrite(ctx, ct, source);
+}
+
+/* Sends a packet of a known flow on its way. */
+plat_inline int flow_known(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *ct)
+{
+	__u32 zero = 0, out = flow_out(p, ct);
+	struct loom_state *st;
+	int err;
+
+	st = plat_lookup(&loom_state, &zero);
+	if (!st)
+		return -LOOM_DROP_HELPER;
+	if (!LOOM_OUT_KIND(out) || ct->route_gen != st->route_gen ||
+	    ct->policy_gen != st->policy_gen) {
+		err = flow_resolve(ctx, ct);
+		if (err < 0)
+			return err;
+		out = err;
+	}
+	err = deliver_check(ctx, p, st, out);
+	if (err)
+		return err;
+	if (ct->flags & (LOOM_CT_SNAT | LOOM_CT_SNAT_BACK)) {
+		err = flow_nat(ctx, p, ct);
+		if (err)
+			return err;
+	}
+	return deliver_write(ctx, p);
+}
+
+/* May the packet begin a flow from this hook? 0 or a negative reason. */
+plat_inline int flow_admit(struct pkt *p)
+{
+	int err = addr_check_unicast(&p->daddr, p->family == 4);
+
+	if (!err)
+		err = addr_check_unicast(&p->saddr, p->family == 4);
+	if (err == -LOOM_DROP_MULTICAST || err == -LOOM_DROP_LINK_LOCAL)
+		p->flags |= PKT_QUIET;
+	if (err)
+		return err;
+	if (p->flags & PKT_ERROR)
+		return -LOOM_DROP_ICMP_UNRELATED;
+	return p->flags & PKT_STARTS ? 0 : -LOOM_DROP_CT_INVALID;
+}
+
+plat_inline int flow_is_ours(int out)
+{
+	return out >= 0 && LOOM_OUT_KIND(out) == LOOM_OUT_PEER;
+}
+
+/* Does the pod's packet to the outside need the node's address? */
+plat_inline int flow_masquerades(const struct pkt *p, const struct loom_state *st)
+{
+	return p->hook == LOOM_HOOK_FROM_POD && p->target_outside &&
+	       (st->flags & LOOM_STATE_MASQUERADE) && !(p->target_flags & LOOM_REMOTE_NO_MASQ);
+}
+
+plat_inline void flow_entry(const struct pkt *p, const struct loom_state *st, int out,
+			    struct loom_ct *ct)
+{
+	plat_zero(ct, sizeof(*ct));
+	ct->seen = p->tick;
+	ct->created = p->tick;
+	ct->route_gen = st->route_gen;
+	ct->policy_gen = st->policy_gen;
+	ct->via = p->peer_node;
+	if (p->hook == LOOM_HOOK_FROM_HOST)
+		ct->flags |= LOOM_CT_FROM_HOST;
+	if (p->flags & PKT_FROM_B) {
+		ct->flags |= LOOM_CT_FROM_B;
+		ct->tcp_b = p->tcp_flags;
+		ct->identity_a = p->target_identity;
+		ct->out_a = out;
+	} else {
+		ct->tcp_a = p->tcp_flags;
+		ct->identity_b = p->target_identity;
+		ct->out_b = out;
+	}
+}
+
+/* The first packet of a flow. 0 or a negative reason. */
+plat_fn int flow_start(struct plat_ctx *ctx)
+{
+	struct pkt *p = plat_pkt(ctx);
+	struct loom_state *st;
+	struct loom_ct *ct;
+	__u32 zero = 0;
+	int out, err;
+
+	st = plat_lookup(&loom_state, &zero);
+	if (!p || !st)
+		return -LOOM_DROP_HELPER;
+	ct = &p->entry;
+	p->target_scope = p->scope;
+	addr_copy(&p->target, &p->daddr);
+	if (p->hook == LOOM_HOOK_FROM_NET) {
+		out = route_resolve(ctx);
+		if (!flow_is_ours(out)) {
+			p->flags |= PKT_PASS;
+			p->v_kind = VERDICT_STACK;
+			return 0;
+		}
+	}
+	err = flow_admit(p);
+	if (err)
+		return err;
+	out = route_resolve(ctx);
+	if (out < 0)
+		return out;
+	if (p->hook == LOOM_HOOK_FROM_HOST && LOOM_OUT_KIND(out) == LOOM_OUT_STACK)
+		return -LOOM_DROP_LOOP;
+	err = deliver_check(ctx, p, st, out);
+	if (err)
+		return err;
+	flow_entry(p, st, out, ct);
+	if (flow_masquerades(p, st)) {
+		err = nat_masquerade(ctx, ct);
+		if (err)
+			return err;
+	}
+	addr_copy(&p->target, &p->saddr);
+	err = route_identity(ctx);
+	if (p->flags & PKT_FROM_B)
+		ct->identity_b = err;
+	else
+		ct->identity_a = err;
+	err = plat_update(&loom_ct_new, &p->key, ct, BPF_ANY);
+	if (err && (ct->flags & LOOM_CT_SNAT))
+		return -LOOM_DROP_CT_FULL;
+	if (ct->flags & LOOM_CT_SNAT) {
+		err = nat_rewrite(ctx, ct, 1);
+		if (err)
+			return err;
+	}
+	return deliver_write(ctx, p);
+}
+
+/*
+ * The initiator of a masqueraded flow that nobody has answered yet: its wire side may have been
+ * pushed out of the LRU, and is claimed again. 0, or -EEXIST when somebody else has the port now.
+ */
+plat_inline int flow_keep_wire(struct pkt *p, const struct loom_ct *ct)
+{
+	struct loom_ctkey k;
+	struct loom_ct *wire;
+
+	ct_pair_key(&p->key, ct, &k);
+	wire = plat_lookup(&loom_ct_new, &k);
+	if (!wire)
+		wire = plat_lookup(&loom_ct, &k);
+	if (!wire)
+		return nat_claim(p, ct);
+	return addr_eq(&wire->xaddr, &p->saddr) && wire->xport == p->sport ? 0 : -EEXIST;
+}
+
+/*
+ * The answer to a masqueraded flow came in on its wire side: the pod side is confirmed with it, and
+ * made again if it has been pushed out of the LRU.
+ */
+plat_fn int flow_confirm_pod_side(struct plat_ctx *ctx, struct loom_ct *wire)
+{
+	struct pkt *p = plat_pkt(ctx);
+	struct loom_ct *v, *pod;
+	struct loom_ctkey k;
+	int init_b;
+
+	if (!p || !wire)
+		return -EINVAL;
+	v = &p->pair_entry;
+	init_b = ct_pair_key(&p->key, wire, &k);
+	pod = plat_lookup(&loom_ct_new, &k);
+	if (pod) {
+		*v = *pod;
+	} else {
+		plat_zero(v, sizeof(*v));
+		v->created = wire->created;
+		v->flags = LOOM_CT_SNAT | (init_b ? LOOM_CT_FROM_B : 0);
+		addr_copy(&v->xaddr, &p->daddr);
+		v->xport = p->dport;
+	}
+	v->seen = p->tick;
+	v->flags |= LOOM_CT_REPLIED;
+	return ct_promote(&k, v);
+}
+
+/*
+ * A packet of a flow in loom_ct_new. Returns 1 when the entry has moved to loom_ct, 0 when it
+ * stays, negative errno when it is worth nothing any more.
+ */
+plat_fn int flow_confirm(struct plat_ctx *ctx, struct loom_ct *ct)
+{
+	struct pkt *p = plat_pkt(ctx);
+
+	if (!p || !ct)
+		return -EINVAL;
+	if (ct_restarts(p, ct))
+		ct_restart(p, ct);
+	ct_touch(p, ct);
+	if (ct_from_initiator(p, ct)) {
+		if ((ct->flags & LOOM_CT_SNAT) && flow_keep_wire(p, ct))
+			return -EEXIST;
+	} else {
+		ct->flags |= LOOM_CT_REPLIED;
+	}
+	if (!ct_confirmed(&p->key, ct))
+		return 0;
+	if ((ct->flags & LOOM_CT_SNAT_BACK) && flow_confirm_pod_side(ctx, ct))
+		return 0;
+	p->entry = *ct;
+	return ct_promote(&p->key, &p->entry) ? 0 : 1;
+}
+
+/* What is not in loom_ct. 0 or a negative reason. */
+plat_fn int flow_slow(struct plat_ctx *ctx)
+{
+	struct pkt *p = plat_pkt(ctx);
+	struct loom_ct *ct;
+	int moved = 0;
+
+	if (!p)
+		return -LOOM_DROP_HELPER;
+	ct = plat_lookup(&loom_ct_new, &p->key);
+	if (!ct)
+		return flow_start(ctx);
+	if (!(p->flags & PKT_ERROR))
+		moved = flow_confirm(ctx, ct);
+	if (moved < 0) {
+		plat_delete(&loom_ct_new, &p->key);
+		return flow_start(ctx);
+	}
+	if (moved)
+		ct = plat_lookup(&loom_ct, &p->key);
+	if (!ct)
+		return flow_start(ctx);
+	return flow_known(ctx, p, ct);
+}
+
+/* p->key and direction, from the packet or from what it quotes. 0 or a negative reason. */
+plat_inline int flow_identify(struct plat_ctx *ctx, struct pkt *p)
+{
+	if ((p->flags & PKT_ERROR) && !(p->flags & PKT_LATER_FRAG))
+		return icmp_err_parse(ctx);
+	if (ct_key(&p->key, &p->saddr, p->sport, &p->daddr, p->dport, p->proto, p->scope))
+		p->flags |= PKT_FROM_B;
+	return 0;
+}
+
+/* A packet of a flow in loom_ct. 0 or a negative reason. */
+plat_inline int flow_confirmed(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *ct)
+{
+	if (!(p->flags & PKT_ERROR)) {
+		if (ct_restarts(p, ct))
+			ct_restart(p, ct);
+		ct_touch(p, ct);
+		if (!(ct->flags & LOOM_CT_REPLIED) && !ct_from_initiator(p, ct))
+			ct->flags |= LOOM_CT_REPLIED;
+	}
+	return flow_known(ctx, p, ct);
+}
+
+/* A parsed packet, whatever its hook: verdict in p->v_*; 0 or a negative reason. */
+plat_inline int flow_forward(struct plat_ctx *ctx, struct pkt *p)
+{
+	struct loom_ct *ct;
+	int err;
+
+	err = flow_identify(ctx, p);
+	if (err)
+		return err;
+	ct = plat_lookup(&loom_ct, &p->key);
+	return ct ? flow_confirmed(ctx, p, ct) : flow_slow(ctx);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+#pragma once
+/*
+ * What each hook does before and after the flow: which links it serves, what it checks, how it ends
+ * a packet that may not pass. hook_*() return 0 with a verdict in plat_pkt(ctx), or the negative
+ * reason, counted already.
+ */
+#include "lib/arp.h"
+#include "lib/flow.h"
+#include "lib/icmp_gen.h"
+#include "lib/spoof.h"
+
+plat_inline void pkt_init(struct plat_ctx *ctx, struct pkt *p, __u8 hook)
+{
+	p->len = plat_len(ctx);
+	p->ifindex = plat_ifindex(ctx);
+	p->ethertype = plat_ethertype(ctx);
+	p->tick = plat_now_ns() >> LOOM_TICK_SHIFT;
+	p->hook = hook;
+	p->l3 = PKT_ETH_LEN;
+	p->scope = 0;
+	p->ep = 0;
+	p->rx_ep = 0;
+	p->aux = 0;
+	p->flags = 0;
+	p->family = 0;
+	p->proto = 0;
+	p->sport = 0;
+	p->dport = 0;
+	p->tcp_flags = 0;
+	p->icmp_type = 0;
+	p->l4_hlen = 0;
+	p->peer_node = 0;
+	p->v_mtu = 0;
+	p->v_kind = VERDICT_DROP;
+}
+
+plat_inline struct loom_ifcfg *pkt_link(struct pkt *p)
+{
+	__u32 ifindex = p->ifindex;
+	struct loom_ifcfg *cfg = plat_lookup(&loom_ifcfg, &ifindex);
+
+	if (cfg && (cfg->flags & LOOM_IF_RAW_IP)) {
+		p->flags |= PKT_RAW_IP;
+		p->l3 = 0;
+	}
+	return cfg;
+}
+
+plat_inline int pkt_is_ip(const struct pkt *p)
+{
+	return p->ethertype == ETH_P_IP || p->ethertype == ETH_P_IPV6;
+}
+
+/* Ends a packet: counted as dropped, and perhaps turned into an ICMP error for its sender. */
+plat_fn int hook_fail(struct plat_ctx *ctx, int reason)
+{
+	int err = account_drop(ctx, reason);
+
+	if (reason == -LOOM_DROP_TTL || reason == -LOOM_DROP_MTU || reason == -LOOM_DROP_NO_ROUTE ||
+	    reason == -LOOM_DROP_NO_NODE) {
+		if (!icmp_gen(ctx, reason))
+			return 0;
+	}
+	return err;
+}
+
+plat_inline int hook_pass(struct pkt *p)
+{
+	p->flags |= PKT_PASS;
+	p->v_kind = VERDICT_STACK;
+	return 0;
+}
+
+plat_inline int hook_from_pod(struct plat_ctx *ctx, struct pkt *p)
+{
+	struct loom_ifcfg *cfg;
+	int err;
+
+	pkt_init(ctx, p, LOOM_HOOK_FROM_POD);
+	cfg = pkt_link(p);
+	if (!cfg || cfg->role != LOOM_IF_POD)
+		return hook_fail(ctx, -LOOM_DROP_NO_ENDPOINT);
+	p->scope = cfg->scope;
+	p->ep = cfg->ep;
+	if (p->ethertype == ETH_P_ARP)
+		err = arp_from_pod(ctx);
+	else if (!pkt_is_ip(p))
+		err = -LOOM_DROP_ETHERTYPE;
+	else
+		err = parse_ip(ctx, p);
+	if (!err && p->family)
+		err = spoof_check(p, cfg);
+	if (!err && p->family)
+		err = flow_forward(ctx, p);
+	return err ? hook_fail(ctx, err) : 0;
+}
+
+/* Egress of loom_host: what the host's stack routed towards pods. */
+plat_inline int hook_from_host(struct plat_ctx *ctx, struct pkt *p)
+{
+	struct loom_ifcfg *cfg;
+	int err;
+
+	pkt_init(ctx, p, LOOM_HOOK_FROM_HOST);
+	cfg = pkt_link(p);
+	if (cfg)
+		p->scope = cfg->scope;
+	err = pkt_is_ip(p) ? parse_ip(ctx, p) : -LOOM_DROP_ETHERTYPE;
+	if (err == -LOOM_DROP_ETHERTYPE)
+		p->flags |= PKT_QUIET;
+	if (!err)
+		err = flow_forward(ctx, p);
+	return err ? hook_fail(ctx, err) : 0;
+}
+
+/* A packet for the node's masquerade address that can't be an answer to a pod. */
+plat_inline int hook_is_hosts(const struct pkt *p, const struct loom_state *st)
+{
+	__u16 port = plat_ntohs(p->dport);
+
+	if (!addr_eq(&p->daddr, p->family == 4 ? &st->masq4 : &st->masq6))
+		return 0;
+	if (p->flags & (PKT_ERROR | PKT_LATER_FRAG))
+		return 0;
+	return port < loom_cfg.masq_port_min || port > loom_cfg.masq_port_max;
+}
+
+/*
+ * The uplink carries the node's own traffic too (tunnels among it), which passes untouched and
+ * uncounted, malformed or not: only what belongs to a pod is ours.
+ */
+plat_inline int hook_from_net(struct plat_ctx *ctx, struct pkt *p)
+{
+	struct loom_state *st;
+	__u32 zero = 0;
+	int err;
+
+	pkt_init(ctx, p, LOOM_HOOK_FROM_NET);
+	st = plat_lookup(&loom_state, &zero);
+	if (!st || !pkt_is_ip(p))
+		return hook_pass(p);
+	pkt_link(p);
+	err = parse_ip(ctx, p);
+	if (err == -LOOM_DROP_FRAG_NO_FIRST) {
+		p->target_scope = 0;
+		addr_copy(&p->target, &p->daddr);
+		if (flow_is_ours(route_resolve(ctx)))
+			return hook_fail(ctx, err);
+	}
+	if (err || hook_is_hosts(p, st))
+		return hook_pass(p);
+	err = flow_forward(ctx, p);
+	if (err == -LOOM_DROP_ICMP_UNRELATED || err == -LOOM_DROP_MULTICAST)
+		return hook_pass(p);
+	return err ? hook_fail(ctx, err) : 0;
+}
+
+/* Which node the tunnel packet comes from; for new flows only. 0 or a negative reason. */
+plat_inline int hook_tunnel_peer(struct pkt *p, const union loom_addr *outer)
+{
+	struct loom_ipkey k = { .scope = 0 };
+	struct loom_remote *r;
+
+	addr_copy(&k.addr, outer);
+	r = plat_lookup(&loom_ip, &k);
+	if (!r || !(r->flags & LOOM_REMOTE_NODE) || !r->node)
+		return -LOOM_DROP_TUNNEL_PEER;
+	p->peer_node = r->node;
+	return 0;
+}
+
+plat_inline int hook_tunnel(struct plat_ctx *ctx, struct pkt *p, union loom_addr *ret_outer)
+{
+	__u32 vni = 0;
+
+	if (plat_tunnel_get(ctx, &vni, ret_outer))
+		return -LOOM_DROP_TUNNEL_KEY;
+	p->aux = vni;
+	if (!vni || vni > 0xffff)
+		return -LOOM_DROP_TUNNEL_VNI;
+	p->scope = vni == loom_cfg.overlay_vni ? 0 : vni;
+	return 0;
+}
+
+/* What flow_forward() does, with the tunnel's sender checked before a flow may begin. */
+plat_inline int hook_overlay_flow(struct plat_ctx *ctx, struct pkt *p, const union loom_addr *outer)
+{
+	struct loom_ct *ct;
+	int err;
+
+	err = flow_identify(ctx, p);
+	if (err)
+		return err;
+	ct = plat_lookup(&loom_ct, &p->key);
+	if (ct)
+		return flow_confirmed(ctx, p, ct);
+	err = hook_tunnel_peer(p, outer);
+	return err ? err : flow_slow(ctx);
+}
+
+plat_inline int hook_from_overlay(struct plat_ctx *ctx, struct pkt *p)
+{
+	union loom_addr outer;
+	int err;
+
+	pkt_init(ctx, p, LOOM_HOOK_FROM_OVERLAY);
+	err = hook_tunnel(ctx, p, &outer);
+	if (!err)
+		err = pkt_is_ip(p) ? parse_ip(ctx, p) : -LOOM_DROP_ETHERTYPE;
+	if (!err)
+		err = hook_overlay_flow(ctx, p, &outer);
+	if (err == -LOOM_DROP_NO_ROUTE && p->scope)
+		err = -LOOM_DROP_TUNNEL_VNI;
+	if (err == -LOOM_DROP_TTL && !p->peer_node)
+		hook_tunnel_peer(p, &outer);
+	return err ? hook_fail(ctx, err) : 0;
+}

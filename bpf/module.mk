@@ -1,0 +1,1 @@
+BPF_OBJS += loom_tc
