@@ -50,6 +50,7 @@ struct http_response {
 	const char *body;  /* NUL-terminated; "" for streams */
 	size_t body_len;
 	unsigned int retry_after_s; /* Retry-After in seconds, 0 when absent */
+	bool unsent; /* err only: no byte of the request left, so it may be sent again */
 };
 
 struct http_ops {
