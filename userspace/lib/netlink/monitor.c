@@ -15,6 +15,7 @@ int nl_monitor_open(struct nl_monitor **ret, struct err *e)
 	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
 				      RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE };
 	_cleanup_(nl_monitor_closep) struct nl_monitor *m = calloc(1, sizeof(*m));
+	struct sockaddr_nl self = { .nl_family = AF_NETLINK };
 	int room = 1024 * 1024;
 
 	if (!m)
@@ -25,6 +26,9 @@ int nl_monitor_open(struct nl_monitor **ret, struct err *e)
 	/* A small buffer only means that a burst is answered with a full look. */
 	if (setsockopt(m->fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0)
 		setsockopt(m->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	/* An unbound socket has the kernel's own port number and is left out of what it tells. */
+	if (bind(m->fd, (struct sockaddr *)&self, sizeof(self)) < 0)
+		return err_errno(e, -errno, "netlink monitor");
 	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
 		if (setsockopt(m->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i],
 			       sizeof(groups[i])) < 0)
