@@ -355,7 +355,7 @@ static int swap_programs(struct load *ld, struct err *e)
 		n += err;
 	}
 	if (n)
-		log_info("programs replaced in place on %d hooks", n);
+		log_info("programs replaced in place: %d", n);
 	return 0;
 }
 
