@@ -21,6 +21,8 @@ struct look {
 	bool has_default;
 };
 
+static const struct prefix v6_local = { { .b = { 0xfe, 0x80 } }, 10 };
+
 bool uplink_link_is_ours(const char *name)
 {
 	size_t prefix = strlen(NETLOOM_POD_LINK_PREFIX);
@@ -33,15 +35,15 @@ bool uplink_link_is_ours(const char *name)
 
 bool uplink_route_matters(const struct nl_route *route)
 {
-	return route->protocol != NL_PROTO_NETLOOM && route->table != RT_TABLE_LOCAL;
+	/* Every link that comes or goes has a link-local one. */
+	return route->protocol != NL_PROTO_NETLOOM && route->table != RT_TABLE_LOCAL &&
+	       !(route->dst.len && prefix_contains(&v6_local, &route->dst.addr));
 }
 
 /* ---- addresses ---- */
 
 static bool addr_is_global(const struct nl_addr *addr)
 {
-	static const struct prefix v6_local = { { .b = { 0xfe, 0x80 } }, 10 };
-
 	if (addr->scope != RT_SCOPE_UNIVERSE || addr_is_zero(&addr->addr))
 		return false;
 	if (addr_is_v4(&addr->addr))
@@ -223,7 +225,8 @@ int uplink_look(struct nl_sock *nl, const struct uplink_wish *wish, struct uplin
 		v.uplink = (struct uplink){};
 	/* The kernel lists a link's addresses in their order of preference; sorting comes after
 	 * choosing. */
-	qsort(v.addrs, v.n_addrs, sizeof(*v.addrs), by_value);
+	if (v.n_addrs)
+		qsort(v.addrs, v.n_addrs, sizeof(*v.addrs), by_value);
 	*ret = v;
 	return err < 0 ? -ENODEV : 0;
 }

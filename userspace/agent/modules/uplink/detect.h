@@ -38,5 +38,5 @@ const char *uplink_view_diff(const struct uplink_view *a, const struct uplink_vi
 			     size_t len);
 /* Links that netloom makes: loom_…, and nl + 12 hexadecimal digits. */
 bool uplink_link_is_ours(const char *name);
-/* Whether a route matters to the view: not ours, not of the local table. */
+/* Whether a route matters to the view: not ours, not of the local table, not link-local. */
 bool uplink_route_matters(const struct nl_route *route);

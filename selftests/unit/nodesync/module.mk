@@ -1,0 +1,6 @@
+UNIT_TESTS += test_nodesync test_claim
+test_nodesync_SRCS := selftests/unit/nodesync/test_nodesync.c \
+	$(addprefix userspace/agent/modules/nodesync/,node_object.c peers.c)
+test_nodesync_LIBS := -ljson-c
+test_claim_SRCS := selftests/unit/nodesync/test_claim.c userspace/agent/modules/nodesync/claim.c
+test_claim_LIBS := -levent -ljson-c

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The host's items through their descriptors, against the real kernel in a namespace of this
+ * process alone. The scheduler's side of a descriptor is a short stand-in. */
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/modules/hostlink/items.h"
+
+static struct nl_sock *nl;
+
+static struct {
+	char name[64];
+	void *value;
+} dumped[8];
+static size_t n_dumped;
+
+int dump_add(struct dump_list *dump, const char *name, void *value)
+{
+	snprintf(dumped[n_dumped].name, sizeof(dumped[0].name), "%s", name);
+	dumped[n_dumped++].value = value;
+	return 0;
+}
+
+int dep_add(struct dep_list *deps, const char *fmt, ...)
+{
+	return 0;
+}
+
+static char put_key[96];
+static void *put_value;
+
+int txn_put(struct txn *t, void *value, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(put_key, sizeof(put_key), fmt, ap);
+	va_end(ap);
+	put_value = value;
+	return 0;
+}
+
+static void dump_release(void)
+{
+	for (size_t i = 0; i < n_dumped; i++)
+		free(dumped[i].value);
+	n_dumped = 0;
+}
+
+static void ok(int err, const struct err *e)
+{
+	if (err < 0)
+		fail_msg("%d: %s", err, e->msg);
+}
+
+static union loom_addr ip(const char *text)
+{
+	union loom_addr a;
+
+	assert_int_equal(addr_parse(text, &a, NULL), 0);
+	return a;
+}
+
+static int setup(void **state)
+{
+	if (unshare(CLONE_NEWNET) < 0)
+		return -1;
+	return nl_open(-1, &nl, NULL);
+}
+
+static int teardown(void **state)
+{
+	nl_close(nl);
+	return 0;
+}
+
+/* Applies what was put last, dumps the descriptor, and says whether the two agree. */
+static bool apply_and_compare(const struct descriptor *d, const char *name)
+{
+	bool same = false;
+	struct err e = {};
+
+	ok(d->create(nl, name, put_value, &e), &e);
+	ok(d->dump(nl, NULL, &e), &e);
+	for (size_t i = 0; i < n_dumped; i++)
+		if (strcmp(dumped[i].name, name) == 0)
+			same = d->equal(dumped[i].value, put_value);
+	dump_release();
+	return same;
+}
+
+static void a_link_made_is_what_the_next_agent_finds(void **state)
+{
+	static const struct host_link cases[] = {
+		{ .name = "loom_host", .peer = "loom_hpeer", .ifindex = 900, .mtu = 1450 },
+		{ .name = "loom_vxlan", .ifindex = 901, .mtu = 1450, .port = 4799 },
+	};
+	const struct descriptor *d = &host_link_descriptor;
+	struct err e = {};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct host_link bigger = cases[i];
+
+		assert_int_equal(host_put_link(NULL, &cases[i]), 0);
+		assert_true(apply_and_compare(d, cases[i].name));
+		/* Made anew over what is there. */
+		assert_true(apply_and_compare(d, cases[i].name));
+		bigger.mtu = 1400;
+		bigger.ready = true;
+		ok(d->update(nl, cases[i].name, put_value, &bigger, &e), &e);
+		ok(d->dump(nl, NULL, &e), &e);
+		assert_true(d->equal(dumped[0].value, &bigger));
+		dump_release();
+		bigger.ifindex = 950;
+		assert_int_equal(d->update(nl, cases[i].name, put_value, &bigger, &e), -EOPNOTSUPP);
+		ok(d->delete (nl, cases[i].name, put_value, &e), &e);
+		ok(d->delete (nl, cases[i].name, put_value, &e), &e);
+		free(put_value);
+	}
+}
+
+static void loom_host_resolves_nobody(void **state)
+{
+	struct host_link l = {
+		.name = "loom_host", .peer = "loom_hpeer", .ifindex = 900, .mtu = 1450
+	};
+	struct nl_link link;
+	struct err e = {};
+
+	ok(host_link_create(nl, &l, &e), &e);
+	ok(nl_link_get(nl, 0, "loom_host", &link, &e), &e);
+	assert_true(link.flags & IFF_NOARP);
+	assert_true(link.flags & IFF_UP);
+	ok(nl_link_del(nl, link.ifindex, &e), &e);
+}
+
+static void a_link_changed_by_hand_is_seen(void **state)
+{
+	struct host_link l = { .name = "loom_host",
+			       .peer = "loom_hpeer",
+			       .ifindex = 900,
+			       .mtu = 1450 },
+			 found;
+	struct err e = {};
+
+	ok(host_link_create(nl, &l, &e), &e);
+	l.ready = true;
+	ok(host_link_find(nl, "loom_host", &found), &e);
+	assert_true(host_link_equal(&l, &found));
+	ok(nl_link_set(nl, &(struct nl_link_set){ .ifindex = 900, .up = NL_OFF }, &e), &e);
+	ok(host_link_find(nl, "loom_host", &found), &e);
+	assert_false(host_link_equal(&l, &found));
+	ok(nl_link_del(nl, 900, &e), &e);
+}
+
+static void cluster_routes_are_found_again(void **state)
+{
+	const struct descriptor *d = &host_route_descriptor;
+	struct host_link l = {
+		.name = "loom_host", .peer = "loom_hpeer", .ifindex = 900, .mtu = 1450
+	};
+	struct nl_addr addrs[] = {
+		{ .ifindex = 1, .addr = ip("192.168.0.1"), .len = 32 },
+		{ .ifindex = 1, .addr = ip("fd99::1"), .len = 128, .flags = 2 }
+	};
+	struct nl_route routes[] = {
+		{ .dst = { ip("10.1.0.0"), 112 },
+		  .src = addrs[0].addr,
+		  .ifindex = 900,
+		  .scope = RT_SCOPE_LINK },
+		{ .dst = { ip("fd00:10::"), 48 }, .src = addrs[1].addr, .ifindex = 900 },
+	};
+	struct err e = {};
+
+	ok(nl_link_set(nl, &(struct nl_link_set){ .ifindex = 1, .up = NL_ON }, &e), &e);
+	ok(host_link_create(nl, &l, &e), &e);
+	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+		char name[PREFIX_STRLEN];
+
+		ok(nl_addr_add(nl, &addrs[i], &e), &e);
+		assert_int_equal(host_put_route(NULL, &routes[i]), 0);
+		prefix_format(&routes[i].dst, name);
+		assert_true(apply_and_compare(d, name));
+		ok(d->delete (nl, name, put_value, &e), &e);
+		ok(d->delete (nl, name, put_value, &e), &e);
+		free(put_value);
+	}
+	ok(nl_link_del(nl, 900, &e), &e);
+}
+
+static void set_rp_filter(const char *value, const char *accept)
+{
+	struct err e = {};
+
+	assert_int_equal(
+		host_put_sysctl(NULL, "net/ipv4/conf/lo/rp_filter", value, accept, "a test"), 0);
+	assert_string_equal(put_key, "host-sysctl/net/ipv4/conf/lo/rp_filter");
+	ok(host_sysctl_descriptor.create(nl, "net/ipv4/conf/lo/rp_filter", put_value, &e), &e);
+	free(put_value);
+}
+
+static void a_sysctl_is_written_only_when_it_has_to_be(void **state)
+{
+	char found[32];
+
+	set_rp_filter("1", NULL);
+	assert_int_equal(host_sysctl_read("net/ipv4/conf/lo/rp_filter", found, sizeof(found)), 0);
+	assert_string_equal(found, "1");
+	set_rp_filter("2", "1");
+	assert_int_equal(host_sysctl_read("net/ipv4/conf/lo/rp_filter", found, sizeof(found)), 0);
+	assert_string_equal(found, "1");
+	set_rp_filter("2", NULL);
+	assert_int_equal(host_sysctl_read("net/ipv4/conf/lo/rp_filter", found, sizeof(found)), 0);
+	assert_string_equal(found, "2");
+	assert_int_equal(host_sysctl_read("net/ipv4/there_is_none", found, sizeof(found)), -ENOENT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_link_made_is_what_the_next_agent_finds),
+		cmocka_unit_test(loom_host_resolves_nobody),
+		cmocka_unit_test(a_link_changed_by_hand_is_seen),
+		cmocka_unit_test(cluster_routes_are_found_again),
+		cmocka_unit_test(a_sysctl_is_written_only_when_it_has_to_be),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
