@@ -65,7 +65,8 @@ int scheduler_register(struct scheduler *s, const struct descriptor *d, void *ct
 
 enum txn_mode {
 	TXN_BEST_EFFORT,       /* go on after a failure, retry failed items in the background */
-	TXN_REVERT_ON_FAILURE, /* all or nothing */
+	TXN_REVERT_ON_FAILURE, /* all or nothing; an item that would have to wait fails it too
+				  (-EAGAIN) */
 };
 
 int txn_new(struct scheduler *s, struct txn **ret);
@@ -75,6 +76,9 @@ void txn_free(struct txn *t);
 int txn_put(struct txn *t, void *value, const char *fmt, ...) _printf_(3, 4);
 int txn_delete(struct txn *t, const char *fmt, ...) _printf_(2, 3);
 size_t txn_size(const struct txn *t);
+/* For scheduler_resync(): somebody failed to put all that shall be, so what is not in the
+ * transaction stays as it is. */
+void txn_mark_partial(struct txn *t);
 
 struct txn_stats {
 	unsigned int created, updated, deleted, pending, failed, unchanged, reverted;
