@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cmocka.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "lib/base/addr.h"
 
