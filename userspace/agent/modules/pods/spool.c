@@ -15,6 +15,9 @@
 #include "lib/base/log.h"
 #include "lib/cni/cni_names.h"
 
+/* Files are stamped with the clock of the last tick, which is up to 10 ms old. */
+#define CLOCK_SLACK_MS 50
+
 static const char *spool_dir(const struct pods *p)
 {
 	return agent_cfg(p->agent)->cni.spool_dir;
@@ -120,7 +123,7 @@ static void replay_file(struct pods *p, int dir, const char *name)
 	}
 	rec = record_find(p, r->container_id, r->ifname);
 	/* It was meant for what had that name before. */
-	if (rec && rec->att.state == ATTACHMENT_UP && rec->since_ms > mtime_ms) {
+	if (rec && rec->att.state == ATTACHMENT_UP && rec->since_ms > mtime_ms + CLOCK_SLACK_MS) {
 		unlinkat(dir, name, 0);
 		request_free(r);
 		return;
