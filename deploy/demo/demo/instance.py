@@ -5,7 +5,7 @@ import json
 import os
 import re
 from contextlib import contextmanager
-from fcntl import LOCK_EX, LOCK_UN, flock
+from fcntl import LOCK_EX, flock
 
 from .errors import DemoError
 
@@ -114,10 +114,9 @@ def instances():
 @contextmanager
 def host_lock():
     """What instances share (folders on the host that nodes mount over) changes under this lock."""
-    os.makedirs(ROOT, exist_ok=True)
-    with open("/run/netloom-demo.lock", "w", encoding="ascii") as file:
-        flock(file, LOCK_EX)
-        try:
-            yield
-        finally:
-            flock(file, LOCK_UN)
+    folder = os.open("/run", os.O_RDONLY | os.O_DIRECTORY)  # a lock without a file that stays
+    try:
+        flock(folder, LOCK_EX)
+        yield
+    finally:
+        os.close(folder)

@@ -84,6 +84,7 @@ def _create_host_folders():
                 if not os.path.isdir(folder):
                     os.mkdir(folder, 0o755)
                     created.append(folder)
+        os.makedirs(ROOT, exist_ok=True)
         with open(CREATED, "w", encoding="utf-8") as file:
             json.dump(created, file)
 
@@ -135,8 +136,14 @@ def remove(instance):
     if os.path.isdir(folder):
         for name in os.listdir(folder):
             subprocess.run(["umount", "-l", os.path.join(folder, name)], check=False, stderr=subprocess.DEVNULL)
-        while os.path.ismount(folder):
+        while _is_mounted(folder):
             topology.run("umount", "-l", folder)
+
+
+def _is_mounted(folder):
+    """os.path.ismount() does not see a bind mount within one file system."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
+        return any(line.split()[4] == folder for line in mounts)
 
 
 def enter(instance, part):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the API fills in, and what it refuses, per kind."""
+import base64
 import copy
 import ipaddress
 import re
@@ -93,6 +94,12 @@ def _node(obj):
     _fill(obj, {"spec": {}, "status": {}})
 
 
+def _secret(obj):
+    _fill(obj, {"type": "Opaque"})
+    for key, value in (obj.pop("stringData", None) or {}).items():
+        obj.setdefault("data", {})[key] = base64.b64encode(str(value).encode()).decode()
+
+
 def _slice(obj):
     _fill(obj, {"endpoints": []})
     for port in obj.get("ports") or []:
@@ -110,7 +117,7 @@ def _crd(obj):
                           "storedVersions": [v["name"] for v in obj["spec"].get("versions") or []]})
 
 
-_DEFAULTS = {"Pod": _pod, "ReplicaSet": _replica_set, "Deployment": _deployment, "Service": _service,
+_DEFAULTS = {"Pod": _pod, "Secret": _secret, "ReplicaSet": _replica_set, "Deployment": _deployment, "Service": _service,
              "NetworkPolicy": _network_policy, "Namespace": _namespace, "Node": _node, "EndpointSlice": _slice,
              "CustomResourceDefinition": _crd}
 _NEED_SPEC = {"Pod", "ReplicaSet", "Deployment", "Service", "CustomResourceDefinition"}

@@ -11,7 +11,9 @@ import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from . import errors, openapi, resources
+import yaml
+
+from . import errors, openapi, protobuf, resources
 from .listing import Watch, list_objects
 from .table import table
 
@@ -183,13 +185,12 @@ class Handler(BaseHTTPRequestHandler):
     def _decode(self, body):
         try:
             if "yaml" in self.headers.get("Content-Type", ""):
-                import yaml
                 return yaml.safe_load(body)
             if "protobuf" in self.headers.get("Content-Type", ""):
-                raise errors.ApiError(415, "UnsupportedMediaType", "only JSON and YAML bodies are understood")
+                return protobuf.decode_body(body)
             return json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise errors.bad_request(f"the body is not JSON: {error}")
+        except (ValueError, RecursionError, yaml.YAMLError) as error:
+            raise errors.bad_request(f"the body can't be read: {error}")
 
     def _options(self, body):
         options = self._decode(body) if body else {}

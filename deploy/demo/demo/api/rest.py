@@ -14,6 +14,7 @@ from .selectors import compile_selectors
 from .store import mutable
 
 NAMESPACES = ("", "namespaces")
+OWNERS = {"Deployment", "ReplicaSet", "Service"}  # whose dependents the garbage collector looks after
 NO_STATUS = {"Event", "Lease", "EndpointSlice", "Endpoints", "ConfigMap", "Secret", "ServiceAccount"}
 
 
@@ -274,7 +275,7 @@ class Rest:
         if options.get("orphanDependents") or query.get("orphanDependents") == "true":
             policy = "Orphan"
         finalizer = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}.get(policy)
-        if finalizer and finalizer not in meta.get("finalizers", []):
+        if res.kind in OWNERS and finalizer and finalizer not in meta.get("finalizers", []):
             meta["finalizers"] = meta.get("finalizers", []) + [finalizer]
         if not meta.get("deletionTimestamp") or grace < meta.get("deletionGracePeriodSeconds", grace):
             meta.update(deletionTimestamp=now(grace), deletionGracePeriodSeconds=grace)

@@ -19,6 +19,13 @@ def _amount(value, total, up):
     return int(value)
 
 
+def _essence(value):
+    """Without what says nothing: clients that roll back send nulls where there was nothing."""
+    if isinstance(value, dict):
+        return {k: _essence(v) for k, v in value.items() if v not in (None, {}, [])}
+    return [_essence(v) for v in value] if isinstance(value, list) else value
+
+
 def _revision(obj):
     return int((obj["metadata"].get("annotations") or {}).get(REVISION, 0))
 
@@ -59,7 +66,7 @@ class Deployments:
 
     def _current_set(self, deployment, sets):
         template = deployment["spec"]["template"]
-        digest = hashlib.sha1(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]
+        digest = hashlib.sha1(json.dumps(_essence(template), sort_keys=True).encode()).hexdigest()[:10]
         meta = deployment["metadata"]
         top = max([_revision(s) for s in sets] or [0])
         for found in sets:
