@@ -3,26 +3,12 @@
  * The tc family's object: entry programs, no more. Each hands its packet to the core (bpf/lib),
  * which leaves a verdict, and carries it out.
  */
-#include "lib/ct_gc.h"
-#include "lib/hooks.h"
+#include "bpf/lib/ct_gc.h"
+#include "bpf/lib/hooks.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
-const volatile struct loom_config loom_cfg = {
-	.size = sizeof(struct loom_config),
-	.ct_tcp_new_s = 30,
-	.ct_tcp_s = 7200,
-	.ct_tcp_closing_s = 10,
-	.ct_udp_new_s = 30,
-	.ct_udp_s = 120,
-	.ct_icmp_s = 30,
-	.ct_other_s = 600,
-	.masq_port_min = 32768,
-	.masq_port_max = 60999,
-	.event_rate = 100,
-	.event_burst = 200,
-	.overlay_vni = LOOM_DEFAULT_VNI,
-};
+const volatile struct loom_config loom_cfg = LOOM_CONFIG_DEFAULT;
 
 static __always_inline void exec_tunnel_addr(struct bpf_tunnel_key *key, const struct loom_node *n,
 					     __u64 *flags)

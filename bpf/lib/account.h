@@ -4,7 +4,7 @@
  * Counters and events. Every packet that ends here ends in account_drop(), every one that goes on
  * in account_forward(): nothing is lost without a reason that a user can read.
  */
-#include "lib/addr.h"
+#include "bpf/lib/addr.h"
 
 plat_inline void account_metric(struct plat_ctx *ctx, const struct pkt *p, __u32 reason)
 {

@@ -1,8 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 #pragma once
 /* Addresses of the data plane: building, comparing, telling kinds apart. */
-#include "lib/plat.h"
-#include "lib/proto.h"
+#include "bpf/lib/plat.h"
+#include "bpf/lib/proto.h"
+
+/* Fields in byte buffers that are aligned for them. */
+typedef __u16 __attribute__((may_alias)) alias16;
+typedef __u32 __attribute__((may_alias)) alias32;
+typedef __u64 __attribute__((may_alias)) alias64;
+
+plat_inline __be16 get16(const void *p)
+{
+	return *(const alias16 *)p;
+}
+
+plat_inline __be32 get32(const void *p)
+{
+	return *(const alias32 *)p;
+}
+
+plat_inline void addr_get(union loom_addr *a, const void *p)
+{
+	const alias64 *d = p;
+
+	a->d[0] = d[0];
+	a->d[1] = d[1];
+}
 
 plat_inline void addr_set_v4(union loom_addr *a, __be32 ip)
 {
@@ -71,7 +94,6 @@ plat_inline int addr_check_unicast(const union loom_addr *a, int v4)
 /* MACs in packet view and maps are 2-byte aligned. */
 plat_inline int mac_eq(const __u8 *mac_a, const __u8 *mac_b)
 {
-	const __u16 *a = (const __u16 *)mac_a, *b = (const __u16 *)mac_b;
-
-	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2];
+	return get16(mac_a) == get16(mac_b) && get16(mac_a + 2) == get16(mac_b + 2) &&
+	       get16(mac_a + 4) == get16(mac_b + 4);
 }

@@ -4,7 +4,7 @@
  * ARP of pods: their neighbours are static, so a request is a pod's tool or a lost entry. A request
  * for the gateway (169.254.1.1) is answered with the MAC of the host's end; nothing else is.
  */
-#include "lib/account.h"
+#include "bpf/lib/account.h"
 
 #define ARP_GATEWAY 0xa9fe0101 /* 169.254.1.1 */
 

@@ -10,7 +10,7 @@
  * A pointer to an entry is good until the entry is moved; entries of a preallocated map are never
  * unmapped, so a racing removal costs one packet's bookkeeping, not memory safety.
  */
-#include "lib/addr.h"
+#include "bpf/lib/addr.h"
 
 plat_inline void ct_key_set(struct loom_ctkey *k, const union loom_addr *src, __be16 sport,
 			    const union loom_addr *dst, __be16 dport, int swap)

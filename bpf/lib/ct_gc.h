@@ -4,7 +4,7 @@
  * The collector of conntrack entries (docs/decisions/0003): judges an entry by its own state and,
  * for masqueraded flows, that of its other half.
  */
-#include "lib/ct.h"
+#include "bpf/lib/ct.h"
 
 plat_inline __u32 gc_seconds(__u32 s)
 {

@@ -5,7 +5,7 @@
  * MTU), then rewrite link header and hop limit. The check comes before any translation, so that an
  * ICMP error for it can quote the packet as it was sent.
  */
-#include "lib/frag.h"
+#include "bpf/lib/frag.h"
 
 /* Inner addresses of tunnelled packets: made up, the same on all nodes, never learned by anybody.
  */
@@ -94,6 +94,16 @@ plat_inline int deliver_keeps_ttl(const struct pkt *p)
 	return p->v_kind == VERDICT_STACK || p->hook == LOOM_HOOK_FROM_HOST;
 }
 
+/*
+ * A pod takes what redirect_peer brings, whatever its MTU. So IPv4 packets that may be fragmented
+ * are not, on their last step; those that may not, and IPv6, teach their sender the path's MTU.
+ */
+plat_inline int deliver_any_size(const struct pkt *p)
+{
+	return p->v_kind == VERDICT_PEER && p->hook != LOOM_HOOK_FROM_HOST && p->family == 4 &&
+	       !(p->frag_flags & IP_DF);
+}
+
 plat_inline int deliver_check(struct plat_ctx *ctx, struct pkt *p, const struct loom_state *st,
 			      __u32 out)
 {
@@ -103,7 +113,8 @@ plat_inline int deliver_check(struct plat_ctx *ctx, struct pkt *p, const struct 
 		return err;
 	if (!deliver_keeps_ttl(p) && p->ttl <= 1)
 		return -LOOM_DROP_TTL;
-	if (p->v_mtu && p->len > p->v_mtu && deliver_size(ctx, p) > p->v_mtu)
+	if (p->v_mtu && p->len > p->v_mtu && deliver_size(ctx, p) > p->v_mtu &&
+	    !deliver_any_size(p))
 		return -LOOM_DROP_MTU;
 	return 0;
 }

@@ -5,9 +5,9 @@
  * for the rest. What is not there goes through flow_slow(): unconfirmed flows, then new ones. A
  * flow remembers where both its directions go (out_a, out_b) until loom_state.route_gen moves on.
  */
-#include "lib/deliver.h"
-#include "lib/icmp_err.h"
-#include "lib/route.h"
+#include "bpf/lib/deliver.h"
+#include "bpf/lib/icmp_err.h"
+#include "bpf/lib/route.h"
 
 plat_inline __u32 flow_out(const struct pkt *p, const struct loom_ct *ct)
 {
@@ -95,7 +95,10 @@ plat_inline int flow_known(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *
 	return deliver_write(ctx, p);
 }
 
-/* May the packet begin a flow from this hook? 0 or a negative reason. */
+/*
+ * May the packet begin a flow from this hook? 0 or a negative reason. The host may always send: with
+ * native transport it answers requests that came in by the uplink, which are not tracked.
+ */
 plat_inline int flow_admit(struct pkt *p)
 {
 	int err = addr_check_unicast(&p->daddr, p->family == 4);
@@ -106,6 +109,8 @@ plat_inline int flow_admit(struct pkt *p)
 		p->flags |= PKT_QUIET;
 	if (err)
 		return err;
+	if (p->hook == LOOM_HOOK_FROM_HOST)
+		return 0;
 	if (p->flags & PKT_ERROR)
 		return -LOOM_DROP_ICMP_UNRELATED;
 	return p->flags & PKT_STARTS ? 0 : -LOOM_DROP_CT_INVALID;
@@ -180,6 +185,8 @@ plat_fn int flow_start(struct plat_ctx *ctx)
 	err = deliver_check(ctx, p, st, out);
 	if (err)
 		return err;
+	if ((p->flags & PKT_ERROR) || !(p->flags & PKT_STARTS))
+		return deliver_write(ctx, p);
 	flow_entry(p, st, out, ct);
 	if (flow_masquerades(p, st)) {
 		err = nat_masquerade(ctx, ct);

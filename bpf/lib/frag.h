@@ -5,7 +5,7 @@
  * up, so that all belong to the same flow. A later fragment that overtakes the first one is lost;
  * fragments of TCP that could rewrite the header (RFC 3128) are refused.
  */
-#include "lib/account.h"
+#include "bpf/lib/account.h"
 
 #define FRAG_TTL_TICKS 30
 

@@ -5,10 +5,10 @@
  * a packet that may not pass. hook_*() return 0 with a verdict in plat_pkt(ctx), or the negative
  * reason, counted already.
  */
-#include "lib/arp.h"
-#include "lib/flow.h"
-#include "lib/icmp_gen.h"
-#include "lib/spoof.h"
+#include "bpf/lib/arp.h"
+#include "bpf/lib/flow.h"
+#include "bpf/lib/icmp_gen.h"
+#include "bpf/lib/spoof.h"
 
 plat_inline void pkt_init(struct plat_ctx *ctx, struct pkt *p, __u8 hook)
 {

@@ -6,19 +6,19 @@
  * the outer address and the quoted tuple together (RFC 5508, 4.2). The quoted transport checksum is
  * left alone: the quote is cut short anyway, and receivers match by ports.
  */
-#include "lib/nat.h"
-#include "lib/parse.h"
+#include "bpf/lib/nat.h"
+#include "bpf/lib/parse.h"
 
 /* Quoted ports in `h` (8 bytes), by protocol. */
 plat_inline void icmp_err_ports(struct pkt *p, const __u8 *h, __be16 *ret_sport, __be16 *ret_dport)
 {
 	if (nat_is_icmp(p->in_proto)) {
-		*ret_sport = *ret_dport = *(__be16 *)(h + 4);
+		*ret_sport = *ret_dport = get16(h + 4);
 	} else if (p->in_proto == IPPROTO_TCP || p->in_proto == IPPROTO_UDP ||
 		   p->in_proto == IPPROTO_UDPLITE || p->in_proto == IPPROTO_SCTP ||
 		   p->in_proto == IPPROTO_DCCP) {
-		*ret_sport = *(__be16 *)h;
-		*ret_dport = *(__be16 *)(h + 2);
+		*ret_sport = get16(h);
+		*ret_dport = get16(h + 2);
 	} else {
 		*ret_sport = *ret_dport = 0;
 	}
@@ -43,15 +43,15 @@ plat_fn int icmp_err_parse(struct plat_ctx *ctx)
 			return -LOOM_DROP_ICMP_UNRELATED;
 		if ((h[6] & 0x1f) || h[7])
 			return -LOOM_DROP_ICMP_UNRELATED; /* quotes a later fragment */
-		addr_set_v4(&src, *(__be32 *)(h + 12));
-		addr_set_v4(&dst, *(__be32 *)(h + 16));
+		addr_set_v4(&src, get32(h + 12));
+		addr_set_v4(&dst, get32(h + 16));
 		p->in_proto = h[9];
 		p->in_l4 = p->in_l3 + (h[0] & 15) * 4;
 	} else {
 		if (plat_load(ctx, p->in_l3, h, 40) || h[0] >> 4 != 6)
 			return -LOOM_DROP_ICMP_UNRELATED;
-		addr_copy(&src, (union loom_addr *)(h + 8));
-		addr_copy(&dst, (union loom_addr *)(h + 24));
+		addr_get(&src, h + 8);
+		addr_get(&dst, h + 24);
 		p->in_proto = h[6];
 		p->in_l4 = p->in_l3 + 40;
 	}

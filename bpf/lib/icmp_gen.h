@@ -7,8 +7,8 @@
  * as its source. Never for ICMP errors, later fragments or odd senders (RFC 1812 4.3.2.7, RFC 4443
  * 2.4), and at most ICMP_GEN_RATE a second and CPU.
  */
-#include "lib/parse.h"
-#include "lib/route.h"
+#include "bpf/lib/parse.h"
+#include "bpf/lib/route.h"
 
 #define ICMP_GEN_RATE  1000
 #define ICMP_GEN_BURST 100

@@ -6,7 +6,7 @@
  * tuple: pod side (LOOM_CT_SNAT) and wire side (LOOM_CT_SNAT_BACK). Claiming the wire side with
  * BPF_NOEXIST is what makes a port ours; there is no other table of ports.
  */
-#include "lib/ct.h"
+#include "bpf/lib/ct.h"
 
 #define NAT_PROBES 32
 

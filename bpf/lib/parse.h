@@ -5,7 +5,7 @@
  * ICMP identifiers. parse_packet() returns 0 or a negative drop reason. IPv6 packets with v4-mapped
  * addresses are refused here, so that the one address form can't be used to pose as IPv4.
  */
-#include "lib/frag.h"
+#include "bpf/lib/frag.h"
 
 #define EXT_MAX 6
 
@@ -66,14 +66,14 @@ plat_inline int parse_ip4(struct plat_ctx *ctx, struct pkt *p)
 		return -LOOM_DROP_MALFORMED;
 	if (p->l3 + p->ip_len > p->len)
 		return -LOOM_DROP_SHORT;
-	addr_set_v4(&p->saddr, *(__be32 *)(p->ip + 12));
-	addr_set_v4(&p->daddr, *(__be32 *)(p->ip + 16));
+	addr_set_v4(&p->saddr, get32(p->ip + 12));
+	addr_set_v4(&p->daddr, get32(p->ip + 16));
 	p->ttl = p->ip[8];
 	p->proto = p->ip[9];
 	p->l4 = p->l3 + ihl;
 	p->frag_flags = frag;
 	if (frag & 0x3fff) {
-		p->frag_id = *(__u16 *)(p->ip + 4);
+		p->frag_id = get16(p->ip + 4);
 		p->flags |= frag & 0x1fff ? PKT_LATER_FRAG : PKT_FIRST_FRAG;
 	}
 	return 0;
@@ -90,8 +90,8 @@ plat_inline int parse_ip6(struct plat_ctx *ctx, struct pkt *p)
 		p->ip_len = p->len - p->l3;
 	if (p->l3 + p->ip_len > p->len)
 		return -LOOM_DROP_SHORT;
-	addr_copy(&p->saddr, (union loom_addr *)(p->ip + 8));
-	addr_copy(&p->daddr, (union loom_addr *)(p->ip + 24));
+	addr_get(&p->saddr, p->ip + 8);
+	addr_get(&p->daddr, p->ip + 24);
 	if (addr_is_mapped(&p->saddr) || addr_is_mapped(&p->daddr))
 		return -LOOM_DROP_MALFORMED;
 	p->ttl = p->ip[7];
@@ -109,8 +109,8 @@ plat_inline int parse_tcp(struct plat_ctx *ctx, struct pkt *p, __u32 room)
 
 	if (room < 20 || plat_load(ctx, p->l4, h, sizeof(h)))
 		return -LOOM_DROP_SHORT;
-	p->sport = *(__be16 *)h;
-	p->dport = *(__be16 *)(h + 2);
+	p->sport = get16(h);
+	p->dport = get16(h + 2);
 	p->tcp_flags = h[13] & 0x3f;
 	p->l4_hlen = (h[12] >> 4) * 4;
 	if (p->l4_hlen < 20 || p->l4_hlen > room)
@@ -129,8 +129,8 @@ plat_inline int parse_ports(struct plat_ctx *ctx, struct pkt *p, __u32 room)
 
 	if (room < 8 || plat_load(ctx, p->l4, h, sizeof(h)))
 		return -LOOM_DROP_SHORT;
-	p->sport = *(__be16 *)h;
-	p->dport = *(__be16 *)(h + 2);
+	p->sport = get16(h);
+	p->dport = get16(h + 2);
 	p->l4_hlen = 8;
 	if (p->proto == IPPROTO_UDP && !plat_gso_size(ctx)) {
 		__u32 len = h[4] << 8 | h[5];
@@ -159,7 +159,7 @@ plat_inline int parse_icmp(struct plat_ctx *ctx, struct pkt *p, __u32 room)
 		echo = h[0] == ICMP6_ECHO || h[0] == ICMP6_ECHO_REPLY;
 	}
 	if (echo) {
-		p->sport = p->dport = *(__be16 *)(h + 4);
+		p->sport = p->dport = get16(h + 4);
 		if (h[0] == ICMP_ECHO || h[0] == ICMP6_ECHO)
 			p->flags |= PKT_STARTS;
 	}

@@ -13,7 +13,7 @@
  * Everything above it (bpf/lib) is plain C without conditionals.
  */
 #ifdef __bpf__
-#include "lib/plat_bpf.h"
+#include "bpf/lib/plat_bpf.h"
 #else
 #include "bpf/native/plat_native.h"
 #endif

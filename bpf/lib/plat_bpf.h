@@ -15,7 +15,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "lib/pkt.h"
+#include "bpf/lib/pkt.h"
 
 #define AF_INET	    2
 #define AF_INET6    10
@@ -26,7 +26,7 @@
 /* A function verified once, whoever calls it: takes the context, finds all else in plat_pkt(). */
 #define plat_fn __attribute__((noinline))
 
-#include "lib/maps.h"
+#include "bpf/lib/maps.h"
 
 extern const volatile struct loom_config loom_cfg;
 

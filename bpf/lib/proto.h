@@ -2,6 +2,10 @@
 #pragma once
 /* Numbers of the protocols on the wire that the core looks at (RFC 9293, 792, 4443, 4861). */
 
+#define IP_DF	  0x4000
+#define IP_MF	  0x2000
+#define IP_OFFSET 0x1fff
+
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04

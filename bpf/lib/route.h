@@ -4,7 +4,7 @@
  * Where an address is: on this node, on another one, outside, nowhere. Asked for the first packet
  * of a flow and after a change of loom_state.route_gen only; the answer is kept in the entry.
  */
-#include "lib/addr.h"
+#include "bpf/lib/addr.h"
 
 plat_inline int route_node(const struct loom_state *st, __u32 id)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 #pragma once
 /* A pod sends from its own MAC and its own addresses, or not at all. */
-#include "lib/addr.h"
+#include "bpf/lib/addr.h"
 
 /*
  * 0 or a negative reason. IPv6's own chatter (duplicate address detection, solicitations and

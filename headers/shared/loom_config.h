@@ -8,6 +8,8 @@
  */
 #include <linux/types.h>
 
+#include "shared/loom_limits.h"
+
 struct loom_config {
 	__u32 size;	    /* sizeof(struct loom_config), checked by the loader */
 	__u32 ct_tcp_new_s; /* timeouts in seconds */
@@ -23,3 +25,12 @@ struct loom_config {
 	__u32 event_burst;
 	__u32 overlay_vni; /* VNI of scope 0 */
 };
+
+/* What the programs are built with; the loader overwrites it from the agent's configuration. */
+#define LOOM_CONFIG_DEFAULT                                                                   \
+	{                                                                                     \
+		.size = sizeof(struct loom_config), .ct_tcp_new_s = 30, .ct_tcp_s = 7200,     \
+		.ct_tcp_closing_s = 10, .ct_udp_new_s = 30, .ct_udp_s = 120, .ct_icmp_s = 30, \
+		.ct_other_s = 600, .masq_port_min = 32768, .masq_port_max = 60999,            \
+		.event_rate = 100, .event_burst = 200, .overlay_vni = LOOM_DEFAULT_VNI,       \
+	}

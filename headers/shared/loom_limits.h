@@ -4,10 +4,11 @@
 
 #define LOOM_MAX_IFINDEX \
 	65536 /* loom_ifcfg is an array; the agent gives its links indexes below this */
-#define LOOM_MAX_NODES	 16384 /* node ids are 1..LOOM_MAX_NODES-1; 0 means "no node" */
-#define LOOM_MAX_EPS	 4096  /* local endpoints; numbers are 1..LOOM_MAX_EPS-1; 0 means "none" */
-#define LOOM_DEFAULT_VNI 10 /* VNI of scope 0, the default VPC; every other scope is its own VNI \
-			     */
+#define LOOM_MAX_NODES 16384 /* node ids are 1..LOOM_MAX_NODES-1; 0 means "no node" */
+#define LOOM_MAX_EPS   4096  /* local endpoints; numbers are 1..LOOM_MAX_EPS-1; 0 means "none" */
+#define LOOM_DEFAULT_VNI                                                        \
+	10 /* VNI of scope 0, the default VPC; every other scope is its own VNI \
+	    */
 
 /*
  * Conntrack time: CLOCK_MONOTONIC nanoseconds >> LOOM_TICK_SHIFT, 1.07 s a tick, so that an
