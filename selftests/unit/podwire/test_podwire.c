@@ -188,7 +188,7 @@ static void a_wired_pod_has_all_that_it_needs(void **state)
 		struct pod p;
 
 		pod_new(&p, cases[i].id, cases[i].ip4, cases[i].ip6);
-		ok(pod_link_create(nl, &p.link, &e), &e);
+		ok(pod_link_create(nl, &p.link, -1, &e), &e);
 		look(&p, &f);
 		assert_int_equal(f.ip4 && f.gw4 && f.def4 && f.neigh4, v4);
 		assert_int_equal(f.ip6 && f.gw6 && f.def6 && f.neigh6, v6);
@@ -223,7 +223,7 @@ static void what_is_made_is_what_is_dumped(void **state)
 	struct pod p;
 
 	pod_new(&p, "dumped", "10.1.1.4", "fd00:1::4");
-	ok(pod_link_create(nl, &p.link, &e), &e);
+	ok(pod_link_create(nl, &p.link, -1, &e), &e);
 	ok(pod_link_foreach(nl, keep, &dumped, &e), &e);
 	assert_non_null(dumped);
 	assert_true(pod_link_equal(dumped, &p.link));
@@ -253,7 +253,7 @@ static void an_interface_that_is_there_already_is_an_error_and_stays(void **stat
 
 	pod_new(&p, "taken", "10.1.1.5", "");
 	ok(nl_link_add_veth(p.nl, &v, &e), &e);
-	assert_int_equal(pod_link_create(nl, &p.link, &e), -EEXIST);
+	assert_int_equal(pod_link_create(nl, &p.link, -1, &e), -EEXIST);
 	assert_non_null(strstr(e.msg, "has an interface 'eth0' already"));
 	ok(nl_link_get(p.nl, 0, "eth0", &link, &e), &e);
 	assert_int_equal(link.mtu, 1500);
@@ -271,11 +271,11 @@ static void a_failure_halfway_leaves_nothing(void **state)
 
 	pod_new(&p, "halfway", "10.1.1.6", "fd00:1::6");
 	p.link.mtu = 1000;
-	assert_true(pod_link_create(nl, &p.link, &e) < 0);
+	assert_true(pod_link_create(nl, &p.link, -1, &e) < 0);
 	assert_int_equal(nl_link_get(nl, 0, p.link.host_ifname, &link, &e), -ENODEV);
 	assert_int_equal(nl_link_get(p.nl, 0, "eth0", &link, &e), -ENODEV);
 	p.link.mtu = 1450;
-	ok(pod_link_create(nl, &p.link, &e), &e);
+	ok(pod_link_create(nl, &p.link, -1, &e), &e);
 	ok(pod_link_delete(nl, p.link.host_ifname, &e), &e);
 	pod_release(&p);
 }
@@ -286,7 +286,7 @@ static void deleting_twice_and_after_the_namespace_is_gone_succeeds(void **state
 	struct pod p;
 
 	pod_new(&p, "gone", "10.1.1.7", "");
-	ok(pod_link_create(nl, &p.link, &e), &e);
+	ok(pod_link_create(nl, &p.link, -1, &e), &e);
 	pod_release(&p);
 	ok(pod_link_delete(nl, p.link.host_ifname, &e), &e);
 	ok(pod_link_delete(nl, p.link.host_ifname, &e), &e);
@@ -299,9 +299,11 @@ static void another_namespace_at_the_same_path_is_refused(void **state)
 
 	pod_new(&p, "swapped", "10.1.1.8", "");
 	p.link.netns_ino++;
-	assert_int_equal(pod_link_create(nl, &p.link, &e), -EBADF);
+	assert_int_equal(pod_link_create(nl, &p.link, -1, &e), -EBADF);
 	p.link.netns = "/run/netns/nlt-there-is-none";
-	assert_int_equal(pod_link_create(nl, &p.link, &e), -EBADF);
+	ok(pod_link_create(nl, &p.link, p.fd, &e), &e);
+	ok(pod_link_delete(nl, p.link.host_ifname, &e), &e);
+	assert_int_equal(pod_link_create(nl, &p.link, -1, &e), -EBADF);
 	assert_non_null(strstr(e.msg, "nlt-there-is-none"));
 	pod_release(&p);
 }
@@ -315,7 +317,7 @@ static void a_check_names_the_first_difference(void **state)
 
 	pod_new(&p, "checked", "10.1.1.9", "");
 	assert_int_equal(pod_link_check(nl, &p.link, p.fd, &e), -ENODEV);
-	ok(pod_link_create(nl, &p.link, &e), &e);
+	ok(pod_link_create(nl, &p.link, -1, &e), &e);
 	ok(nl_link_get(p.nl, 0, "eth0", &eth0, &e), &e);
 	addr.ifindex = eth0.ifindex;
 	addr.addr = p.link.ips.ip4;
@@ -365,7 +367,7 @@ static void wiring_is_timed(void **state)
 	for (int i = 0; i < 5; i++) {
 		uint64_t start = clock_ns(), took;
 
-		ok(pod_link_create(nl, &p.link, &e), &e);
+		ok(pod_link_create(nl, &p.link, -1, &e), &e);
 		took = clock_ns() - start;
 		best = MIN(best, took);
 		ok(pod_link_delete(nl, p.link.host_ifname, &e), &e);

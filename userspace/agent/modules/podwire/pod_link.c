@@ -198,13 +198,16 @@ static int make(struct nl_sock *nl, const struct pod_link *l, int netns_fd, bool
 	return configure(pod, l, end.ifindex, e);
 }
 
-int pod_link_create(struct nl_sock *nl, const struct pod_link *l, struct err *e)
+int pod_link_create(struct nl_sock *nl, const struct pod_link *l, int netns_fd, struct err *e)
 {
-	_cleanup_(closep) int netns_fd = -1;
+	_cleanup_(closep) int opened = -1;
 	bool made = false;
-	int err, home;
+	int err = 0, home;
 
-	err = pod_link_open_netns(l, &netns_fd, e);
+	if (netns_fd < 0) {
+		err = pod_link_open_netns(l, &opened, e);
+		netns_fd = opened;
+	}
 	if (!err)
 		err = netns_enter(netns_fd, &home, e);
 	if (err < 0)

@@ -25,10 +25,11 @@ DEFINE_FREEP(struct pod_link, pod_link_free)
 bool pod_link_equal(const struct pod_link *a, const struct pod_link *b);
 
 /*
- * Makes it all, or nothing. -EBADF: the namespace is gone or another one stands at its path;
+ * Makes it all, or nothing. `netns_fd` is the pod's namespace, borrowed; negative: it is opened by
+ * its path. -EBADF: the namespace is gone or another one stands at its path;
  * -EEXIST: the pod has such an interface already, or the host such a link.
  */
-int pod_link_create(struct nl_sock *nl, const struct pod_link *l, struct err *e);
+int pod_link_create(struct nl_sock *nl, const struct pod_link *l, int netns_fd, struct err *e);
 /* MTU, alias and state of the host's end. -EOPNOTSUPP: made of other things. */
 int pod_link_update(struct nl_sock *nl, const struct pod_link *old, const struct pod_link *new,
 		    struct err *e);

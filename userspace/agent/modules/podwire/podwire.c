@@ -3,6 +3,7 @@
 #include "agent/modules/podwire/podwire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,6 +26,14 @@ struct podwire {
 	struct nl_sock *nl;
 	unsigned int next_ifindex;
 	uint64_t wired, unwired;
+	/* The namespace of the pod that is being added: its path is the runtime's, which need not
+	 * lead there from here. Closed at the loop's next turn, so that it never outlives the pod.
+	 */
+	struct {
+		int fd; /* negative: none */
+		uint64_t dev, ino;
+	} fresh;
+	struct event *turn;
 };
 
 static struct podwire *get(struct agent *a)
@@ -36,8 +45,11 @@ static struct podwire *get(struct agent *a)
 
 static int op_create(void *ctx, const char *name, const void *value, struct err *e)
 {
+	const struct pod_link *l = value;
 	struct podwire *m = ctx;
-	int err = pod_link_create(m->nl, value, e);
+	bool fresh =
+		m->fresh.fd >= 0 && m->fresh.dev == l->netns_dev && m->fresh.ino == l->netns_ino;
+	int err = pod_link_create(m->nl, l, fresh ? m->fresh.fd : -1, e);
 
 	if (err < 0)
 		return err_prefix(e, "link '%s'", name);
@@ -133,7 +145,17 @@ static const struct descriptor pod_link_descriptor = {
 
 /* ---- items of an attachment ---- */
 
-static int link_new(const struct attachment *att, struct pod_link **ret)
+/* The runtime's path as it is below cni.hostRoot; heap. */
+static char *netns_path(struct agent *a, const char *path)
+{
+	const char *root = agent_cfg(a)->cni.netns_prefix;
+	char text[4096];
+
+	snprintf(text, sizeof(text), "%s%s", root ? root : "", path ? path : "");
+	return strdup(text);
+}
+
+static int link_new(struct agent *a, const struct attachment *att, struct pod_link **ret)
 {
 	_cleanup_(pod_link_freep) struct pod_link *l = calloc(1, sizeof(*l));
 
@@ -149,7 +171,7 @@ static int link_new(const struct attachment *att, struct pod_link **ret)
 	l->netns_dev = att->netns_dev;
 	l->netns_ino = att->netns_ino;
 	l->up = true;
-	l->netns = strdup(att->netns ? att->netns : "");
+	l->netns = netns_path(a, att->netns);
 	l->alias = podwire_alias(att);
 	if (!l->netns || !l->alias)
 		return -ENOMEM;
@@ -168,12 +190,12 @@ static int put_endpoint(struct txn *txn, const struct attachment *att, const uni
 	return datapath_put_ep(txn, 0, addr, &ep);
 }
 
-static int put_items(struct txn *txn, const struct attachment *att)
+static int put_items(struct agent *a, struct txn *txn, const struct attachment *att)
 {
 	struct loom_ifcfg cfg = { .ep = att->ep, .role = LOOM_IF_POD, .mtu = att->mtu };
 	struct pod_link *l;
 	char key[32];
-	int err = link_new(att, &l);
+	int err = link_new(a, att, &l);
 
 	if (err < 0)
 		return err;
@@ -249,13 +271,37 @@ static void release(struct agent *a, struct attachment *att)
 	att->ep = 0;
 }
 
-static int add_pod(struct agent *a, struct attachment *att, struct txn *txn, struct err *e)
+static void drop_fresh(struct podwire *m)
 {
+	closep(&m->fresh.fd);
+	m->fresh.fd = -1;
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	drop_fresh(arg);
+}
+
+static void hold_fresh(struct podwire *m, const struct add_pod *add)
+{
+	drop_fresh(m);
+	if (add->netns_fd < 0)
+		return;
+	m->fresh.fd = fcntl(add->netns_fd, F_DUPFD_CLOEXEC, 0);
+	m->fresh.dev = add->att->netns_dev;
+	m->fresh.ino = add->att->netns_ino;
+	event_active(m->turn, EV_TIMEOUT, 0);
+}
+
+static int add_pod(struct agent *a, const struct add_pod *add, struct txn *txn, struct err *e)
+{
+	struct attachment *att = add->att;
 	int err = fill_in(get(a), att, e);
 
 	if (err < 0)
 		return err;
-	err = put_items(txn, att);
+	hold_fresh(get(a), add);
+	err = put_items(a, txn, att);
 	if (err < 0) {
 		release(a, att);
 		return err_errno(e, err, "items of '%s'", att->host_ifname);
@@ -269,7 +315,7 @@ static int podwire_update(struct agent *a, struct event *ev, struct txn *txn, st
 	struct attachment *att;
 
 	if (ev->type == &add_pod_type)
-		return add_pod(a, container_of(ev, struct add_pod, ev)->att, txn, e);
+		return add_pod(a, container_of(ev, struct add_pod, ev), txn, e);
 	att = container_of(ev, struct del_pod, ev)->att;
 	if (!att->host_ifname[0])
 		return 0;
@@ -299,7 +345,7 @@ static int rewire(const struct attachment *att, void *arg)
 	datapath_ep_reserve(r->agent, att->ep);
 	if (att->host_ifindex >= m->next_ifindex)
 		m->next_ifindex = att->host_ifindex + 1;
-	err = put_items(r->txn, att);
+	err = put_items(r->agent, r->txn, att);
 	if (err < 0)
 		log_error("pod '%s/%s', link '%s': %s", att->pod_namespace, att->pod_name,
 			  att->host_ifname, strerror(-err));
@@ -316,7 +362,7 @@ static int podwire_resync(struct agent *a, struct event *ev, struct txn *txn, st
 int podwire_check(struct agent *a, const struct attachment *att, int netns_fd, struct err *e)
 {
 	_cleanup_(pod_link_freep) struct pod_link *l = NULL;
-	int err = link_new(att, &l);
+	int err = link_new(a, att, &l);
 
 	return err < 0 ? err_errno(e, err, "check") : pod_link_check(get(a)->nl, l, netns_fd, e);
 }
@@ -339,6 +385,9 @@ static void podwire_fini(struct agent *a)
 
 	if (!m)
 		return;
+	if (m->turn)
+		event_free(m->turn);
+	drop_fresh(m);
 	nl_close(m->nl);
 	free(m);
 	module_set_state(a, &podwire_module, NULL);
@@ -353,7 +402,11 @@ static int podwire_init(struct agent *a, struct err *e)
 		return err_errno(e, -ENOMEM, "podwire");
 	m->agent = a;
 	m->next_ifindex = PODWIRE_FIRST_IFINDEX;
+	m->fresh.fd = -1;
 	module_set_state(a, &podwire_module, m);
+	m->turn = event_new(agent_base(a), -1, 0, on_turn, m);
+	if (!m->turn)
+		return err_errno(e, -ENOMEM, "podwire");
 	err = nl_open(-1, &m->nl, e);
 	return err < 0 ? err : scheduler_register(agent_scheduler(a), &pod_link_descriptor, m);
 }
