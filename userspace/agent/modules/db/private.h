@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Inside of db: table.c holds what etcd said, publish.c what we say to etcd, local.c the mirror,
+ * db.c ties them to the loop. Everything runs on the loop's thread.
+ */
+#include <event2/event.h>
+
+#include "agent/modules/db/db.h"
+#include "lib/mirror/mirror.h"
+#include "lib/store/store.h"
+
+/* Rounds of waiting for what was lost with etcd's data to be written again by its owners. */
+#define DB_LOST_GRACE_S 600
+
+struct db_table;
+struct db_publisher;
+
+struct db {
+	struct agent *agent;
+	struct store *store;
+	struct mirror *mirror;
+	struct db_table *table;
+	struct db_publisher *publisher;
+	struct event *deadline; /* etcd silent for so long at start: the mirror */
+	struct event *begin;	/* first turn of the loop: follow */
+	struct event *flush;	/* mirror to disk */
+	struct event *lost;	/* end of the grace */
+	struct db_prefix *prefixes;
+	size_t n_prefixes;
+	enum db_origin origin;
+	bool delivered; /* a db-resync was pushed */
+	bool dirty;	/* mirror has writes that are not on disk */
+	uint64_t cluster_id;
+	int64_t revision;
+	uint64_t resyncs, changes, losses, breaks;
+	char last_error[256];
+};
+
+struct db *db_of(struct agent *a);
+
+/* ---- table.c: keys and values as last known ---- */
+
+int db_table_new(struct event_base *base, struct db_table **ret);
+void db_table_free(struct db_table *t);
+size_t db_table_size(const struct db_table *t);
+/* What a write changed: old and new trees, owned by the caller (NULL: absent). */
+struct db_diff {
+	struct json_object *old_value, *new_value;
+};
+/* 1 when the value changed, 0 when not, -EINVAL when `text` is no JSON object (the old one stays;
+ * message), -ENOMEM. */
+int db_table_put(struct db_table *t, const char *key, const char *text, size_t len,
+		 struct db_diff *ret, struct err *e);
+int db_table_del(struct db_table *t, const char *key, struct db_diff *ret);
+struct json_object *db_table_get(struct db_table *t, const char *key);
+const char *db_table_text(struct db_table *t, const char *key);
+int db_table_foreach(struct db_table *t, const char *prefix,
+		     int (*fn)(const char *key, struct json_object *value, void *arg), void *arg);
+
+/*
+ * Sweeping: mark all below a prefix, put what still is, then ask for what was neither put nor
+ * deleted since. `fn` may change the table.
+ */
+void db_table_mark(struct db_table *t, const char *prefix);
+void db_table_foreach_marked(struct db_table *t, const char *prefix,
+			     void (*fn)(const char *key, void *arg), void *arg);
+/* Lost with etcd's data, and kept until its owner writes it again. */
+void db_table_set_lost(struct db_table *t, const char *key);
+size_t db_table_lost(const struct db_table *t);
+void db_table_foreach_lost(struct db_table *t, const char *prefix,
+			   void (*fn)(const char *key, void *arg), void *arg);
+
+/* ---- publish.c: keys that we keep in etcd ---- */
+
+int db_publisher_new(struct db *db, struct db_publisher **ret);
+void db_publisher_free(struct db_publisher *p);
+int db_publisher_put(struct db_publisher *p, const char *key, const char *value);
+void db_publisher_del(struct db_publisher *p, const char *key);
+/* etcd is (back) there: write what it does not have. `all`: also what we believe it has. */
+void db_publisher_push(struct db_publisher *p, bool all);
+/* etcd says that `key` is `value` (NULL: gone): write it again if that is not what we published. */
+void db_publisher_seen(struct db_publisher *p, const char *key, const char *value, size_t len);
+size_t db_publisher_pending(const struct db_publisher *p);
+
+/* ---- local.c ---- */
+
+int db_local_open(struct db *db, struct err *e);
+/* Mirror of what etcd said; best effort, logged once when it fails. */
+void db_local_store(struct db *db, const char *key, const char *value);
+void db_local_store_meta(struct db *db);
+int db_local_load(struct db *db);
