@@ -41,8 +41,11 @@ void db_unpublish(struct agent *a, const char *key);
 /* The store itself, for transactions (node ids). */
 struct store *db_store(struct agent *a);
 
-/* Small durable facts of this node (its id, attachments): a key-value table in the same LMDB file,
- * synced to disk on return. */
+/*
+ * Small durable facts of this node (its id, attachments): key-value tables in the same LMDB file.
+ * They survive the agent's death from the moment that a call returns, and the machine's from a
+ * second later.
+ */
 int db_local_put(struct agent *a, const char *table, const char *key, const char *value);
 int db_local_del(struct agent *a, const char *table, const char *key);
 int db_local_foreach(struct agent *a, const char *table,
