@@ -23,6 +23,8 @@
 #include "lib/json/json.h"
 
 static struct queued *queue;
+static httpd_fn route;
+static void *route_arg;
 
 static void trace(struct agent *a, const char *what)
 {
@@ -251,12 +253,34 @@ int podwire_check(struct agent *a, const struct attachment *att, int netns_fd, s
 
 int httpd_route(struct httpd *h, const char *method, const char *path, httpd_fn fn, void *arg)
 {
+	route = fn;
+	route_arg = arg;
 	return 0;
+}
+
+struct json_object *fake_agent_get(struct agent *a)
+{
+	struct httpd_request req = { .method = "GET", .path = "/v1/pods" };
+	struct httpd_reply reply = {};
+
+	route(&req, &reply, route_arg);
+	return reply.json;
 }
 
 int metrics_sample(struct metrics *m, const char *name, enum metric_type type, const char *help,
 		   double value, ...)
 {
+	const char *label, *text[4] = {};
+	va_list ap;
+	int n = 0;
+
+	va_start(ap, value);
+	while (n < 4 && (label = va_arg(ap, const char *)))
+		text[n++] = label;
+	va_end(ap);
+	if (value)
+		fprintf((FILE *)m, "%s{%s=%s,%s=%s} %g\n", name, text[0], text[1],
+			text[2] ? text[2] : "", text[3] ? text[3] : "", value);
 	return 0;
 }
 

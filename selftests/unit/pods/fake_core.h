@@ -52,6 +52,9 @@ void fake_agent_stop(struct agent *a);
 void fake_agent_crash(struct agent *a);
 const char *fake_get(struct fake_pair *list, const char *key);
 
+/* What GET /v1/pods answers; new object. Metrics go as lines to the FILE that stands for them. */
+struct json_object *fake_agent_get(struct agent *a);
+
 /* A process in a network namespace of its own; its path is /proc/<pid>/ns/net. */
 struct sandbox {
 	int pid, fd;

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "agent/modules/modules.h"
 #include "agent/modules/pods/netns_path.h"
 #include "lib/json/json.h"
 #include "selftests/unit/pods/fake_core.h"
@@ -426,6 +427,33 @@ static void the_conflist_is_written_once_and_whole(void **state)
 	assert_int_equal(rmdir(a->cfg.cni.conf_dir), 0);
 }
 
+static void what_happened_can_be_seen(void **state)
+{
+	struct agent *a = *state;
+	struct json_object *first;
+	_json_ *o = NULL;
+	char text[4096] = "";
+	FILE *f;
+
+	assert_int_equal(verb(a, "ADD", "c1"), 0);
+	assert_int_equal(verb(a, "ADD", "c1"), 101);
+	o = fake_agent_get(a);
+	first = json_object_array_get_idx(json_field(o, "pods"), 0);
+	assert_string_equal(json_object_get_string(json_field(first, "name")), "web-0");
+	assert_string_equal(json_object_get_string(json_field(first, "state")), "up");
+	assert_string_equal(json_object_get_string(json_field(first, "hostInterface")), "nlfake1");
+	assert_string_equal(
+		json_object_get_string(json_object_array_get_idx(json_field(first, "ips"), 0)),
+		"10.1.1.1");
+	f = fmemopen(text, sizeof(text), "w");
+	pods_module.metrics(a, (struct metrics *)f);
+	fclose(f);
+	assert_non_null(strstr(text, "netloom_attachments{state=up,=} 1\n"));
+	assert_non_null(strstr(text, "netloom_cni_requests_total{verb=ADD,code=0} 1\n"));
+	assert_non_null(strstr(text, "netloom_cni_requests_total{verb=ADD,code=101} 1\n"));
+	assert_non_null(strstr(text, "netloom_cni_request_duration_seconds_count{verb=ADD,=} 2\n"));
+}
+
 static void a_namespace_is_found_where_the_runtime_sees_it(void **state)
 {
 	struct netns_path ns = { .fd = -1 };
@@ -473,6 +501,7 @@ int main(void)
 		with_agent(before_the_first_resync_dels_wait_and_adds_do_not),
 		with_agent(the_name_of_a_pod_belongs_to_its_newest_container),
 		with_agent(the_conflist_is_written_once_and_whole),
+		with_agent(what_happened_can_be_seen),
 		with_agent(a_namespace_is_found_where_the_runtime_sees_it),
 	};
 

@@ -108,6 +108,7 @@ static int take_names(struct request *r, const Netloom__Cni__V1__CniRequest *msg
 				msg->ifname);
 	if (strlen(msg->netns) > CNI_MAX_PATH)
 		return cni_fail(f, CNI_BAD_ENV, NULL, "CNI_NETNS: too long");
+	free(r->container_id);
 	r->container_id = strdup(msg->container_id);
 	r->ifname = strdup(msg->ifname);
 	r->netns = strdup(msg->netns);
@@ -239,6 +240,7 @@ static void serve(struct pods *p, enum cni_verb verb, struct grpc_call *call, co
 		goto out;
 	}
 	r->call = call;
+	r->container_id = strdup(msg->container_id); /* for the log; not checked yet */
 	if (cni_config_parse(msg->config.data, msg->config.len, verb, &r->config, &f) < 0 ||
 	    do_verb[verb](r, msg, &f) < 0)
 		request_fail(r, &f);
