@@ -1,0 +1,1 @@
+LIB_SRCS += userspace/lib/yaml/yaml.c
