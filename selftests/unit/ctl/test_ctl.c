@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <cmocka.h>
+#include <sched.h>
+#include <sys/mount.h>
+
+#include "ctl/ctl.h"
+#include "lib/base/addr.h"
+#include "lib/base/clock.h"
+#include "lib/bpf/pins.h"
+#include "lib/json/json.h"
+#include "selftests/unit/ctl/fake_agent.h"
+#include "shared/loom_maps.h"
+
+static const struct fake_answer answers[] = {
+	{ "/v1/status", 200,
+	  "{\"ready\":true,\"node\":\"n1\",\"version\":\"9.9\",\"modules\":{\"datapath\":{"
+	  "\"programs\":\"adopted\",\"attachMode\":\"tcx\",\"attached\":7,\"endpoints\":3,"
+	  "\"alarms\":[],\"conntrack\":{\"entries\":50,\"capacity\":200,\"halfOpen\":4},"
+	  "\"dropEvents\":2,\"dropEventsLost\":5},\"db\":{\"origin\":\"etcd\",\"connected\":true}}"
+	  "}" },
+	{ "/v1/nodes", 200,
+	  "{\"nodes\":[{\"id\":1,\"name\":\"n1\",\"state\":\"ready\",\"thisNode\":true,"
+	  "\"addresses\":[\"192.168.0.1\",\"fd00::1\"],\"podCIDRs\":[\"10.1.1.0/24\"],"
+	  "\"transport\":\"vxlan\",\"version\":\"9.9\"},{\"id\":12,\"name\":\"another\","
+	  "\"state\":\"refused\",\"reason\":\"its id is taken\"},{},7]}" },
+	{ "/v1/pods", 200,
+	  "{\"pods\":[{\"namespace\":\"default\",\"name\":\"web\\u001b[31m\",\"ips\":[\"10.1.1.5\"]"
+	  ","
+	  "\"state\":\"up\",\"hostInterface\":\"nl0123\",\"ep\":3,\"mtu\":1450,"
+	  "\"since\":1700000000000}]}" },
+	{ "/v1/ipam", 200,
+	  "{\"pools\":[{\"cidr\":\"10.1.1.0/24\",\"capacity\":253,\"used\":1,\"resting\":1,"
+	  "\"free\":251}],\"allocations\":[{\"ips\":[\"10.1.1.5\"],\"state\":\"used\","
+	  "\"owner\":\"abc/eth0\"},{\"ips\":[\"10.1.1.6\"],\"state\":\"resting\","
+	  "\"restSeconds\":75}]}" },
+	{ "/v1/drops?last=20", 200,
+	  "{\"next\":3,\"lost\":4,\"skipped\":0,\"events\":[{\"seq\":2,\"time\":\"T1\","
+	  "\"reason\":\"ttl\",\"text\":\"hop limit reached zero\",\"hook\":\"from_pod\","
+	  "\"proto\":\"udp\",\"from\":\"10.1.1.5\",\"fromPort\":4000,\"fromName\":\"default/web\","
+	  "\"to\":\"fd00::9\",\"toPort\":53,\"length\":60,\"ifindexName\":\"nl0123\"}]}" },
+	{ "/v1/history", 200,
+	  "{\"events\":[{\"seq\":1,\"event\":\"add-pod\",\"time\":\"T0\",\"durationMs\":3,"
+	  "\"changes\":{\"created\":4,\"failed\":0}},{\"seq\":2,\"event\":\"db-change\","
+	  "\"error\":\"no route\"}]}" },
+	{},
+};
+
+static const struct fake_answer sick_answers[] = {
+	{ "/v1/status", 200,
+	  "{\"ready\":false,\"node\":\"n1\",\"modules\":{\"db\":{\"reason\":\"waiting for "
+	  "etcd\"},\"datapath\":{\"alarms\":[\"conntrack is nearly full: 99 of 100 entries\"]}}}" },
+	{ "/v1/nodes", 500, "{\"error\":\"out of memory\"}" },
+	{ "/v1/pods", 200, "not JSON" },
+	{},
+};
+
+static struct fake_agent agent, sick_agent;
+
+struct run {
+	char *out, *complaint;
+	int code;
+};
+
+static struct run run(int (*cmd)(const struct ctl *c), struct ctl c)
+{
+	struct run r = {};
+	size_t out_len, complaint_len;
+
+	c.out = open_memstream(&r.out, &out_len);
+	c.complain = open_memstream(&r.complaint, &complaint_len);
+	c.socket = c.socket ?: agent.socket;
+	c.bpf_dir = c.bpf_dir ?: "/nonexistent";
+	r.code = cmd(&c);
+	fclose(c.out);
+	fclose(c.complain);
+	return r;
+}
+
+static void run_release(struct run *r)
+{
+	free(r->out);
+	free(r->complaint);
+}
+
+static void assert_says(const char *where, const char *what)
+{
+	if (!strstr(where, what))
+		fail_msg("'%s' is missing in:\n%s", what, where);
+}
+
+static const struct {
+	const char *name;
+	int (*cmd)(const struct ctl *c);
+	struct ctl c;
+	int code;
+	const char *out, *complaint;
+} cases[] = {
+	{ "a ready node", cmd_status, {}, CTL_OK, "n1: ready, netloom 9.9\n", NULL },
+	{ "the data path in words",
+	  cmd_status,
+	  {},
+	  CTL_OK,
+	  "programs adopted, 7 attached by tcx; 3 endpoints\n",
+	  NULL },
+	{ "how full conntrack is",
+	  cmd_status,
+	  {},
+	  CTL_OK,
+	  "50 of 200 connections (25 %), 4 half open\n",
+	  NULL },
+	{ "a module that the CLI knows nothing of",
+	  cmd_status,
+	  {},
+	  CTL_OK,
+	  "db         origin etcd, connected true\n",
+	  NULL },
+	{ "nodes under headings",
+	  cmd_nodes,
+	  {},
+	  CTL_OK,
+	  "ID  NAME     STATE    ADDRESSES            POD CIDRS    TRANSPORT  VERSION  \n"
+	  " 1  n1       ready    192.168.0.1,fd00::1  10.1.1.0/24  vxlan      9.9      this node\n"
+	  "12  another  refused  -                    -            -          -        its id is "
+	  "taken\n",
+	  NULL },
+	{ "pods, without letting them drive the terminal", cmd_pods, {}, CTL_OK, "web?[31m", NULL },
+	{ "a time as a date", cmd_pods, {}, CTL_OK, "2023-11-14T22:13:20Z", NULL },
+	{ "pools", cmd_ipam, {}, CTL_OK, "10.1.1.0/24       253     1        1   251\n", NULL },
+	{ "what rests", cmd_ipam, {}, CTL_OK, "10.1.1.6  resting  -             1m15s\n", NULL },
+	{ "drops in a line",
+	  cmd_events,
+	  {},
+	  CTL_OK,
+	  "T1  from_pod      ttl             udp  10.1.1.5:4000 (default/web) -> [fd00::9]:53  60 "
+	  "bytes on nl0123: hop limit reached zero\n",
+	  "4 more were not told" },
+	{ "drops that match", cmd_events, { .filter = "10.1.1.5" }, CTL_OK, "from_pod", "4 more" },
+	{ "history", cmd_history, {}, CTL_OK, "add-pod    ok         3  4 created", NULL },
+	{ "history's failures", cmd_history, {}, CTL_OK, "no route", NULL },
+	{ "both versions", cmd_version, {}, CTL_OK, "agent   9.9\n", NULL },
+	{ "JSON", cmd_nodes, { .json = true }, CTL_OK, "\"podCIDRs\": [\n", NULL },
+	{ "no agent",
+	  cmd_status,
+	  { .socket = "/nonexistent/s" },
+	  CTL_UNREACHABLE,
+	  "",
+	  "is netloom-agent running" },
+	{ "no agent to wait for",
+	  cmd_status,
+	  { .socket = "/nonexistent/s", .wait = true, .wait_s = 1 },
+	  CTL_UNREACHABLE,
+	  "",
+	  "No such file" },
+	{ "version without an agent",
+	  cmd_version,
+	  { .socket = "/nonexistent/s" },
+	  CTL_OK,
+	  "can't be reached",
+	  NULL },
+	{ "a node that is not ready",
+	  cmd_status,
+	  { .socket = sick_agent.socket },
+	  CTL_FAILED,
+	  "n1: NOT READY\n",
+	  NULL },
+	{ "a problem and what to try",
+	  cmd_status,
+	  { .socket = sick_agent.socket },
+	  CTL_FAILED,
+	  "  problem: db: waiting for etcd\n      try: see that etcd runs",
+	  NULL },
+	{ "an alarm",
+	  cmd_status,
+	  { .socket = sick_agent.socket },
+	  CTL_FAILED,
+	  "raise conntrack.maxEntries",
+	  NULL },
+	{ "an agent's error",
+	  cmd_nodes,
+	  { .socket = sick_agent.socket },
+	  CTL_FAILED,
+	  "",
+	  "/v1/nodes: the agent says 500: out of memory" },
+	{ "an answer that is no JSON",
+	  cmd_pods,
+	  { .socket = sick_agent.socket },
+	  CTL_FAILED,
+	  "",
+	  "/v1/pods: " },
+	{ "a table that is not there",
+	  cmd_dump,
+	  { .arg = "nonsense" },
+	  CTL_USAGE,
+	  "",
+	  "there is no table 'nonsense'\ntables:\n  ct " },
+	{ "the tables that are", cmd_dump, {}, CTL_OK, "  epstats ", NULL },
+	{ "no pins", cmd_dump, { .arg = "ct" }, CTL_FAILED, "", "say --bpf-dir DIR" },
+	{ "an address that is none",
+	  cmd_dump,
+	  { .arg = "ct", .ip = "10.1" },
+	  CTL_USAGE,
+	  "",
+	  "--ip '10.1'" },
+};
+
+static void commands_say_what_they_should(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct run r = run(cases[i].cmd, cases[i].c);
+
+		if (r.code != cases[i].code)
+			fail_msg("%s: exit code %d, not %d\n%s", cases[i].name, r.code,
+				 cases[i].code, r.complaint);
+		assert_says(r.out, cases[i].out);
+		if (cases[i].complaint)
+			assert_says(r.complaint, cases[i].complaint);
+		else
+			assert_string_equal(r.complaint, "");
+		run_release(&r);
+	}
+}
+
+/* ---- records ---- */
+
+static union loom_addr addr(const char *text)
+{
+	union loom_addr a;
+
+	assert_int_equal(addr_parse(text, &a, NULL), 0);
+	return a;
+}
+
+static struct loom_ctkey flow_key(void)
+{
+	return (struct loom_ctkey){ .a = addr("10.1.1.5"),
+				    .b = addr("10.1.2.6"),
+				    .pa = htons(80),
+				    .pb = htons(40000),
+				    .proto = 6 };
+}
+
+static const char *text_of(const char *table, const void *key, const void *value, char *buf)
+{
+	struct table_names names = { .now_tick = 1000 };
+	const struct table *t = table_find(table);
+	_json_ *record = table_record(t, key, value, &names);
+	_json_ *rows = json_object_new_array();
+	FILE *out = fmemopen(buf, 1024, "w");
+
+	assert_non_null(record);
+	json_append(rows, json_object_get(record));
+	print_table(out, t->columns, rows);
+	fclose(out);
+	return strchr(buf, '\n') + 1;
+}
+
+static void a_connection_reads_from_its_initiator(void **state)
+{
+	struct loom_ctkey key = flow_key();
+	struct loom_ct ct = { .seen = 990,
+			      .created = 900,
+			      .flags = LOOM_CT_FROM_B | LOOM_CT_REPLIED,
+			      .out_a = LOOM_OUT(LOOM_OUT_PEER, 1000),
+			      .out_b = LOOM_OUT(LOOM_OUT_TUNNEL, 2) };
+	char buf[1024];
+
+	assert_string_equal(
+		text_of("ct", &key, &ct, buf),
+		"tcp    10.1.2.6:40000  10.1.1.5:80  -     10s  1m47s  pod 1000  tunnel 2  "
+		"from-b,replied\n");
+}
+
+static void unknown_numbers_are_shown_and_not_hidden(void **state)
+{
+	struct loom_ctkey key = { .a = addr("fd00::1"), .b = addr("fd00::2"), .proto = 253 };
+	struct loom_ct ct = { .flags = 1 << 15, .out_a = LOOM_OUT(15, 3) };
+	char buf[1024];
+	const char *row = text_of("ct", &key, &ct, buf);
+
+	assert_says(row, "253 ");
+	assert_says(row, "0x8000");
+	assert_says(row, "? 3");
+}
+
+static void every_table_survives_zeros_and_ones(void **state)
+{
+	_Alignas(8) uint8_t key[64], value[128];
+	char cell[128];
+
+	for (int fill = 0; fill < 256; fill += 255) {
+		memset(key, fill, sizeof(key));
+		memset(value, fill, sizeof(value));
+		for (const struct table *t = tables; t->name; t++) {
+			_json_ *record = table_record(t, key, value, NULL);
+
+			assert_non_null(record);
+			for (const struct column *c = t->columns; c->heading; c++)
+				assert_true(column_text(c, record, cell, sizeof(cell))[0]);
+		}
+	}
+}
+
+/* ---- dump, on a bpffs of its own ---- */
+
+static char bpffs[] = "/tmp/nlt-ctl-bpf-XXXXXX";
+
+static void dump_shows_pinned_maps_with_names(void **state)
+{
+	struct ctl c = { .arg = "ct" };
+	struct loom_ctkey key = flow_key();
+	struct loom_ct ct = { .seen = clock_ns() >> LOOM_TICK_SHIFT, .flags = LOOM_CT_REPLIED };
+	struct err e = {};
+	char dir[64];
+	struct run r;
+	int fd;
+
+	snprintf(dir, sizeof(dir), "%s/netloom", bpffs);
+	assert_int_equal(mount("bpf", bpffs, "bpf", 0, NULL), 0);
+	assert_int_equal(pins_prepare(dir, &e), 0);
+	fd = bpf_map_create(BPF_MAP_TYPE_HASH, "loom_ct", sizeof(key), sizeof(ct), 64, NULL);
+	assert_int_equal(pin_put(fd, dir, PIN_MAP, "loom_ct", &e), 0);
+	bpf_map_update_elem(fd, &key, &ct, BPF_ANY);
+	key.pa = htons(81);
+	key.a = addr("10.1.1.7");
+	bpf_map_update_elem(fd, &key, &ct, BPF_ANY);
+	c.bpf_dir = dir;
+
+	r = run(cmd_dump, c);
+	assert_int_equal(r.code, CTL_OK);
+	assert_says(r.out, "10.1.1.5:80 (default/web");
+	assert_says(r.out, "10.1.1.7:81");
+	run_release(&r);
+
+	c.port = 81;
+	r = run(cmd_dump, c);
+	assert_null(strstr(r.out, "10.1.1.5:80"));
+	assert_says(r.out, "10.1.1.7:81");
+	run_release(&r);
+
+	c = (struct ctl){ .arg = "ct", .bpf_dir = dir, .ip = "10.1.1.5", .json = true };
+	r = run(cmd_dump, c);
+	assert_says(r.out, "\"fromPort\": 80");
+	assert_null(strstr(r.out, "10.1.1.7"));
+	run_release(&r);
+
+	c = (struct ctl){ .arg = "ct", .bpf_dir = dir, .pod = "x/y", .socket = "/nonexistent/s" };
+	r = run(cmd_dump, c);
+	assert_int_equal(r.code, CTL_FAILED);
+	assert_says(r.complaint, "names are known to the agent");
+	run_release(&r);
+	close(fd);
+}
+
+static void a_map_of_another_version_is_refused(void **state)
+{
+	struct ctl c = { .arg = "ep" };
+	struct err e = {};
+	char dir[64];
+	struct run r;
+	int fd = bpf_map_create(BPF_MAP_TYPE_HASH, "loom_ep", 4, 8, 64, NULL);
+
+	snprintf(dir, sizeof(dir), "%s/netloom", bpffs);
+	assert_int_equal(pin_put(fd, dir, PIN_MAP, "loom_ep", &e), 0);
+	c.bpf_dir = dir;
+	r = run(cmd_dump, c);
+	assert_int_equal(r.code, CTL_FAILED);
+	assert_says(r.complaint, "another version");
+	run_release(&r);
+	close(fd);
+}
+
+static int setup(void **state)
+{
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    !mkdtemp(bpffs)) {
+		print_error("needs root: %s\n", strerror(errno));
+		return -1;
+	}
+	return fake_agent_start(&agent, answers) ?: fake_agent_start(&sick_agent, sick_answers);
+}
+
+static int teardown(void **state)
+{
+	fake_agent_stop(&agent);
+	fake_agent_stop(&sick_agent);
+	umount2(bpffs, MNT_DETACH);
+	return rmdir(bpffs);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(commands_say_what_they_should),
+		cmocka_unit_test(a_connection_reads_from_its_initiator),
+		cmocka_unit_test(unknown_numbers_are_shown_and_not_hidden),
+		cmocka_unit_test(every_table_survives_zeros_and_ones),
+		cmocka_unit_test(dump_shows_pinned_maps_with_names),
+		cmocka_unit_test(a_map_of_another_version_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
