@@ -84,7 +84,7 @@ static bool is_bool(const char *s, bool *ret)
 	return false;
 }
 
-/* Decimal, 0x and 0o, within 64 bits; what is larger is a float to YAML and a string to nobody. */
+/* Decimal, 0x, 0o and YAML 1.1's leading-zero octal, within 64 bits. */
 static bool is_int(const char *s, int64_t *ret)
 {
 	const char *digits = s + (*s == '-' || *s == '+');
@@ -94,6 +94,8 @@ static bool is_int(const char *s, int64_t *ret)
 	if (digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'o')) {
 		base = digits[1] == 'x' ? 16 : 8;
 		digits += 2;
+	} else if (digits[0] == '0' && digits[1]) {
+		base = 8;
 	}
 	if (!isxdigit((unsigned char)*digits) || (base == 10 && !isdigit((unsigned char)*digits)))
 		return false;
@@ -146,7 +148,7 @@ static struct json_object *plain_scalar(const char *s)
 	if (is_int(s, &i))
 		return json_object_new_int64(i);
 	if (is_float(s, &d))
-		return json_object_new_double_s(d, s);
+		return json_object_new_double(d);
 	return json_object_new_string(s);
 }
 
