@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Inside of a follow: follow.c decides what to do next (list, check, watch, wait), stream.c carries
+ * one watch and judges whether it is alive.
+ *
+ * A watch in silence may be idle or dead. etcd sends progress only every 10 minutes, so after
+ * 2 × timeout_ms without a byte the same endpoint is asked something small: a member that hangs,
+ * or has lost its cluster, does not answer, and the follow moves on. A stream that stays silent
+ * for longer than progress could is given up even if its endpoint answers.
+ */
+#include "lib/store/store_int.h"
+#include "lib/store/watch_msg.h"
+
+/* The newest key that was seen, which tells after a break whether this is still the same history:
+ * a cluster whose data was lost counts its revisions from 1 again, and may well have overtaken. */
+struct anchor {
+	char *key; /* NULL: none */
+	int64_t mod_revision;
+	uint64_t value_hash;
+};
+
+enum follow_state { FOLLOW_WAITING, FOLLOW_LISTING, FOLLOW_CHECKING, FOLLOW_WATCHING };
+
+struct store_follow {
+	struct store *store; /* NULL: the store was freed */
+	struct store_follow *prev, *next;
+	char *prefix;
+	const struct store_follow_ops *ops;
+	void *arg;
+	enum follow_state state;
+	struct store_header at; /* all changes up to this revision have been told; 0: list first */
+	struct anchor anchor;
+	struct store_op *list;
+	struct event *timer; /* WAITING: go on; WATCHING: silence */
+	struct store_request ask;
+	unsigned int busy;   /* a callback of the user runs, or may */
+	unsigned int breaks; /* in a row */
+	bool dead, told_broken, asking;
+
+	struct store_attempt watch;
+	char *watch_body;
+	bool created;
+	struct line_buf lines;
+	struct kv_list pending; /* events not told yet: their revision may not be complete */
+	uint64_t heard_ms;
+};
+
+/* follow.c */
+bool follow_alive(const struct store_follow *f);
+void follow_enter(struct store_follow *f);
+/* May free f. */
+void follow_leave(struct store_follow *f);
+/* The stream, or an attempt to get one, has failed. -ESTALE: list again. */
+void follow_broken(struct store_follow *f, const struct err *err);
+/* Tells what is pending; `whole`: the last revision in it is complete. False: stop, f is dead. */
+bool follow_deliver(struct store_follow *f, bool whole);
+
+/* stream.c */
+int stream_start(struct store_follow *f);
+void stream_stop(struct store_follow *f);
+void stream_silence(struct store_follow *f);

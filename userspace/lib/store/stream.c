@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/store/follow_int.h"
+
+/* etcd's progress notifications come every 10 minutes, give or take one. */
+#define SILENCE_MAX_MS (15u * 60 * 1000)
+
+static void listen_on(struct store_follow *f)
+{
+	store_timer_add(f->timer, 2 * f->store->timeout_ms);
+}
+
+static void broken(struct store_follow *f, const struct err *err)
+{
+	store_endpoint_failed(f->store, f->watch.endpoint);
+	follow_broken(f, err);
+}
+
+/* False: the stream has ended, and perhaps f with it. */
+static bool take_message(struct store_follow *f, const struct watch_msg *m)
+{
+	struct err e = {};
+
+	if (m->header.cluster_id != f->at.cluster_id) {
+		err_set(&e, -ESTALE, "the cluster was replaced");
+		follow_broken(f, &e);
+		return false;
+	}
+	if (m->created) {
+		f->created = true;
+		f->told_broken = false;
+		store_endpoint_ok(f->store);
+	}
+	if (!follow_deliver(f, !m->fragment))
+		return false;
+	/* Progress: nothing is below the header's revision that was not told. */
+	if (!m->created && !m->n_events && !m->fragment && m->header.revision > f->at.revision)
+		f->at.revision = m->header.revision;
+	return true;
+}
+
+static void refused(struct store_follow *f, const struct watch_msg *m, const struct err *err)
+{
+	if (f->store->username && (err->code == -EACCES || auth_is_stale(m->grpc_code, err->msg)))
+		auth_forget(f->store, f->watch.token_serial);
+	if (err->code == -EAGAIN)
+		broken(f, err);
+	else
+		follow_broken(f, err);
+}
+
+static bool take_line(struct store_follow *f, const char *line, size_t len)
+{
+	struct watch_msg m;
+	struct err e = {};
+
+	if (!len)
+		return true;
+	if (watch_msg_decode(line, len, &f->pending, &m, &e) < 0) {
+		refused(f, &m, &e);
+		return false;
+	}
+	return take_message(f, &m);
+}
+
+static int on_data(struct store_attempt *a, const void *data, size_t len)
+{
+	struct store_follow *f = container_of(a, struct store_follow, watch);
+	struct err e = {};
+	const char *line;
+	size_t n;
+
+	follow_enter(f);
+	f->heard_ms = clock_ms();
+	if (line_buf_append(&f->lines, data, len, store_answer_max(f->store)) < 0) {
+		err_set(&e, -E2BIG, "a change is larger than the bound on memory");
+		follow_broken(f, &e);
+		follow_leave(f);
+		return 0;
+	}
+	while (line_buf_next(&f->lines, &line, &n)) {
+		if (!take_line(f, line, n))
+			break;
+		line_buf_drop(&f->lines, n);
+	}
+	if (follow_alive(f) && f->state == FOLLOW_WATCHING)
+		listen_on(f);
+	follow_leave(f);
+	return 0;
+}
+
+static void on_done(struct store_attempt *a, const struct http_response *res)
+{
+	struct store_follow *f = container_of(a, struct store_follow, watch);
+	struct json_object *answer = NULL;
+	struct err e = {};
+	int code = 0;
+
+	follow_enter(f);
+	if (res->err || res->status != 200)
+		answer_decode(res, &answer, &code, &e);
+	else
+		err_set(&e, -EAGAIN, "etcd ended the watch");
+	if (f->store->username && auth_is_stale(code, e.msg))
+		auth_forget(f->store, a->token_serial);
+	if (res->err || code == 0 || e.code == -EAGAIN) {
+		/* Of transport, only etcd itself may say that it lost our place. */
+		e.code = e.code == -EACCES ? -EACCES : -EAGAIN;
+		broken(f, &e);
+	} else {
+		follow_broken(f, &e);
+	}
+	follow_leave(f);
+}
+
+/* ---- silence ---- */
+
+static void on_asked(struct store_request *r, struct json_object *answer, const struct err *err)
+{
+	struct store_follow *f = container_of(r, struct store_follow, ask);
+	struct store_header h;
+	struct err e = {};
+
+	f->asking = false;
+	follow_enter(f);
+	if (err->code == -EAGAIN || err->code == -EPROTO) {
+		err_set(&e, -EAGAIN, "the watch's endpoint hangs: %.300s", err->msg);
+		follow_broken(f, &e);
+	} else if (!err->code &&
+		   (header_decode(answer, &h, &e) < 0 || h.cluster_id != f->at.cluster_id ||
+		    h.revision < f->at.revision)) {
+		err_set(&e, -ESTALE, "the cluster was replaced or rolled back");
+		follow_broken(f, &e);
+	} else {
+		f->breaks = 0;
+		listen_on(f);
+	}
+	follow_leave(f);
+}
+
+/* One key, counted only: the cheapest question that needs a leader. */
+static int ask(struct store_follow *f)
+{
+	_cleanup_(freep) char *body = NULL;
+	FILE *file = open_memstream(&body, &f->ask.len);
+
+	if (!file)
+		return -ENOMEM;
+	fputc('{', file);
+	put_bytes(file, "key", f->prefix, f->prefix[0] ? strlen(f->prefix) : 1);
+	fputs(",\"count_only\":true}", file);
+	if (put_close(file, &body) < 0)
+		return -ENOMEM;
+	f->ask.body = TAKE_PTR(body);
+	f->ask.store = f->store;
+	f->ask.path = "/v3/kv/range";
+	f->ask.retry = RETRY_ANY;
+	f->ask.pinned = true;
+	f->ask.attempt.endpoint = f->watch.endpoint;
+	f->ask.fn = on_asked;
+	f->asking = true;
+	request_start(&f->ask);
+	return 0;
+}
+
+void stream_silence(struct store_follow *f)
+{
+	struct err e = {};
+
+	if (!f->created) {
+		err_set(&e, -EAGAIN, "no watch within %u ms", 2 * f->store->timeout_ms);
+		broken(f, &e);
+	} else if (clock_ms() - f->heard_ms > SILENCE_MAX_MS) {
+		err_set(&e, -EAGAIN, "no progress for %u s", SILENCE_MAX_MS / 1000);
+		broken(f, &e);
+	} else if (!f->asking && ask(f) < 0) {
+		listen_on(f);
+	}
+}
+
+/* ---- start and stop ---- */
+
+static int build(struct store_follow *f)
+{
+	_cleanup_(freep) char *body = NULL;
+	FILE *file = open_memstream(&body, &f->watch.len);
+
+	if (!file)
+		return -ENOMEM;
+	fputs("{\"create_request\":{", file);
+	put_prefix(file, f->prefix);
+	fprintf(file, ",\"start_revision\":\"%lld\",\"progress_notify\":true,\"fragment\":true}}",
+		(long long)f->at.revision + 1);
+	if (put_close(file, &body) < 0)
+		return -ENOMEM;
+	free(f->watch_body);
+	f->watch_body = TAKE_PTR(body);
+	return 0;
+}
+
+int stream_start(struct store_follow *f)
+{
+	struct store_attempt *a = &f->watch;
+	int err = build(f);
+
+	if (err < 0)
+		return err;
+	f->state = FOLLOW_WATCHING;
+	f->created = false;
+	f->heard_ms = clock_ms();
+	a->store = f->store;
+	a->endpoint = f->store->current;
+	a->path = "/v3/watch";
+	a->body = f->watch_body;
+	a->hasleader = true;
+	a->on_data = on_data;
+	a->on_done = on_done;
+	listen_on(f);
+	attempt_start(a);
+	return 0;
+}
+
+void stream_stop(struct store_follow *f)
+{
+	if (f->watch.store)
+		attempt_stop(&f->watch);
+	line_buf_clear(&f->lines);
+}
