@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The host's items through their descriptors, against the real kernel in a namespace of this
  * process alone. The scheduler's side of a descriptor is a short stand-in. */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/rtnetlink.h>
+#include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -141,6 +146,73 @@ static void loom_host_resolves_nobody(void **state)
 	ok(nl_link_del(nl, link.ifindex, &e), &e);
 }
 
+static void send_to(const char *dst, int family)
+{
+	struct sockaddr_in6 to6 = { .sin6_family = AF_INET6, .sin6_port = htons(9) };
+	struct sockaddr_in to4 = { .sin_family = AF_INET, .sin_port = htons(9) };
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ssize_t n;
+
+	inet_pton(AF_INET, dst, &to4.sin_addr);
+	inet_pton(AF_INET6, dst, &to6.sin6_addr);
+	n = family == AF_INET ? sendto(fd, "x", 1, 0, (struct sockaddr *)&to4, sizeof(to4))
+			      : sendto(fd, "x", 1, 0, (struct sockaddr *)&to6, sizeof(to6));
+	assert_int_equal(n, 1);
+	close(fd);
+}
+
+/* The first frame that comes out at the far end is the packet, and no question who has it. */
+static void the_first_packet_to_a_pod_waits_for_no_neighbour(void **state)
+{
+	static const struct {
+		const char *own, *cidr, *dst;
+		uint8_t len;
+		int family;
+		uint16_t ethertype;
+	} cases[] = {
+		{ "192.168.0.9", "10.1.0.0", "10.1.1.2", 112, AF_INET, ETH_P_IP },
+		{ "fd99::9", "fd00:10::", "fd00:10::2", 48, AF_INET6, ETH_P_IPV6 },
+	};
+	struct host_link l = {
+		.name = "loom_host", .peer = "loom_hpeer", .ifindex = 900, .mtu = 1450
+	};
+	struct nl_link peer;
+	struct err e = {};
+
+	ok(nl_link_set(nl, &(struct nl_link_set){ .ifindex = 1, .up = NL_ON }, &e), &e);
+	ok(host_link_create(nl, &l, &e), &e);
+	ok(nl_link_get(nl, 0, "loom_hpeer", &peer, &e), &e);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct nl_addr own = { .ifindex = 1,
+				       .addr = ip(cases[i].own),
+				       .len = cases[i].family == AF_INET ? 32 : 128,
+				       .flags = 2 };
+		struct nl_route r = { .dst = { ip(cases[i].cidr), cases[i].len },
+				      .src = own.addr,
+				      .ifindex = 900,
+				      .scope = cases[i].family == AF_INET ? RT_SCOPE_LINK : 0 };
+		struct sockaddr_ll at = { .sll_family = AF_PACKET,
+					  .sll_ifindex = peer.ifindex,
+					  .sll_protocol = htons(ETH_P_ALL) };
+		_cleanup_(closep) int tap = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+		uint8_t frame[128] = {};
+
+		ok(nl_addr_add(nl, &own, &e), &e);
+		ok(nl_route_replace(nl, &r, &e), &e);
+		assert_int_equal(bind(tap, (struct sockaddr *)&at, sizeof(at)), 0);
+		send_to(cases[i].dst, cases[i].family);
+		do {
+			assert_int_equal(poll(&(struct pollfd){ tap, POLLIN, 0 }, 1, 5000), 1);
+			assert_true(recv(tap, frame, sizeof(frame), 0) > 14);
+			/* Not ARP, and not a neighbour solicitation (ICMPv6) but for group reports.
+			 */
+			assert_int_equal(frame[12] << 8 | frame[13], cases[i].ethertype);
+			assert_int_not_equal(frame[54], 135);
+		} while (cases[i].family == AF_INET6 && frame[20] != 17);
+	}
+	ok(nl_link_del(nl, 900, &e), &e);
+}
+
 static void a_link_changed_by_hand_is_seen(void **state)
 {
 	struct host_link l = { .name = "loom_host",
@@ -227,6 +299,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_link_made_is_what_the_next_agent_finds),
 		cmocka_unit_test(loom_host_resolves_nobody),
+		cmocka_unit_test(the_first_packet_to_a_pod_waits_for_no_neighbour),
 		cmocka_unit_test(a_link_changed_by_hand_is_seen),
 		cmocka_unit_test(cluster_routes_are_found_again),
 		cmocka_unit_test(a_sysctl_is_written_only_when_it_has_to_be),
