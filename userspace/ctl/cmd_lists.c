@@ -50,10 +50,10 @@ static const struct column allocation_columns[] = {
 	{},
 };
 static const struct column history_columns[] = {
-	NUMBER("SEQ", "seq"),	    TEXT("TIME", "timeText"),
-	TEXT("EVENT", "event"),	    TEXT("RESULT", "result"),
-	NUMBER("MS", "durationMs"), TEXT("CHANGES", "changes"),
-	TEXT("DETAILS", "details"), {},
+	NUMBER("SEQ", "seq"),	    TEXT("TIME", "time"),
+	TEXT("EVENT", "event"),	    NUMBER("MS", "ms"),
+	TEXT("CHANGES", "changes"), TEXT("RESULT", "result"),
+	TEXT("WHAT", "what"),	    {},
 };
 
 /* `field` of the answer as an array, empty when it is absent; borrowed. */
@@ -164,18 +164,40 @@ static void changes_text(struct json_object *counts, char *buf, size_t len)
 	}
 }
 
-static void shape_history(struct json_object *ev)
+/* The event's own error, or the first one of what it set off. */
+static const char *first_error(struct json_object *record)
 {
+	static const char *const lists[] = { "handlers", "operations" };
 	const char *error = NULL;
-	char text[256];
 
-	json_opt_str(ev, "error", &error, NULL);
-	json_add_str(ev, "timeText", print_time(json_field(ev, "time"), text, sizeof(text)));
-	json_add_str(ev, "result", error && *error ? error : "ok");
-	changes_text(json_field(ev, "changes") ?: json_field(ev, "items"), text, sizeof(text));
-	json_add_str(ev, "changes", text);
-	if (json_field(ev, "details"))
-		json_add_str(ev, "details", json_text(json_field(ev, "details")));
+	json_opt_str(record, "error", &error, NULL);
+	for (size_t l = 0; l < ARRAY_SIZE(lists); l++) {
+		struct json_object *list = list_of(record, lists[l]);
+
+		for (size_t i = 0; list && !error && i < json_object_array_length(list); i++)
+			json_opt_str(json_object_array_get_idx(list, i), "error", &error, NULL);
+	}
+	return error && *error ? error : NULL;
+}
+
+static void shape_history(struct json_object *record)
+{
+	const char *error = first_error(record);
+	char text[256];
+	int64_t us = 0;
+
+	json_opt_int(record, "us", 0, INT64_MAX, &us, NULL);
+	snprintf(text, sizeof(text), "%lld.%lld", (long long)us / 1000, (long long)us / 100 % 10);
+	json_add_str(record, "ms", text);
+	json_add_str(record, "time", print_time(json_field(record, "startMs"), text, sizeof(text)));
+	json_add_str(record, "result", error ?: "ok");
+	changes_text(json_field(record, "items"), text, sizeof(text));
+	json_add_str(record, "changes", text);
+	if (json_field(record, "what"))
+		json_add_str(record, "what",
+			     json_object_to_json_string_ext(
+				     json_field(record, "what"),
+				     JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 int cmd_history(const struct ctl *c)
@@ -187,8 +209,8 @@ int cmd_history(const struct ctl *c)
 	if (c->last)
 		snprintf(path, sizeof(path), "/v1/history?last=%lu", c->last);
 	if (fetch(c, path, &answer, &code)) {
-		each(list_of(answer, "events"), shape_history);
-		print_table(c->out, history_columns, list_of(answer, "events"));
+		each(list_of(answer, "records"), shape_history);
+		print_table(c->out, history_columns, list_of(answer, "records"));
 	}
 	return code;
 }

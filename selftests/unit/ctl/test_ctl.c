@@ -47,9 +47,10 @@ static const struct fake_answer answers[] = {
 	  "\"proto\":\"udp\",\"from\":\"10.1.1.5\",\"fromPort\":4000,\"fromName\":\"default/web\","
 	  "\"to\":\"fd00::9\",\"toPort\":53,\"length\":60,\"ifindexName\":\"nl0123\"}]}" },
 	{ "/v1/history", 200,
-	  "{\"events\":[{\"seq\":1,\"event\":\"add-pod\",\"time\":\"T0\",\"durationMs\":3,"
-	  "\"changes\":{\"created\":4,\"failed\":0}},{\"seq\":2,\"event\":\"db-change\","
-	  "\"error\":\"no route\"}]}" },
+	  "{\"seq\":2,\"records\":[{\"seq\":1,\"event\":\"add-pod\",\"startMs\":1700000000000,"
+	  "\"us\":3250,\"items\":{\"created\":4,\"failed\":0}},{\"seq\":2,\"event\":\"db-change\","
+	  "\"handlers\":[{\"module\":\"ipam\",\"error\":\"no "
+	  "route\"}],\"what\":{\"key\":\"/a\"}}]}" },
 	{},
 };
 
@@ -143,8 +144,8 @@ static const struct {
 	  "bytes on nl0123: hop limit reached zero\n",
 	  "4 more were not told" },
 	{ "drops that match", cmd_events, { .filter = "10.1.1.5" }, CTL_OK, "from_pod", "4 more" },
-	{ "history", cmd_history, {}, CTL_OK, "add-pod    ok         3  4 created", NULL },
-	{ "history's failures", cmd_history, {}, CTL_OK, "no route", NULL },
+	{ "history", cmd_history, {}, CTL_OK, "add-pod    3.2  4 created  ok        -", NULL },
+	{ "history's failures", cmd_history, {}, CTL_OK, "no route  {\"key\":\"/a\"}", NULL },
 	{ "both versions", cmd_version, {}, CTL_OK, "agent   9.9\n", NULL },
 	{ "JSON", cmd_nodes, { .json = true }, CTL_OK, "\"podCIDRs\": [\n", NULL },
 	{ "no agent",
