@@ -112,9 +112,13 @@ const struct flag_name loom_node_flag_names[] = {
 };
 
 const struct flag_name loom_ct_flag_names[] = {
-	{ LOOM_CT_FROM_B, "from-b" },	{ LOOM_CT_REPLIED, "replied" },
-	{ LOOM_CT_SNAT, "snat" },	{ LOOM_CT_SNAT_BACK, "snat-back" },
-	{ LOOM_CT_CLOSING, "closing" }, { LOOM_CT_FROM_HOST, "from-host" }, {},
+	{ LOOM_CT_FROM_B, "from-b" },
+	{ LOOM_CT_REPLIED, "replied" },
+	{ LOOM_CT_SNAT, "snat" },
+	{ LOOM_CT_SNAT_BACK, "snat-back" },
+	{ LOOM_CT_CLOSING, "closing" },
+	{ LOOM_CT_FROM_HOST, "from-host" },
+	{},
 };
 
 const struct flag_name loom_tcp_flag_names[] = {
