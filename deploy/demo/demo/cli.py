@@ -22,17 +22,31 @@ def _say(text):
 
 
 def cmd_up(args, instance):
-    options = {"nodes": args.nodes, "transport": args.transport, "family": args.family, "xdp": args.xdp, "mtu": args.mtu,
-               "pod_cidrs": args.pod_cidrs, "source": args.source, "log_level": args.log_level,
-               "agent_config": json.loads(args.agent_config)}
+    options = {
+        "nodes": args.nodes,
+        "transport": args.transport,
+        "family": args.family,
+        "xdp": args.xdp,
+        "mtu": args.mtu,
+        "pod_cidrs": args.pod_cidrs,
+        "source": args.source,
+        "log_level": args.log_level,
+        "agent_config": json.loads(args.agent_config),
+    }
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    lifecycle.up(instance, options, (lambda text: None) if args.quiet else _say, args.timeout, args.keep)
+    lifecycle.up(
+        instance, options, (lambda text: None) if args.quiet else _say, args.timeout, args.keep
+    )
 
 
 def cmd_down(args, instance):
     was = instance.state
     lifecycle.down(instance)
-    _say(f"'{instance.name}' is down" if was else f"'{instance.name}' was not up; nothing is left of it")
+    _say(
+        f"'{instance.name}' is down"
+        if was
+        else f"'{instance.name}' was not up; nothing is left of it"
+    )
 
 
 def _exec(instance, part, argv, env=None):
@@ -41,8 +55,14 @@ def _exec(instance, part, argv, env=None):
         argv = argv[1:]
     if not argv:
         argv = [os.environ.get("SHELL", "/bin/sh")]
-    environment = {**os.environ, "PATH": f"{build_dir()}:{os.environ['PATH']}", "ETCDCTL_API": "3",
-                   "ETCDCTL_ENDPOINTS": instance.etcd_url, "KUBECONFIG": instance.kubeconfig, **(env or {})}
+    environment = {
+        **os.environ,
+        "PATH": f"{build_dir()}:{os.environ['PATH']}",
+        "ETCDCTL_API": "3",
+        "ETCDCTL_ENDPOINTS": instance.etcd_url,
+        "KUBECONFIG": instance.kubeconfig,
+        **(env or {}),
+    }
     sandbox.join_cgroup(instance, part)
     prefix = sandbox.enter(instance, part)
     os.execvpe(prefix[0], [*prefix, "env", f"--chdir={os.getcwd()}", *argv], environment)
@@ -73,11 +93,16 @@ def find_pod(instance, reference):
         namespace, name = "default", reference
     for node in instance.nodes:
         try:
-            with open(sandbox.node_dir(instance, node, "pods", f"{namespace}_{name}.json"), encoding="utf-8") as file:
+            with open(
+                sandbox.node_dir(instance, node, "pods", f"{namespace}_{name}.json"),
+                encoding="utf-8",
+            ) as file:
                 return json.load(file)
         except FileNotFoundError:
             continue
-    raise DemoError(f"no pod '{namespace}/{name}' has a network on any node yet (see `netloom-demo kubectl get pods -A -o wide`)")
+    raise DemoError(
+        f"no pod '{namespace}/{name}' has a network on any node yet (see `netloom-demo kubectl get pods -A -o wide`)"
+    )
 
 
 def cmd_exec(args, instance):
@@ -98,7 +123,11 @@ def _act(processes, name, action, ready, wait):
         processes.start(name)
         if wait:
             try:
-                wait_until(lambda: ready() if processes.alive(name) else _died(processes, name), 30, f"{name} to be ready")
+                wait_until(
+                    lambda: ready() if processes.alive(name) else _died(processes, name),
+                    30,
+                    f"{name} to be ready",
+                )
             except DemoError as error:
                 raise DemoError(f"{error}\n{processes.tail(name)}") from None
 
@@ -148,14 +177,27 @@ def cmd_status(args, instance):
     processes = Processes(instance)
     running = {name: processes.alive(name) for name in processes.names()}
     if args.output == "json":
-        print(json.dumps({"name": instance.name, "state": instance.state, "options": instance.options, "processes": running},
-                         indent=1))
+        print(
+            json.dumps(
+                {
+                    "name": instance.name,
+                    "state": instance.state,
+                    "options": instance.options,
+                    "processes": running,
+                },
+                indent=1,
+            )
+        )
         return
     options = instance.options
-    print(f"'{instance.name}': {instance.state}, {options['nodes']} nodes, {options['family']}, {options['transport']}, "
-          f"pod CIDRs by {options['pod_cidrs']}, ksr's source {options['source']}")
+    print(
+        f"'{instance.name}': {instance.state}, {options['nodes']} nodes, {options['family']}, {options['transport']}, "
+        f"pod CIDRs by {options['pod_cidrs']}, ksr's source {options['source']}"
+    )
     for name, alive in running.items():
-        print(f"  {name:<16} {'pid ' + str(processes.read(name)['pid']) if alive else 'not running'}")
+        print(
+            f"  {name:<16} {'pid ' + str(processes.read(name)['pid']) if alive else 'not running'}"
+        )
 
 
 def cmd_logs(args, instance):
@@ -174,13 +216,22 @@ def cmd_list(args, instance):
 
 def cmd_run(args, instance):
     from importlib import import_module
-    module = {"apiserver": "api.main", "controllers": "controllers.main", "kubelet": "kubelet.main"}[args.part]
+
+    module = {
+        "apiserver": "api.main",
+        "controllers": "controllers.main",
+        "kubelet": "kubelet.main",
+    }[args.part]
     import_module(f"demo.{module}").main(args.argv)
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="netloom-demo", description="A cluster in network namespaces; no Kubernetes needed.")
-    top.add_argument("--name", default="demo", help="several may stand side by side (default: demo)")
+    top = argparse.ArgumentParser(
+        prog="netloom-demo", description="A cluster in network namespaces; no Kubernetes needed."
+    )
+    top.add_argument(
+        "--name", default="demo", help="several may stand side by side (default: demo)"
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name, function, text, **kwargs):
@@ -193,45 +244,88 @@ def parser():
     sub.add_argument("--transport", choices=("vxlan", "native"), default="vxlan")
     sub.add_argument("--family", choices=("v4", "v6", "dual"), default="dual")
     sub.add_argument("--xdp", choices=("auto", "on", "off"), default="auto")
-    sub.add_argument("--mtu", type=int, default=0, metavar="N", help="of the underlay (default: 1500)")
-    sub.add_argument("--pod-cidrs", choices=("node-id", "kubernetes"), default="node-id", help="who gives nodes their pod CIDRs")
-    sub.add_argument("--source", choices=("kubernetes", "directory"), default="kubernetes", help="what ksr reads")
-    sub.add_argument("--log-level", choices=("error", "warn", "info", "debug"), default="info", help="of agents and ksr")
-    sub.add_argument("--agent-config", default="{}", metavar="JSON", help="top-level keys for agent.yaml, over the demo's own")
+    sub.add_argument(
+        "--mtu", type=int, default=0, metavar="N", help="of the underlay (default: 1500)"
+    )
+    sub.add_argument(
+        "--pod-cidrs",
+        choices=("node-id", "kubernetes"),
+        default="node-id",
+        help="who gives nodes their pod CIDRs",
+    )
+    sub.add_argument(
+        "--source", choices=("kubernetes", "directory"), default="kubernetes", help="what ksr reads"
+    )
+    sub.add_argument(
+        "--log-level",
+        choices=("error", "warn", "info", "debug"),
+        default="info",
+        help="of agents and ksr",
+    )
+    sub.add_argument(
+        "--agent-config",
+        default="{}",
+        metavar="JSON",
+        help="keys for agent.yaml, merged over the demo's own",
+    )
     sub.add_argument("--timeout", type=float, default=60, metavar="SECONDS")
-    sub.add_argument("--keep", action="store_true", help="keep what there is when it fails, to look at it")
+    sub.add_argument(
+        "--keep", action="store_true", help="keep what there is when it fails, to look at it"
+    )
     sub.add_argument("--quiet", action="store_true")
     command("down", cmd_down, "remove everything of the cluster")
     sub = command("status", cmd_status, "what runs")
     sub.add_argument("-o", "--output", choices=("text", "json"), default="text")
-    sub = command("logs", cmd_logs, "a process's log: agent-node1, kubelet-node1, ksr, etcd, apiserver, controllers")
+    sub = command(
+        "logs",
+        cmd_logs,
+        "a process's log: agent-node1, kubelet-node1, ksr, etcd, apiserver, controllers",
+    )
     sub.add_argument("what")
     sub.add_argument("-f", "--follow", action="store_true")
     sub.add_argument("--tail", type=int, default=50)
     command("list", cmd_list, "names of the clusters that are up")
 
-    sub = command("kubectl", cmd_kubectl, "kubectl against the cluster", add_help=False, prefix_chars="\0")
+    sub = command(
+        "kubectl", cmd_kubectl, "kubectl against the cluster", add_help=False, prefix_chars="\0"
+    )
     sub.add_argument("argv", nargs=argparse.REMAINDER)
     sub = command("exec", cmd_exec, "a command in a pod's network namespace")
     sub.add_argument("pod", metavar="NAMESPACE/POD")
     sub.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD")
-    sub = command("node", cmd_node, "a command as on a node ('control': the control plane's namespace)")
+    sub = command(
+        "node", cmd_node, "a command as on a node ('control': the control plane's namespace)"
+    )
     sub.add_argument("node")
     sub.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD")
     sub = command("external", cmd_external, "a command on a machine outside of the cluster")
     sub.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD")
 
-    for name, function, text, more in (("agent", cmd_agent, "a node's agent", ()), ("ksr", cmd_ksr, "the state reflector", ()),
-                                       ("etcd", cmd_etcd, "the store; `wipe` loses its data", ("wipe",)),
-                                       ("apiserver", cmd_apiserver, "the API server; `compact` makes old versions 410 Gone",
-                                        ("compact",))):
+    for name, function, text, more in (
+        ("agent", cmd_agent, "a node's agent", ()),
+        ("ksr", cmd_ksr, "the state reflector", ()),
+        ("etcd", cmd_etcd, "the store; `wipe` loses its data", ("wipe",)),
+        (
+            "apiserver",
+            cmd_apiserver,
+            "the API server; `compact` makes old versions 410 Gone",
+            ("compact",),
+        ),
+    ):
         sub = command(name, function, f"start, stop (SIGTERM) or kill (SIGKILL) {text}")
         if name == "agent":
             sub.add_argument("node")
         if name == "ksr":
-            sub.add_argument("--replica", type=int, default=1, help="replica 2 and above are made when first started")
+            sub.add_argument(
+                "--replica",
+                type=int,
+                default=1,
+                help="replica 2 and above are made when first started",
+            )
         sub.add_argument("action", choices=(*ACTIONS, *more))
-        sub.add_argument("--wait", action="store_true", help="after a start, until it says that it is ready")
+        sub.add_argument(
+            "--wait", action="store_true", help="after a start, until it says that it is ready"
+        )
     sub = commands.add_parser("_run")
     sub.set_defaults(function=cmd_run)
     sub.add_argument("part")

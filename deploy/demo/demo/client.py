@@ -50,12 +50,18 @@ class Client:
     def __init__(self, kubeconfig, agent):
         self.server, ca, token = load_kubeconfig(kubeconfig)
         self._context = ssl.create_default_context(cafile=ca)
-        self._headers = {"Authorization": f"Bearer {token}", "User-Agent": agent, "Accept": "application/json"}
+        self._headers = {
+            "Authorization": f"Bearer {token}",
+            "User-Agent": agent,
+            "Accept": "application/json",
+        }
         self._local = threading.local()
 
     def connect(self, timeout):
         url = urlsplit(self.server)
-        return http.client.HTTPSConnection(url.hostname, url.port, context=self._context, timeout=timeout)
+        return http.client.HTTPSConnection(
+            url.hostname, url.port, context=self._context, timeout=timeout
+        )
 
     def headers(self, content_type):
         return {**self._headers, "Content-Type": content_type}
@@ -98,7 +104,9 @@ class Client:
             raise
 
     def list(self, kind, namespace=None, **query):
-        return self.request("GET", path(kind, namespace) + ("?" + urlencode(query) if query else ""))["items"]
+        return self.request(
+            "GET", path(kind, namespace) + ("?" + urlencode(query) if query else "")
+        )["items"]
 
     def create(self, kind, namespace, obj):
         return self.request("POST", path(kind, namespace), obj)
@@ -164,7 +172,10 @@ class Informer:
         before, self.objects = self.objects, found
         for key, obj in found.items():
             old = before.pop(key, None)
-            if old is None or old["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]:
+            if (
+                old is None
+                or old["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]
+            ):
                 self._notify(old, obj)
         for old in before.values():
             self._notify(old, None)
@@ -172,14 +183,25 @@ class Informer:
         return answer["metadata"]["resourceVersion"]
 
     def _watch(self, version):
-        query = {**self.query, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version,
-                 "timeoutSeconds": random.randint(240, 300)}
+        query = {
+            **self.query,
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": random.randint(240, 300),
+        }
         connection = self.client.connect(60)
         try:
-            connection.request("GET", path(self.kind) + "?" + urlencode(query), headers=self.client.headers("application/json"))
+            connection.request(
+                "GET",
+                path(self.kind) + "?" + urlencode(query),
+                headers=self.client.headers("application/json"),
+            )
             response = connection.getresponse()
             if response.status != 200:
-                raise Failure(response.status, {"message": response.read().decode(errors="replace")[:200]})
+                raise Failure(
+                    response.status, {"message": response.read().decode(errors="replace")[:200]}
+                )
             for line in response:
                 event = json.loads(line)
                 if event["type"] == "ERROR":
@@ -256,8 +278,9 @@ class WorkQueue:
             except Exception as error:
                 failures = self._failures[key] = self._failures.get(key, 0) + 1
                 expected = isinstance(error, (OSError, http.client.HTTPException)) or (
-                    isinstance(error, Failure) and error.code in (404, 409))
+                    isinstance(error, Failure) and error.code in (403, 404, 409)
+                )
                 if not expected:
                     print(f"{self.name}: {key}: {error!r}", flush=True)
                     traceback.print_exc()
-                self.add(key, min(0.05 * 2 ** failures, 5))
+                self.add(key, min(0.05 * 2**failures, 5))

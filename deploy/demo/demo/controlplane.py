@@ -22,8 +22,15 @@ def python(part, *argv):
 
 
 def http_ok(prefix, url, *options):
-    return subprocess.run([*prefix, "curl", "-fsS", "-m", "2", "-o", "/dev/null", *options, url], check=False,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    return (
+        subprocess.run(
+            [*prefix, "curl", "-fsS", "-m", "2", "-o", "/dev/null", *options, url],
+            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ).returncode
+        == 0
+    )
 
 
 class ControlPlane:
@@ -38,14 +45,35 @@ class ControlPlane:
 
     def create(self):
         inst = self.instance
-        pki.create(inst.path("pki"), [*inst.control_addresses(), "127.0.0.1", "::1"], inst.url("https", 6443))
+        pki.create(
+            inst.path("pki"),
+            [*inst.control_addresses(), "127.0.0.1", "::1"],
+            inst.url("https", 6443),
+        )
         self._define_etcd()
         service_cidrs = [arg for f in inst.families for arg in ("--service-cidr", SERVICE_CIDRS[f])]
         pki_dir = inst.path("pki")
-        self._define("apiserver", python(
-            "apiserver", "--address", inst.control_addresses()[0], "--cert", pki_dir + "/apiserver.crt",
-            "--key", pki_dir + "/apiserver.key", "--client-ca", pki_dir + "/ca.crt", "--token-file", pki_dir + "/token",
-            "--journal", inst.path("apiserver.journal"), "--log-dir", inst.path("logs"), *service_cidrs))
+        self._define(
+            "apiserver",
+            python(
+                "apiserver",
+                "--address",
+                inst.control_addresses()[0],
+                "--cert",
+                pki_dir + "/apiserver.crt",
+                "--key",
+                pki_dir + "/apiserver.key",
+                "--client-ca",
+                pki_dir + "/ca.crt",
+                "--token-file",
+                pki_dir + "/token",
+                "--journal",
+                inst.path("apiserver.journal"),
+                "--log-dir",
+                inst.path("logs"),
+                *service_cidrs,
+            ),
+        )
         os.makedirs(inst.path("logs"), exist_ok=True)
         controllers = ["--kubeconfig", inst.kubeconfig]
         if inst.options["pod_cidrs"] == "kubernetes":
@@ -58,9 +86,27 @@ class ControlPlane:
 
     def _define_etcd(self):
         url, peer = self.instance.etcd_url, self.instance.url("http", 2380)
-        argv = ["etcd", "--name", "demo", "--data-dir", self.instance.path("etcd"), "--listen-client-urls", url,
-                "--advertise-client-urls", url, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-                "--initial-cluster", f"demo={peer}", "--logger", "zap", "--log-level", "warn"]
+        argv = [
+            "etcd",
+            "--name",
+            "demo",
+            "--data-dir",
+            self.instance.path("etcd"),
+            "--listen-client-urls",
+            url,
+            "--advertise-client-urls",
+            url,
+            "--listen-peer-urls",
+            peer,
+            "--initial-advertise-peer-urls",
+            peer,
+            "--initial-cluster",
+            f"demo={peer}",
+            "--logger",
+            "zap",
+            "--log-level",
+            "warn",
+        ]
         if _etcd_has_no_fsync():
             argv.append("--unsafe-no-fsync")
         self._define("etcd", argv)
@@ -70,23 +116,34 @@ class ControlPlane:
         inst = self.instance
         name = "ksr" if replica == 1 else f"ksr-{replica}"
         kubernetes = inst.options["source"] == "kubernetes"
-        config = {"logLevel": inst.options["log_level"], "source": inst.options["source"],
-                  "etcd": {"endpoints": [inst.etcd_url]}, "leaderElection": {"enabled": kubernetes},
-                  "api": {"address": "127.0.0.1", "port": KSR_PORT + replica - 1}}
+        config = {
+            "logLevel": inst.options["log_level"],
+            "source": inst.options["source"],
+            "etcd": {"endpoints": [inst.etcd_url]},
+            "leaderElection": {"enabled": kubernetes},
+            "api": {"address": "127.0.0.1", "port": KSR_PORT + replica - 1},
+        }
         if kubernetes:
             config["kubernetes"] = {"kubeconfig": inst.kubeconfig}
         else:
             config["directory"] = {"path": inst.path("manifests")}
         with open(inst.path(name + ".yaml"), "w", encoding="utf-8") as file:
             yaml.safe_dump(config, file, sort_keys=False)
-        self._define(name, [os.path.join(build_dir(), "netloom-ksr"), "--config", inst.path(name + ".yaml")])
+        self._define(
+            name, [os.path.join(build_dir(), "netloom-ksr"), "--config", inst.path(name + ".yaml")]
+        )
         return name
 
     def etcd_answers(self):
         return http_ok(self.prefix, self.instance.etcd_url + "/health")
 
     def apiserver_answers(self):
-        return http_ok(self.prefix, self.instance.url("https", 6443) + "/readyz", "--cacert", self.instance.path("pki", "ca.crt"))
+        return http_ok(
+            self.prefix,
+            self.instance.url("https", 6443) + "/readyz",
+            "--cacert",
+            self.instance.path("pki", "ca.crt"),
+        )
 
     def ksr_ready(self, replica=1):
         return http_ok(self.prefix, f"http://127.0.0.1:{KSR_PORT + replica - 1}/readyz")
@@ -97,5 +154,7 @@ class ControlPlane:
 
 def _etcd_has_no_fsync():
     """A demo's data need no disk; etcd 3.4 has no such option."""
-    done = subprocess.run(["etcd", "--help"], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        ["etcd", "--help"], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     return "--unsafe-no-fsync" in done.stdout

@@ -22,7 +22,9 @@ ROUTER_HOST, CONTROL_HOST, NODE_HOST, EXTERNAL_HOST = 1, 2, 10, 10
 
 
 def build_dir():
-    return os.path.abspath(os.environ.get("O") or os.environ.get("NETLOOM_BUILD") or os.path.join(REPO, "build"))
+    return os.path.abspath(
+        os.environ.get("O") or os.environ.get("NETLOOM_BUILD") or os.path.join(REPO, "build")
+    )
 
 
 class Instance:
@@ -106,7 +108,9 @@ class Instance:
 
 def instances():
     try:
-        return sorted(n for n in os.listdir(ROOT) if os.path.exists(os.path.join(ROOT, n, "instance.json")))
+        return sorted(
+            n for n in os.listdir(ROOT) if os.path.exists(os.path.join(ROOT, n, "instance.json"))
+        )
     except FileNotFoundError:
         return []
 

@@ -37,7 +37,9 @@ class Up:
         def check():
             for name in watched:
                 if not self.processes.alive(name):
-                    raise DemoError(f"{name} ended while waiting for {what}; the end of its log:\n{self.processes.tail(name)}")
+                    raise DemoError(
+                        f"{name} ended while waiting for {what}; the end of its log:\n{self.processes.tail(name)}"
+                    )
             return condition()
 
         left = self._deadline - (time.monotonic() - self._began)
@@ -51,7 +53,9 @@ class Up:
 
     def run(self):
         inst = self.instance
-        self.say(f"{len(inst.nodes)} nodes, {inst.options['family']}, {inst.options['transport']}: namespaces and links")
+        self.say(
+            f"{len(inst.nodes)} nodes, {inst.options['family']}, {inst.options['transport']}: namespaces and links"
+        )
         topology.Topology(inst).create()
         sandbox.make_cgroups(inst)
         sandbox.create(inst)
@@ -62,12 +66,22 @@ class Up:
         self.processes.start("apiserver")
         self._wait("etcd", self.control.etcd_answers, "etcd")
         self._wait("the API server", self.control.apiserver_answers, "apiserver")
-        for name in ("controllers", "ksr", *(n.kubelet for n in self.nodes), *(n.agent for n in self.nodes)):
+        for name in (
+            "controllers",
+            "ksr",
+            *(n.kubelet for n in self.nodes),
+            *(n.agent for n in self.nodes),
+        ):
             self.processes.start(name)
         self._wait("ksr", self.control.ksr_ready, "ksr", "apiserver", "etcd")
         for node in self.nodes:
             self._wait(f"the agent of {node.name}", node.agent_ready, node.agent)
-        self._wait("all nodes to be Ready", self._nodes_ready, *(n.kubelet for n in self.nodes), "controllers")
+        self._wait(
+            "all nodes to be Ready",
+            self._nodes_ready,
+            *(n.kubelet for n in self.nodes),
+            "controllers",
+        )
         self._wait("agents to know each other", lambda: len(published(inst)) == len(self.nodes))
         if inst.options["transport"] == "native":
             for cidr, node in route_pods(inst):
@@ -75,8 +89,12 @@ class Up:
 
     def _nodes_ready(self):
         nodes = self._client().list("Node")
-        ready = [n for n in nodes for c in n["status"].get("conditions") or []
-                 if c["type"] == "Ready" and c["status"] == "True"]
+        ready = [
+            n
+            for n in nodes
+            for c in n["status"].get("conditions") or []
+            if c["type"] == "Ready" and c["status"] == "True"
+        ]
         return len(ready) == len(self.nodes)
 
     def _client(self):
@@ -91,7 +109,6 @@ class ControlClient(Client):
         self._netns = f"/run/netns/{instance.netns('control')}"
 
     def connect(self, timeout):
-
         return NetnsConnection(self._netns, self.server, self._context, timeout)
 
 
@@ -100,13 +117,19 @@ def missing_binaries():
 
 
 def up(instance, options, say, deadline=60, keep=False):
-    if instance.state == "up" and any(Processes(instance).alive(n) for n in Processes(instance).names()):
-        raise DemoError(f"'{instance.name}' is up already (`netloom-demo --name {instance.name} down` first)")
+    if instance.state == "up" and any(
+        Processes(instance).alive(n) for n in Processes(instance).names()
+    ):
+        raise DemoError(
+            f"'{instance.name}' is up already (`netloom-demo --name {instance.name} down` first)"
+        )
     if instance.state == "starting" and is_alive(instance.owner):
         raise DemoError(f"'{instance.name}' is being brought up by process {instance.owner['pid']}")
     missing = missing_binaries()
     if missing:
-        raise DemoError(f"not built: {', '.join(missing)} in {build_dir()} (run make, or say where with O=)")
+        raise DemoError(
+            f"not built: {', '.join(missing)} in {build_dir()} (run make, or say where with O=)"
+        )
     if instance.state or topology.namespaces(instance.name):
         say("removing what a crashed one left")
         down(instance)
@@ -125,7 +148,12 @@ def up(instance, options, say, deadline=60, keep=False):
 
 def down(instance):
     """Everything of the instance, whatever state it is in."""
-    if instance.state == "starting" and instance.owner and instance.owner["pid"] != os.getpid() and is_alive(instance.owner):
+    if (
+        instance.state == "starting"
+        and instance.owner
+        and instance.owner["pid"] != os.getpid()
+        and is_alive(instance.owner)
+    ):
         os.kill(instance.owner["pid"], signal.SIGTERM)
         wait_until(lambda: not is_alive(instance.owner), 30, "the end of the `up` that runs")
     processes = Processes(instance)

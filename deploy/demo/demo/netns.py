@@ -60,8 +60,9 @@ class NetnsConnection(http.client.HTTPSConnection):
         self._netns, self._tls = netns, context
 
     def connect(self):
-        self.sock = self._tls.wrap_socket(connect_in(self._netns, (self.host, self.port), self.timeout),
-                                          server_hostname=self.host)
+        self.sock = self._tls.wrap_socket(
+            connect_in(self._netns, (self.host, self.port), self.timeout), server_hostname=self.host
+        )
 
 
 def connect_in(netns, address, timeout):

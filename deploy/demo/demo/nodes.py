@@ -18,18 +18,33 @@ AGENT_PORT = 9990
 
 
 def agent_config(instance, node):
-    return {
-        "nodeName": node, "logLevel": instance.options["log_level"],
-        "etcd": {"endpoints": [instance.etcd_url]},
-        "cluster": {"podCIDRs": [POD_CIDRS[f] for f in instance.families],
-                    "serviceCIDRs": [SERVICE_CIDRS[f] for f in instance.families],
-                    "podCIDRSource": instance.options["pod_cidrs"]},
-        "transport": instance.options["transport"],
-        "uplink": {"xdp": instance.options["xdp"]},
-        "conntrack": {"maxEntries": 65536, "maxNewEntries": 16384},  # several nodes share one machine's memory
-        "paths": {"objects": os.path.join(build_dir(), "bpf")},
-        **instance.options.get("agent_config", {}),
-    }
+    return _merged(
+        {
+            "nodeName": node,
+            "logLevel": instance.options["log_level"],
+            "etcd": {"endpoints": [instance.etcd_url]},
+            "cluster": {
+                "podCIDRs": [POD_CIDRS[f] for f in instance.families],
+                "serviceCIDRs": [SERVICE_CIDRS[f] for f in instance.families],
+                "podCIDRSource": instance.options["pod_cidrs"],
+            },
+            "transport": instance.options["transport"],
+            "uplink": {"xdp": instance.options["xdp"]},
+            "conntrack": {
+                "maxEntries": 65536,
+                "maxNewEntries": 16384,
+            },  # several nodes share one machine's memory
+            "paths": {"objects": os.path.join(build_dir(), "bpf")},
+        },
+        instance.options.get("agent_config", {}),
+    )
+
+
+def _merged(base, over):
+    """`over` on top of `base`, maps merged."""
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return over
+    return {**base, **{k: _merged(base.get(k), v) for k, v in over.items()}}
 
 
 class Node:
@@ -48,16 +63,45 @@ class Node:
         self.install_cni()
         cgroup = sandbox.cgroup(self.instance, self.name)
         path = f"{build_dir()}:{os.environ['PATH']}"
-        self.processes.define(self.agent, [*self.prefix, os.path.join(build_dir(), "netloom-agent"), "--config",
-                                           "/etc/netloom/agent.yaml"], cgroup)
-        addresses = [arg for a in self.instance.node_addresses(self.name) for arg in ("--address", a)]
-        self.processes.define(self.kubelet, [*self.prefix, *python(
-            "kubelet", "--name", self.name, "--kubeconfig", self.instance.kubeconfig, "--pod-dir", self.path("pods"),
-            "--log-dir", self.instance.path("logs"), *addresses)], cgroup, {"PATH": path})
+        self.processes.define(
+            self.agent,
+            [
+                *self.prefix,
+                os.path.join(build_dir(), "netloom-agent"),
+                "--config",
+                "/etc/netloom/agent.yaml",
+            ],
+            cgroup,
+        )
+        addresses = [
+            arg for a in self.instance.node_addresses(self.name) for arg in ("--address", a)
+        ]
+        self.processes.define(
+            self.kubelet,
+            [
+                *self.prefix,
+                *python(
+                    "kubelet",
+                    "--name",
+                    self.name,
+                    "--kubeconfig",
+                    self.instance.kubeconfig,
+                    "--pod-dir",
+                    self.path("pods"),
+                    "--log-dir",
+                    self.instance.path("logs"),
+                    *addresses,
+                ),
+            ],
+            cgroup,
+            {"PATH": path},
+        )
 
     def install_cni(self):
         """By rename, as a DaemonSet's installer does: a running binary can't be written to."""
-        source, target = os.path.join(build_dir(), "netloom-cni"), self.path("cni-bin", "netloom-cni")
+        source, target = os.path.join(build_dir(), "netloom-cni"), self.path(
+            "cni-bin", "netloom-cni"
+        )
         shutil.copy(source, target + ".new")
         os.replace(target + ".new", target)
 
@@ -70,10 +114,24 @@ class Node:
 
 def published(instance):
     """What agents published of their nodes: name -> object of /netloom/node/<name>."""
-    script = ["curl", "-fsS", "-m", "5", "-X", "POST", instance.etcd_url + "/v3/kv/range", "-d",
-              json.dumps({"key": _b64("/netloom/node/"), "range_end": _b64("/netloom/node0")})]
-    done = subprocess.run([*sandbox.enter(instance, "control"), *script], check=False, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True)
+    script = [
+        "curl",
+        "-fsS",
+        "-m",
+        "5",
+        "-X",
+        "POST",
+        instance.etcd_url + "/v3/kv/range",
+        "-d",
+        json.dumps({"key": _b64("/netloom/node/"), "range_end": _b64("/netloom/node0")}),
+    ]
+    done = subprocess.run(
+        [*sandbox.enter(instance, "control"), *script],
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     if done.returncode:
         raise DemoError(f"etcd: {done.stderr.strip()}")
     found = {}

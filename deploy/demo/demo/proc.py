@@ -69,7 +69,9 @@ class Processes:
     def define(self, name, argv, cgroup=None, env=None):
         """Says how `name` is started; start() may then be called any number of times."""
         os.makedirs(self.dir, exist_ok=True)
-        self._write(name, {"argv": argv, "cgroup": cgroup, "env": env or {}, "pid": 0, "started": None})
+        self._write(
+            name, {"argv": argv, "cgroup": cgroup, "env": env or {}, "pid": 0, "started": None}
+        )
 
     def _write(self, name, entry):
         with open(self._file(name) + ".new", "w", encoding="utf-8") as file:
@@ -85,12 +87,22 @@ class Processes:
 
         def enter_cgroup():
             if entry["cgroup"]:
-                with open(os.path.join(entry["cgroup"], "cgroup.procs"), "w", encoding="ascii") as file:
+                with open(
+                    os.path.join(entry["cgroup"], "cgroup.procs"), "w", encoding="ascii"
+                ) as file:
                     file.write("0")
 
         with open(self.log(name), "ab") as log:
-            child = subprocess.Popen(entry["argv"], env={**os.environ, **entry["env"]}, cwd="/", stdin=subprocess.DEVNULL,
-                                     stdout=log, stderr=log, start_new_session=True, preexec_fn=enter_cgroup)
+            child = subprocess.Popen(
+                entry["argv"],
+                env={**os.environ, **entry["env"]},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=enter_cgroup,
+            )
         entry.update(identity(child.pid))
         self._write(name, entry)
 
@@ -101,7 +113,12 @@ class Processes:
             return False
         os.kill(entry["pid"], number)
         try:
-            wait_until(lambda: self._reaped(entry), seconds, f"{name} (pid {entry['pid']}): the end after signal {number}", 0.01)
+            wait_until(
+                lambda: self._reaped(entry),
+                seconds,
+                f"{name} (pid {entry['pid']}): the end after signal {number}",
+                0.01,
+            )
         except DemoError:
             if number == signal.SIGKILL:
                 raise

@@ -11,8 +11,14 @@ import time
 from . import topology
 from .instance import ROOT, host_lock, instances
 
-FOLDERS = {"run-netloom": "/run/netloom", "lib-netloom": "/var/lib/netloom", "etc-netloom": "/etc/netloom",
-           "cni-conf": "/etc/cni/net.d", "cni-bin": "/opt/cni/bin", "run-netns": "/run/netns"}
+FOLDERS = {
+    "run-netloom": "/run/netloom",
+    "lib-netloom": "/var/lib/netloom",
+    "etc-netloom": "/etc/netloom",
+    "cni-conf": "/etc/cni/net.d",
+    "cni-bin": "/opt/cni/bin",
+    "run-netns": "/run/netns",
+}
 CREATED = os.path.join(ROOT, ".created.json")
 
 SETUP = """
@@ -127,15 +133,29 @@ def create(instance):
         with open(mount_file(instance, node), "w", encoding="ascii"):
             pass
         script = SETUP.format(pairs=" ".join(f"{k}={v}" for k, v in FOLDERS.items()))
-        topology.run("nsenter", f"--net=/run/netns/{instance.netns(node)}", "unshare", f"--mount={mount_file(instance, node)}",
-                     "--propagation", "slave", "sh", "-c", script, "sh", node_dir(instance, node), cgroup(instance, node) or "")
+        topology.run(
+            "nsenter",
+            f"--net=/run/netns/{instance.netns(node)}",
+            "unshare",
+            f"--mount={mount_file(instance, node)}",
+            "--propagation",
+            "slave",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            node_dir(instance, node),
+            cgroup(instance, node) or "",
+        )
 
 
 def remove(instance):
     folder = instance.path("mnt")
     if os.path.isdir(folder):
         for name in os.listdir(folder):
-            subprocess.run(["umount", "-l", os.path.join(folder, name)], check=False, stderr=subprocess.DEVNULL)
+            subprocess.run(
+                ["umount", "-l", os.path.join(folder, name)], check=False, stderr=subprocess.DEVNULL
+            )
         while _is_mounted(folder):
             topology.run("umount", "-l", folder)
 

@@ -14,7 +14,9 @@ from .instance import EXTERNAL_HOST, FIXED, OUTSIDE, ROUTER_HOST, UNDERLAY
 
 
 def run(*argv, **kwargs):
-    done = subprocess.run(argv, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs)
+    done = subprocess.run(
+        argv, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs
+    )
     if done.returncode:
         raise DemoError(f"`{' '.join(argv)}` failed: {done.stdout.strip()}")
     return done.stdout
@@ -42,8 +44,12 @@ class Topology:
         inst = self.instance
         for part in (*FIXED, *inst.nodes):
             run("ip", "netns", "add", inst.netns(part))
-            sysctl(inst.netns(part), net__ipv6__conf__all__accept_dad=0, net__ipv6__conf__default__accept_dad=0,
-                   net__ipv6__conf__default__accept_ra=0)
+            sysctl(
+                inst.netns(part),
+                net__ipv6__conf__all__accept_dad=0,
+                net__ipv6__conf__default__accept_dad=0,
+                net__ipv6__conf__default__accept_ra=0,
+            )
             ip_batch(inst.netns(part), ["link set lo up"])
         fabric = inst.netns("fabric")
         ip_batch(fabric, [f"link add br0 mtu {self.mtu} type bridge", "link set br0 up"])
@@ -54,7 +60,10 @@ class Topology:
         self._outside()
         for part in ("control", *inst.nodes):
             self._default_route(part, "eth0", UNDERLAY)
-        for part in ("router", *inst.nodes):  # what kubeadm asks of a node, and what makes a router one
+        for part in (
+            "router",
+            *inst.nodes,
+        ):  # what kubeadm asks of a node, and what makes a router one
             sysctl(inst.netns(part), net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
 
     def _addresses(self, netns, link, addresses, networks):
@@ -66,28 +75,51 @@ class Topology:
 
     def _port(self, part, addresses):
         inst = self.instance
-        ip_batch(inst.netns("fabric"), [
-            f"link add {part} mtu {self.mtu} type veth peer name eth0 mtu {self.mtu} netns {inst.netns(part)}",
-            f"link set {part} master br0 up"])
+        ip_batch(
+            inst.netns("fabric"),
+            [
+                f"link add {part} mtu {self.mtu} type veth peer name eth0 mtu {self.mtu} netns {inst.netns(part)}",
+                f"link set {part} master br0 up",
+            ],
+        )
         self._addresses(inst.netns(part), "eth0", addresses, UNDERLAY)
 
     def _outside(self):
         inst = self.instance
-        ip_batch(inst.netns("router"), [f"link add eth1 type veth peer name eth0 netns {inst.netns('external')}"])
+        ip_batch(
+            inst.netns("router"),
+            [f"link add eth1 type veth peer name eth0 netns {inst.netns('external')}"],
+        )
         self._addresses(inst.netns("router"), "eth1", inst._hosts(OUTSIDE, ROUTER_HOST), OUTSIDE)
-        self._addresses(inst.netns("external"), "eth0", inst._hosts(OUTSIDE, EXTERNAL_HOST), OUTSIDE)
+        self._addresses(
+            inst.netns("external"), "eth0", inst._hosts(OUTSIDE, EXTERNAL_HOST), OUTSIDE
+        )
         self._default_route("external", "eth0", OUTSIDE)
 
     def _default_route(self, part, link, networks):
-        ip_batch(self.instance.netns(part), [
-            f"route add {'::/0' if f == 6 else '0.0.0.0/0'} via {networks[f][ROUTER_HOST]} dev {link}"
-            for f in self.instance.families])
+        ip_batch(
+            self.instance.netns(part),
+            [
+                f"route add {'::/0' if f == 6 else '0.0.0.0/0'} via {networks[f][ROUTER_HOST]} dev {link}"
+                for f in self.instance.families
+            ],
+        )
 
     def route_pod_cidr(self, cidr, node):
         """As an administrator of the network would, for native transport: the router knows the pods."""
         family = 6 if ":" in cidr else 4
         via = self.instance.node_addresses(node)[self.instance.families.index(family)]
-        run("ip", "-n", self.instance.netns("router"), f"-{family}", "route", "replace", cidr, "via", via)
+        run(
+            "ip",
+            "-n",
+            self.instance.netns("router"),
+            f"-{family}",
+            "route",
+            "replace",
+            cidr,
+            "via",
+            via,
+        )
 
 
 def namespaces(name):

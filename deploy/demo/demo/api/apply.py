@@ -12,9 +12,18 @@ from datetime import datetime, timezone
 from .errors import ApiError
 from .patch import merge_key
 
-IGNORED = {("apiVersion",), ("kind",), ("metadata",), ("metadata", "name"), ("metadata", "namespace"),
-           ("metadata", "resourceVersion"), ("metadata", "uid"), ("metadata", "creationTimestamp"),
-           ("metadata", "generation"), ("metadata", "managedFields")}
+IGNORED = {
+    ("apiVersion",),
+    ("kind",),
+    ("metadata",),
+    ("metadata", "name"),
+    ("metadata", "namespace"),
+    ("metadata", "resourceVersion"),
+    ("metadata", "uid"),
+    ("metadata", "creationTimestamp"),
+    ("metadata", "generation"),
+    ("metadata", "managedFields"),
+}
 
 
 def _item_part(field, item, key):
@@ -49,7 +58,9 @@ def lookup(value, path, field=""):
     for part in path:
         if isinstance(part, tuple):
             key, want = part[0]
-            value = next((i for i in value or [] if isinstance(i, dict) and i.get(key) == want), None)
+            value = next(
+                (i for i in value or [] if isinstance(i, dict) and i.get(key) == want), None
+            )
             if value is None:
                 return False, None
         elif isinstance(value, dict) and part in value:
@@ -85,7 +96,9 @@ def _merge(target, config, field=""):
         if key and isinstance(target, list):
             result = [dict(i) for i in target]
             for item in config:
-                at = next((i for i, have in enumerate(result) if have.get(key) == item.get(key)), None)
+                at = next(
+                    (i for i, have in enumerate(result) if have.get(key) == item.get(key)), None
+                )
                 if at is None:
                     result.append(copy.deepcopy(item))
                 else:
@@ -99,7 +112,11 @@ def to_fields(paths):
     for path in sorted(paths, key=repr):
         node = tree
         for part in path:
-            name = "k:" + json.dumps(dict(part), separators=(",", ":")) if isinstance(part, tuple) else "f:" + part
+            name = (
+                "k:" + json.dumps(dict(part), separators=(",", ":"))
+                if isinstance(part, tuple)
+                else "f:" + part
+            )
             node = node.setdefault(name, {})
         if path and isinstance(path[-1], tuple):
             node["."] = {}
@@ -119,13 +136,19 @@ def from_fields(tree, path=()):
 
 
 def _managers(obj):
-    return {(m["manager"], m["operation"], m.get("subresource", "")): from_fields(m.get("fieldsV1") or {})
-            for m in obj["metadata"].get("managedFields") or []}
+    return {
+        (m["manager"], m["operation"], m.get("subresource", "")): from_fields(
+            m.get("fieldsV1") or {}
+        )
+        for m in obj["metadata"].get("managedFields") or []
+    }
 
 
 def _store(obj, managers, touched):
-    old = {(m["manager"], m["operation"], m.get("subresource", "")): m
-           for m in obj["metadata"].get("managedFields") or []}
+    old = {
+        (m["manager"], m["operation"], m.get("subresource", "")): m
+        for m in obj["metadata"].get("managedFields") or []
+    }
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     entries = []
     for (name, operation, sub), paths in managers.items():
@@ -133,8 +156,14 @@ def _store(obj, managers, touched):
             continue
         have = old.get((name, operation, sub))
         time = now if (name, operation, sub) == touched or not have else have.get("time", now)
-        entry = {"manager": name, "operation": operation, "apiVersion": obj["apiVersion"], "time": time,
-                 "fieldsType": "FieldsV1", "fieldsV1": to_fields(paths)}
+        entry = {
+            "manager": name,
+            "operation": operation,
+            "apiVersion": obj["apiVersion"],
+            "time": time,
+            "fieldsType": "FieldsV1",
+            "fieldsV1": to_fields(paths),
+        }
         if sub:
             entry["subresource"] = sub
         entries.append(entry)
@@ -169,7 +198,9 @@ def apply(current, config, manager, force, sub=""):
     for path in sorted(managers.get(me, set()) - wanted - others, key=len, reverse=True):
         _remove(result, path)
     body = {k: v for k, v in config.items() if k not in ("apiVersion", "kind")}
-    body["metadata"] = {k: v for k, v in (config.get("metadata") or {}).items() if k != "managedFields"}
+    body["metadata"] = {
+        k: v for k, v in (config.get("metadata") or {}).items() if k != "managedFields"
+    }
     result = _merge(result, body)
     managers[me] = wanted
     _store(result, managers, me)
@@ -177,13 +208,22 @@ def apply(current, config, manager, force, sub=""):
 
 
 def _text(path):
-    return "".join(f"[{','.join(f'{k}={json.dumps(v)}' for k, v in p)}]" if isinstance(p, tuple) else f".{p}"
-                   for p in path)
+    return "".join(
+        f"[{','.join(f'{k}={json.dumps(v)}' for k, v in p)}]" if isinstance(p, tuple) else f".{p}"
+        for p in path
+    )
 
 
 def _conflict(conflicts):
-    causes = [{"reason": "FieldManagerConflict", "message": f'conflict with "{other[0]}"', "field": _text(path)}
-              for other, paths in conflicts.items() for path in sorted(paths, key=repr)]
+    causes = [
+        {
+            "reason": "FieldManagerConflict",
+            "message": f'conflict with "{other[0]}"',
+            "field": _text(path),
+        }
+        for other, paths in conflicts.items()
+        for path in sorted(paths, key=repr)
+    ]
     listed = "\n".join(f"- {c['field']}: {c['message']}" for c in causes)
     message = f"Apply failed with {len(causes)} conflict{'s' if len(causes) > 1 else ''}: {listed}"
     return ApiError(409, "Conflict", message, {"causes": causes})
@@ -199,7 +239,7 @@ def updated(old, new, manager, sub=""):
     changed = {p for p in changed if not isinstance(p[-1], tuple) or p not in before}
     managers = _managers(old)
     for other in managers:
-        managers[other] -= (before - after)
+        managers[other] -= before - after
         if other != me:
             managers[other] -= changed
     managers[me] = managers.get(me, set()) | changed

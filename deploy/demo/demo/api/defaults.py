@@ -2,7 +2,6 @@
 """What the API fills in, and what it refuses, per kind."""
 import base64
 import copy
-import ipaddress
 import re
 
 from .errors import invalid
@@ -13,113 +12,164 @@ _LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 
 
-def _fill(obj, defaults):
+def fill_in(obj, defaults):
+    """Sets what is absent or null."""
     for key, value in defaults.items():
         if obj.get(key) is None:
             obj[key] = copy.deepcopy(value)
 
 
 def _pod_spec(spec):
-    _fill(spec, {"restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "terminationGracePeriodSeconds": 30,
-                 "schedulerName": "default-scheduler", "securityContext": {}, "enableServiceLinks": True})
+    fill_in(
+        spec,
+        {
+            "restartPolicy": "Always",
+            "dnsPolicy": "ClusterFirst",
+            "terminationGracePeriodSeconds": 30,
+            "schedulerName": "default-scheduler",
+            "securityContext": {},
+            "enableServiceLinks": True,
+        },
+    )
     for container in (spec.get("containers") or []) + (spec.get("initContainers") or []):
-        _fill(container, {"imagePullPolicy": "IfNotPresent", "resources": {}, "terminationMessagePolicy": "File",
-                          "terminationMessagePath": "/dev/termination-log"})
+        fill_in(
+            container,
+            {
+                "imagePullPolicy": "IfNotPresent",
+                "resources": {},
+                "terminationMessagePolicy": "File",
+                "terminationMessagePath": "/dev/termination-log",
+            },
+        )
         for port in container.get("ports") or []:
-            _fill(port, {"protocol": "TCP"})
+            fill_in(port, {"protocol": "TCP"})
         for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
             if container.get(probe):
-                _fill(container[probe], _PROBE)
+                fill_in(container[probe], _PROBE)
                 if container[probe].get("httpGet"):
-                    _fill(container[probe]["httpGet"], {"path": "/", "scheme": "HTTP"})
+                    fill_in(container[probe]["httpGet"], {"path": "/", "scheme": "HTTP"})
 
 
 def _pod(obj):
     _pod_spec(obj["spec"])
-    _fill(obj["spec"], {"serviceAccountName": "default", "preemptionPolicy": "PreemptLowerPriority", "priority": 0})
-    _fill(obj, {"status": {}})
-    _fill(obj["status"], {"phase": "Pending", "qosClass": "BestEffort"})
+    fill_in(
+        obj["spec"],
+        {
+            "serviceAccountName": "default",
+            "preemptionPolicy": "PreemptLowerPriority",
+            "priority": 0,
+        },
+    )
+    fill_in(obj, {"status": {}})
+    fill_in(obj["status"], {"phase": "Pending", "qosClass": "BestEffort"})
 
 
 def _replica_set(obj):
-    _fill(obj["spec"], {"replicas": 1})
+    fill_in(obj["spec"], {"replicas": 1})
     _pod_spec(obj["spec"]["template"].setdefault("spec", {}))
-    _fill(obj, {"status": {"replicas": 0}})
+    fill_in(obj, {"status": {"replicas": 0}})
 
 
 def _deployment(obj):
-    _fill(obj["spec"], {"revisionHistoryLimit": 10, "progressDeadlineSeconds": 600, "strategy": {}, "replicas": 1})
+    fill_in(
+        obj["spec"],
+        {"revisionHistoryLimit": 10, "progressDeadlineSeconds": 600, "strategy": {}, "replicas": 1},
+    )
     strategy = obj["spec"]["strategy"]
-    _fill(strategy, {"type": "RollingUpdate"})
+    fill_in(strategy, {"type": "RollingUpdate"})
     if strategy["type"] == "RollingUpdate":
-        _fill(strategy, {"rollingUpdate": {}})
-        _fill(strategy["rollingUpdate"], {"maxSurge": "25%", "maxUnavailable": "25%"})
+        fill_in(strategy, {"rollingUpdate": {}})
+        fill_in(strategy["rollingUpdate"], {"maxSurge": "25%", "maxUnavailable": "25%"})
     _pod_spec(obj["spec"]["template"].setdefault("spec", {}))
-    _fill(obj, {"status": {}})
+    fill_in(obj, {"status": {}})
 
 
 def _service(obj):
     spec = obj["spec"]
-    _fill(spec, {"type": "ClusterIP", "sessionAffinity": "None"})
-    _fill(obj, {"status": {"loadBalancer": {}}})
+    fill_in(spec, {"type": "ClusterIP", "sessionAffinity": "None"})
+    fill_in(obj, {"status": {"loadBalancer": {}}})
     if spec["type"] == "ExternalName":
         return
-    _fill(spec, {"internalTrafficPolicy": "Cluster"})
+    fill_in(spec, {"internalTrafficPolicy": "Cluster"})
     if spec["type"] != "ClusterIP":
-        _fill(spec, {"externalTrafficPolicy": "Cluster"})
+        fill_in(spec, {"externalTrafficPolicy": "Cluster"})
     if spec["sessionAffinity"] == "ClientIP":
-        _fill(spec, {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10800}}})
+        fill_in(spec, {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10800}}})
     for port in spec.get("ports") or []:
-        _fill(port, {"protocol": "TCP"})
-        _fill(port, {"targetPort": port.get("port")})
+        fill_in(port, {"protocol": "TCP"})
+        fill_in(port, {"targetPort": port.get("port")})
 
 
 def _network_policy(obj):
     spec = obj.setdefault("spec", {})
     types = ["Ingress"] + (["Egress"] if spec.get("egress") else [])
-    _fill(spec, {"podSelector": {}, "policyTypes": types})
+    fill_in(spec, {"podSelector": {}, "policyTypes": types})
     for rule in (spec.get("ingress") or []) + (spec.get("egress") or []):
         for port in rule.get("ports") or []:
-            _fill(port, {"protocol": "TCP"})
+            fill_in(port, {"protocol": "TCP"})
 
 
 def _namespace(obj):
-    _fill(obj, {"spec": {}, "status": {}})
-    _fill(obj["spec"], {"finalizers": ["kubernetes"]})
-    _fill(obj["status"], {"phase": "Active"})
-    obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = obj["metadata"]["name"]
+    fill_in(obj, {"spec": {}, "status": {}})
+    fill_in(obj["spec"], {"finalizers": ["kubernetes"]})
+    fill_in(obj["status"], {"phase": "Active"})
+    obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = obj["metadata"][
+        "name"
+    ]
 
 
 def _node(obj):
-    _fill(obj, {"spec": {}, "status": {}})
+    fill_in(obj, {"spec": {}, "status": {}})
 
 
 def _secret(obj):
-    _fill(obj, {"type": "Opaque"})
+    fill_in(obj, {"type": "Opaque"})
     for key, value in (obj.pop("stringData", None) or {}).items():
         obj.setdefault("data", {})[key] = base64.b64encode(str(value).encode()).decode()
 
 
 def _slice(obj):
-    _fill(obj, {"endpoints": []})
+    fill_in(obj, {"endpoints": []})
     for port in obj.get("ports") or []:
-        _fill(port, {"protocol": "TCP", "name": ""})
+        fill_in(port, {"protocol": "TCP", "name": ""})
 
 
 def _crd(obj):
     names = obj["spec"]["names"]
-    _fill(names, {"singular": names["kind"].lower(), "listKind": names["kind"] + "List"})
-    _fill(obj, {"status": {}})
-    accepted = [{"type": t, "status": "True", "reason": r, "message": "", "lastTransitionTime":
-                 obj["metadata"].get("creationTimestamp")}
-                for t, r in (("NamesAccepted", "NoConflicts"), ("Established", "InitialNamesAccepted"))]
-    _fill(obj["status"], {"acceptedNames": copy.deepcopy(names), "conditions": accepted,
-                          "storedVersions": [v["name"] for v in obj["spec"].get("versions") or []]})
+    fill_in(names, {"singular": names["kind"].lower(), "listKind": names["kind"] + "List"})
+    fill_in(obj, {"status": {}})
+    accepted = [
+        {
+            "type": t,
+            "status": "True",
+            "reason": r,
+            "message": "",
+            "lastTransitionTime": obj["metadata"].get("creationTimestamp"),
+        }
+        for t, r in (("NamesAccepted", "NoConflicts"), ("Established", "InitialNamesAccepted"))
+    ]
+    fill_in(
+        obj["status"],
+        {
+            "acceptedNames": copy.deepcopy(names),
+            "conditions": accepted,
+            "storedVersions": [v["name"] for v in obj["spec"].get("versions") or []],
+        },
+    )
 
 
-_DEFAULTS = {"Pod": _pod, "Secret": _secret, "ReplicaSet": _replica_set, "Deployment": _deployment, "Service": _service,
-             "NetworkPolicy": _network_policy, "Namespace": _namespace, "Node": _node, "EndpointSlice": _slice,
-             "CustomResourceDefinition": _crd}
+_DEFAULTS = {
+    "Pod": _pod,
+    "Secret": _secret,
+    "ReplicaSet": _replica_set,
+    "Deployment": _deployment,
+    "Service": _service,
+    "NetworkPolicy": _network_policy,
+    "Namespace": _namespace,
+    "Node": _node,
+    "EndpointSlice": _slice,
+    "CustomResourceDefinition": _crd,
+}
 _NEED_SPEC = {"Pod", "ReplicaSet", "Deployment", "Service", "CustomResourceDefinition"}
 
 
@@ -146,7 +196,12 @@ def check_shape(res, obj):
     name = meta.get("name")
     pattern = _LABEL if res.kind in ("Namespace", "Service") else _SUBDOMAIN
     if not isinstance(name, str) or not pattern.match(name) or len(name) > 253:
-        raise invalid(res, name, "metadata.name", f"Invalid value: {name!r}: must be a lower case RFC 1123 name")
+        raise invalid(
+            res,
+            name,
+            "metadata.name",
+            f"Invalid value: {name!r}: must be a lower case RFC 1123 name",
+        )
     for field in ("labels", "annotations"):
         value = meta.get(field)
         if value is None:
@@ -188,7 +243,12 @@ def _check_kind(res, name, obj):
         labels = (obj["spec"]["template"].get("metadata") or {}).get("labels") or {}
         for key, value in (selector.get("matchLabels") or {}).items():
             if labels.get(key) != value:
-                raise invalid(res, name, "spec.template.metadata.labels", "Invalid value: `selector` does not match")
+                raise invalid(
+                    res,
+                    name,
+                    "spec.template.metadata.labels",
+                    "Invalid value: `selector` does not match",
+                )
         _check_containers(res, name, obj, "spec.template.spec.containers")
     elif res.kind == "Service":
         spec = obj["spec"]
@@ -196,7 +256,9 @@ def _check_kind(res, name, obj):
             _require(res, name, obj, "spec.ports", list)
         for i, port in enumerate(spec.get("ports") or []):
             if not isinstance(port.get("port"), int) or not 0 < port["port"] < 65536:
-                raise invalid(res, name, f"spec.ports[{i}].port", "Invalid value: must be between 1 and 65535")
+                raise invalid(
+                    res, name, f"spec.ports[{i}].port", "Invalid value: must be between 1 and 65535"
+                )
     elif res.kind == "CustomResourceDefinition":
         _require(res, name, obj, "spec.group", str)
         _require(res, name, obj, "spec.names.plural", str)
@@ -204,7 +266,12 @@ def _check_kind(res, name, obj):
         _require(res, name, obj, "spec.versions", list)
 
 
-_POD_MUTABLE = ("activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations", "ephemeralContainers")
+_POD_MUTABLE = (
+    "activeDeadlineSeconds",
+    "terminationGracePeriodSeconds",
+    "tolerations",
+    "ephemeralContainers",
+)
 
 
 def _pod_fixed(spec):
@@ -218,88 +285,15 @@ def _pod_fixed(spec):
 def check_update(res, old, new):
     name = new["metadata"]["name"]
     if res.kind == "Pod" and _pod_fixed(old["spec"]) != _pod_fixed(new["spec"]):
-        raise invalid(res, name, "spec", "Forbidden: pod updates may not change fields other than `spec.containers"
-                      "[*].image`, `spec.activeDeadlineSeconds`, `spec.tolerations`")
-    if res.kind in ("Deployment", "ReplicaSet") and old["spec"]["selector"] != new["spec"]["selector"]:
+        raise invalid(
+            res,
+            name,
+            "spec",
+            "Forbidden: pod updates may not change fields other than `spec.containers"
+            "[*].image`, `spec.activeDeadlineSeconds`, `spec.tolerations`",
+        )
+    if (
+        res.kind in ("Deployment", "ReplicaSet")
+        and old["spec"]["selector"] != new["spec"]["selector"]
+    ):
         raise invalid(res, name, "spec.selector", "Invalid value: field is immutable")
-
-
-class ServiceAllocator:
-    """Cluster IPs and node ports. `taken` is read anew for each request: there is nothing to leak."""
-
-    def __init__(self, cidrs, services):
-        self._networks = [ipaddress.ip_network(c) for c in cidrs]
-        self._services = services
-
-    def _taken(self, skip):
-        ips, ports = set(), set()
-        for svc in self._services():
-            if (svc["metadata"]["namespace"], svc["metadata"]["name"]) == skip:
-                continue
-            ips.update(svc["spec"].get("clusterIPs") or [])
-            for port in svc["spec"].get("ports") or []:
-                ports.add(port.get("nodePort"))
-            ports.add(svc["spec"].get("healthCheckNodePort"))
-        return ips, ports
-
-    def allocate(self, res, obj, old):
-        spec, meta = obj["spec"], obj["metadata"]
-        if spec["type"] == "ExternalName":
-            return
-        if old and old["spec"].get("clusterIPs"):
-            _fill(spec, {k: old["spec"][k] for k in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
-                         if k in old["spec"]})
-        ips, ports = self._taken((meta["namespace"], meta["name"]))
-        self._families(res, obj)
-        if spec.get("clusterIP") == "None":
-            spec["clusterIPs"] = ["None"]
-        elif not spec.get("clusterIPs"):
-            spec["clusterIPs"] = [self._address(res, obj, f, ips, spec.get("clusterIP") if i == 0 else None)
-                                  for i, f in enumerate(spec["ipFamilies"])]
-            spec["clusterIP"] = spec["clusterIPs"][0]
-        if spec["type"] in ("NodePort", "LoadBalancer"):
-            self._node_ports(res, obj, old, ports)
-        else:
-            for port in spec.get("ports") or []:
-                port.pop("nodePort", None)
-
-    def _families(self, res, obj):
-        spec = obj["spec"]
-        have = [f"IPv{n.version}" for n in self._networks]
-        _fill(spec, {"ipFamilyPolicy": "SingleStack" if len(spec.get("ipFamilies") or []) < 2 else "RequireDualStack"})
-        if spec["ipFamilyPolicy"] == "RequireDualStack" and len(have) < 2:
-            raise invalid(res, obj["metadata"]["name"], "spec.ipFamilyPolicy", "this cluster has one address family")
-        if not spec.get("ipFamilies"):
-            spec["ipFamilies"] = have[:1] if spec["ipFamilyPolicy"] == "SingleStack" else list(have)
-        elif spec["ipFamilyPolicy"] != "SingleStack" and len(spec["ipFamilies"]) == 1:
-            spec["ipFamilies"] += [f for f in have if f not in spec["ipFamilies"]]
-        for family in spec["ipFamilies"]:
-            if family not in have:
-                raise invalid(res, obj["metadata"]["name"], "spec.ipFamilies", f"{family} is not configured")
-
-    def _address(self, res, obj, family, taken, asked):
-        network = next(n for n in self._networks if f"IPv{n.version}" == family)
-        if asked:
-            if asked in taken or ipaddress.ip_address(asked) not in network:
-                raise invalid(res, obj["metadata"]["name"], "spec.clusterIP", f"Invalid value: {asked!r}: "
-                              f"not in {network} or already allocated")
-            return asked
-        for offset in range(10, min(network.num_addresses - 1, 65000)):
-            address = str(network[offset])
-            if address not in taken:
-                return address
-        raise invalid(res, obj["metadata"]["name"], "spec.clusterIP", "no address is free")
-
-    @staticmethod
-    def _node_ports(res, obj, old, taken):
-        before = {p.get("port"): p.get("nodePort") for p in ((old or {}).get("spec") or {}).get("ports") or []}
-        free = (p for p in range(30000, 32768) if p not in taken)
-        spec = obj["spec"]
-        for port in spec.get("ports") or []:
-            if not port.get("nodePort"):
-                port["nodePort"] = before.get(port["port"]) or next(free)
-                continue
-            if port["nodePort"] in taken:
-                raise invalid(res, obj["metadata"]["name"], "spec.ports[].nodePort", f"{port['nodePort']}: allocated")
-        if spec["type"] == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local":
-            _fill(spec, {"healthCheckNodePort": next(free)})

@@ -35,7 +35,9 @@ def not_found(res, name):
 
 
 def exists(res, name):
-    return ApiError(409, "AlreadyExists", f'{_qualified(res)} "{name}" already exists', _details(res, name))
+    return ApiError(
+        409, "AlreadyExists", f'{_qualified(res)} "{name}" already exists', _details(res, name)
+    )
 
 
 def conflict(res, name, why):
@@ -44,18 +46,27 @@ def conflict(res, name, why):
 
 
 def stale(res, name):
-    return conflict(res, name, "the object has been modified; please apply your changes to the latest version and try again")
+    return conflict(
+        res,
+        name,
+        "the object has been modified; please apply your changes to the latest version and try again",
+    )
 
 
 def invalid(res, name, field, why):
     message = f'{res.kind} "{name}" is invalid: {field}: {why}'
-    details = {**_details(res, name), "kind": res.kind,
-               "causes": [{"reason": "FieldValueInvalid", "message": why, "field": field}]}
+    details = {
+        **_details(res, name),
+        "kind": res.kind,
+        "causes": [{"reason": "FieldValueInvalid", "message": why, "field": field}],
+    }
     return ApiError(422, "Invalid", message, details)
 
 
 def forbidden(res, name, why):
-    return ApiError(403, "Forbidden", f'{_qualified(res)} "{name}" is forbidden: {why}', _details(res, name))
+    return ApiError(
+        403, "Forbidden", f'{_qualified(res)} "{name}" is forbidden: {why}', _details(res, name)
+    )
 
 
 def bad_request(message):
@@ -67,6 +78,10 @@ def gone(message):
 
 
 def too_new(asked, current):
-    details = {"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
-               "retryAfterSeconds": 1}
-    return ApiError(504, "Timeout", f"Timeout: Too large resource version: {asked}, current: {current}", details)
+    details = {
+        "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+        "retryAfterSeconds": 1,
+    }
+    return ApiError(
+        504, "Timeout", f"Timeout: Too large resource version: {asked}, current: {current}", details
+    )

@@ -19,11 +19,22 @@ from .table import table
 
 BODY_MAX = 3 << 20  # what a kube-apiserver takes
 PUBLIC = {"/livez", "/readyz", "/healthz", "/version"}
-VERSION = {"major": "1", "minor": "32", "gitVersion": "v1.32.0+netloom-demo", "gitCommit": "", "gitTreeState": "clean",
-           "buildDate": "1970-01-01T00:00:00Z", "goVersion": "python3", "compiler": "python3", "platform": "linux/amd64"}
-_OBJECT = re.compile(r"^/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))"
-                     r"(?:/namespaces/(?P<ns>[^/]+)(?=/(?!status$|finalize$)))?"
-                     r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[^/]+))?$")
+VERSION = {
+    "major": "1",
+    "minor": "32",
+    "gitVersion": "v1.32.0+netloom-demo",
+    "gitCommit": "",
+    "gitTreeState": "clean",
+    "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "python3",
+    "compiler": "python3",
+    "platform": "linux/amd64",
+}
+_OBJECT = re.compile(
+    r"^/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))"
+    r"(?:/namespaces/(?P<ns>[^/]+)(?=/(?!status$|finalize$)))?"
+    r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[^/]+))?$"
+)
 
 
 class Server(ThreadingHTTPServer):
@@ -38,7 +49,10 @@ class Server(ThreadingHTTPServer):
     def get_request(self):
         connection, peer = super().get_request()
         # The handshake is for the connection's own thread.
-        return self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False), peer
+        return (
+            self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False),
+            peer,
+        )
 
     def handle_error(self, request, client_address):
         error = sys.exc_info()[1]
@@ -94,7 +108,9 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         if length > BODY_MAX:
             self.close_connection = True
-            raise errors.ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {BODY_MAX}")
+            raise errors.ApiError(
+                413, "RequestEntityTooLarge", f"Request entity too large: limit is {BODY_MAX}"
+            )
         return self.rfile.read(length) if length else b""
 
     def _authorize(self, path):
@@ -104,7 +120,11 @@ class Handler(BaseHTTPRequestHandler):
             raise errors.ApiError(401, "Unauthorized", "Unauthorized")
 
     def reply(self, obj, code=200, content_type="application/json", headers=None):
-        data = obj if isinstance(obj, bytes) else (json.dumps(obj, separators=(",", ":")) + "\n").encode()
+        data = (
+            obj
+            if isinstance(obj, bytes)
+            else (json.dumps(obj, separators=(",", ":")) + "\n").encode()
+        )
         self.send_response(code)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(data)))
@@ -167,20 +187,36 @@ class Handler(BaseHTTPRequestHandler):
         group, version = found["group"] or "", found["core"] or found["version"]
         res = self.server.rest.registry.find(group, version, found["plural"])
         namespace, name, sub = found["ns"], found["name"], found["sub"] or ""
-        if res is None or res.namespaced and name and namespace is None or sub and sub not in res.sub:
+        if (
+            res is None
+            or res.namespaced
+            and name
+            and namespace is None
+            or sub
+            and sub not in res.sub
+        ):
             raise self._no_path()
         if not res.namespaced and namespace is not None:
             raise self._no_path()
-        method = getattr(self, f"_{self.command.lower()}_" + ("object" if name else "collection"), None)
+        method = getattr(
+            self, f"_{self.command.lower()}_" + ("object" if name else "collection"), None
+        )
         if method is None:
-            raise errors.ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+            raise errors.ApiError(
+                405,
+                "MethodNotAllowed",
+                "the server does not allow this method on the requested resource",
+            )
         method(res, namespace, name, sub, body)
 
     def _as_table(self):
         return "as=Table" in self.headers.get("Accept", "").split(",")[0]
 
     def _manager(self):
-        return self.query.get("fieldManager") or self.headers.get("User-Agent", "unknown").split("/")[0]
+        return (
+            self.query.get("fieldManager")
+            or self.headers.get("User-Agent", "unknown").split("/")[0]
+        )
 
     def _decode(self, body):
         try:
@@ -198,7 +234,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _get_collection(self, res, namespace, name, sub, body):
         if self.query.get("watch") in ("true", "1"):
-            return self._watch(Watch(self.server.rest, res, namespace, self.query, self._as_table()))
+            return self._watch(
+                Watch(self.server.rest, res, namespace, self.query, self._as_table())
+            )
         self.reply(list_objects(self.server.rest, res, namespace, self.query, self._as_table()))
 
     def _get_object(self, res, namespace, name, sub, body):
@@ -208,19 +246,30 @@ class Handler(BaseHTTPRequestHandler):
         if sub == "scale":
             obj = self.server.rest.scale(obj)
         elif self._as_table():
-            obj = table(res, [obj], obj["metadata"]["resourceVersion"], self.query.get("includeObject", "Metadata"))
+            obj = table(
+                res,
+                [obj],
+                obj["metadata"]["resourceVersion"],
+                self.query.get("includeObject", "Metadata"),
+            )
         self.reply(obj)
 
     def _log(self, pod):
         container = self.query.get("container") or pod["spec"]["containers"][0]["name"]
-        path = os.path.join(self.server.log_dir or "/nonexistent", pod["metadata"]["uid"], os.path.basename(container) + ".log")
+        path = os.path.join(
+            self.server.log_dir or "/nonexistent",
+            pod["metadata"]["uid"],
+            os.path.basename(container) + ".log",
+        )
         try:
             with open(path, "rb") as log:
                 data = log.read()
         except OSError:
-            raise errors.bad_request(f"container {container!r} in pod {pod['metadata']['name']!r} has no log yet")
+            raise errors.bad_request(
+                f"container {container!r} in pod {pod['metadata']['name']!r} has no log yet"
+            )
         if self.query.get("tailLines"):
-            data = b"".join(data.splitlines(True)[-int(self.query["tailLines"]):])
+            data = b"".join(data.splitlines(True)[-int(self.query["tailLines"]) :])
         self.reply(data, content_type="text/plain")
 
     def _post_collection(self, res, namespace, name, sub, body):
@@ -231,7 +280,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _post_object(self, res, namespace, name, sub, body):
         if sub != "binding":
-            raise errors.ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+            raise errors.ApiError(
+                405,
+                "MethodNotAllowed",
+                "the server does not allow this method on the requested resource",
+            )
         self.reply(self.server.rest.bind(namespace, name, self._decode(body)), 201)
 
     def _put_object(self, res, namespace, name, sub, body):
@@ -243,16 +296,22 @@ class Handler(BaseHTTPRequestHandler):
 
     def _patch_object(self, res, namespace, name, sub, body):
         kind = self.headers.get("Content-Type", "").split(";")[0]
-        result = self.server.rest.patch(res, namespace or "", name, body, kind, self.query, sub, self._manager())
+        result = self.server.rest.patch(
+            res, namespace or "", name, body, kind, self.query, sub, self._manager()
+        )
         if isinstance(result, tuple):
             return self.reply(result[0], 201)
         self.reply(result)
 
     def _delete_object(self, res, namespace, name, sub, body):
-        self.reply(self.server.rest.delete(res, namespace or "", name, self._options(body), self.query))
+        self.reply(
+            self.server.rest.delete(res, namespace or "", name, self._options(body), self.query)
+        )
 
     def _delete_collection(self, res, namespace, name, sub, body):
-        self.reply(self.server.rest.delete_collection(res, namespace, self._options(body), self.query))
+        self.reply(
+            self.server.rest.delete_collection(res, namespace, self._options(body), self.query)
+        )
 
     def _watch(self, watch):
         self.send_response(200)

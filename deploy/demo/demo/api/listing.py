@@ -45,15 +45,21 @@ def list_objects(rest, res, namespace, query, as_table):
     limit = int(query.get("limit") or 0)
     if limit and len(items) > limit:
         last = items[limit - 1]["metadata"]
-        meta = {"continue": _encode_continue(version, (last.get("namespace", ""), last["name"])),
-                "remainingItemCount": len(items) - limit}
+        meta = {
+            "continue": _encode_continue(version, (last.get("namespace", ""), last["name"])),
+            "remainingItemCount": len(items) - limit,
+        }
         items = items[:limit]
     if as_table:
         result = table(res, items, version, query.get("includeObject", "Metadata"))
         result["metadata"].update(meta)
         return result
-    return {"kind": res.kind + "List", "apiVersion": res.api_version,
-            "metadata": {"resourceVersion": str(version), **meta}, "items": items}
+    return {
+        "kind": res.kind + "List",
+        "apiVersion": res.api_version,
+        "metadata": {"resourceVersion": str(version), **meta},
+        "items": items,
+    }
 
 
 def _page(rest, res, namespace, token):
@@ -61,48 +67,77 @@ def _page(rest, res, namespace, token):
     bucket = rest.store.bucket(res.key)
     with rest.store.lock:
         if version < bucket.compacted:
-            raise errors.gone("The provided continue parameter is too old to display a consistent list result.")
+            raise errors.gone(
+                "The provided continue parameter is too old to display a consistent list result."
+            )
         objects = dict(bucket.objects)
         for change in reversed(bucket.history):  # back to what it was when the first page was read
             if change.version <= version:
                 break
-            key = (change.object["metadata"].get("namespace", ""), change.object["metadata"]["name"])
+            key = (
+                change.object["metadata"].get("namespace", ""),
+                change.object["metadata"]["name"],
+            )
             if change.old is None:
                 objects.pop(key, None)
             else:
                 objects[key] = change.old
-    return version, [o for k, o in sorted(objects.items()) if k > last and (namespace is None or k[0] == namespace)]
+    return version, [
+        o
+        for k, o in sorted(objects.items())
+        if k > last and (namespace is None or k[0] == namespace)
+    ]
 
 
 class Watch:
     """Yields watch events, None when there is nothing to say for a while, and ends with the time-out."""
 
     def __init__(self, rest, res, namespace, query, as_table):
-        self.rest, self.res, self.namespace, self.query, self.as_table = rest, res, namespace, query, as_table
+        self.rest, self.res, self.namespace, self.query, self.as_table = (
+            rest,
+            res,
+            namespace,
+            query,
+            as_table,
+        )
         self.match = compile_selectors(query.get("labelSelector"), query.get("fieldSelector"))
         self.bookmarks = query.get("allowWatchBookmarks") in ("true", "1")
         self.deadline = time.monotonic() + int(query.get("timeoutSeconds") or 1800)
         self.initial = query.get("sendInitialEvents") == "true"
         if self.initial and query.get("resourceVersionMatch") != "NotOlderThan":
-            raise errors.ApiError(422, "Invalid", "sendInitialEvents needs resourceVersionMatch=NotOlderThan")
+            raise errors.ApiError(
+                422, "Invalid", "sendInitialEvents needs resourceVersionMatch=NotOlderThan"
+            )
         self.version = _asked_version(query.get("resourceVersion"))
 
     def _wanted(self, obj):
-        if obj is None or self.namespace is not None and obj["metadata"].get("namespace", "") != self.namespace:
+        if (
+            obj is None
+            or self.namespace is not None
+            and obj["metadata"].get("namespace", "") != self.namespace
+        ):
             return False
         return self.match is None or self.match(obj)
 
     def _event(self, kind, obj):
         obj = self.rest.present(self.res, obj)
         if self.as_table:
-            obj = table(self.res, [obj], obj["metadata"]["resourceVersion"], self.query.get("includeObject", "Metadata"))
+            obj = table(
+                self.res,
+                [obj],
+                obj["metadata"]["resourceVersion"],
+                self.query.get("includeObject", "Metadata"),
+            )
         return {"type": kind, "object": obj}
 
     def _bookmark(self, **annotations):
         meta = {"resourceVersion": str(self.version), "creationTimestamp": None}
         if annotations:
             meta["annotations"] = {"k8s.io/initial-events-end": "true"}
-        return {"type": "BOOKMARK", "object": {"kind": self.res.kind, "apiVersion": self.res.api_version, "metadata": meta}}
+        return {
+            "type": "BOOKMARK",
+            "object": {"kind": self.res.kind, "apiVersion": self.res.api_version, "metadata": meta},
+        }
 
     def _change(self, change):
         before, after = self._wanted(change.old), self._wanted(change.object)

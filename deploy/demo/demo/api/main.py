@@ -21,14 +21,28 @@ def bootstrap(rest, service_cidrs, address, port):
     for name in NAMESPACES:
         _ensure(rest, find("", "v1", "namespaces"), "", {"metadata": {"name": name}})
     cidr = ipaddress.ip_network(service_cidrs[0])
-    _ensure(rest, find("", "v1", "services"), "default", {
-        "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
-        "spec": {"clusterIPs": [str(cidr[1])], "clusterIP": str(cidr[1]),
-                 "ports": [{"name": "https", "port": 443, "targetPort": port}]}})
-    slice_ = {"metadata": {"name": "kubernetes", "labels": {"kubernetes.io/service-name": "kubernetes"}},
-              "addressType": f"IPv{ipaddress.ip_address(address).version}",
-              "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
-              "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}
+    _ensure(
+        rest,
+        find("", "v1", "services"),
+        "default",
+        {
+            "metadata": {
+                "name": "kubernetes",
+                "labels": {"component": "apiserver", "provider": "kubernetes"},
+            },
+            "spec": {
+                "clusterIPs": [str(cidr[1])],
+                "clusterIP": str(cidr[1]),
+                "ports": [{"name": "https", "port": 443, "targetPort": port}],
+            },
+        },
+    )
+    slice_ = {
+        "metadata": {"name": "kubernetes", "labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "addressType": f"IPv{ipaddress.ip_address(address).version}",
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+    }
     _ensure(rest, find("discovery.k8s.io", "v1", "endpointslices"), "default", slice_)
 
 

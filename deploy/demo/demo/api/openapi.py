@@ -3,8 +3,10 @@
 that kubectl neither needs schemas nor refuses. Version 2 is for kubectl before 1.27; an empty one
 tells it to skip its own validation. There are no schemas: `kubectl explain` has nothing to say."""
 
-_PARAMETERS = [{"name": n, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
-               for n in ("dryRun", "fieldManager", "fieldValidation")]
+_PARAMETERS = [
+    {"name": n, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
+    for n in ("dryRun", "fieldManager", "fieldValidation")
+]
 
 
 def _base(res):
@@ -26,16 +28,30 @@ def v3_document(registry, group, version):
         if (res.group, res.version) != (group, version):
             continue
         gvk = {"group": res.group, "version": res.version, "kind": res.kind}
-        operation = {"parameters": _PARAMETERS, "x-kubernetes-group-version-kind": gvk,
-                     "responses": {"200": {"description": "OK"}}}
-        paths[_base(res)] = {"patch": {**operation, "x-kubernetes-action": "patch"},
-                             "put": {**operation, "x-kubernetes-action": "put"}}
-    return {"openapi": "3.0.0", "info": {"title": "netloom-demo", "version": "v1"}, "paths": paths,
-            "components": {}}
+        operation = {
+            "parameters": _PARAMETERS,
+            "x-kubernetes-group-version-kind": gvk,
+            "responses": {"200": {"description": "OK"}},
+        }
+        paths[_base(res)] = {
+            "patch": {**operation, "x-kubernetes-action": "patch"},
+            "put": {**operation, "x-kubernetes-action": "put"},
+        }
+    return {
+        "openapi": "3.0.0",
+        "info": {"title": "netloom-demo", "version": "v1"},
+        "paths": paths,
+        "components": {},
+    }
 
 
 def v2_json():
-    return {"swagger": "2.0", "info": {"title": "netloom-demo", "version": "v1"}, "paths": {}, "definitions": {}}
+    return {
+        "swagger": "2.0",
+        "info": {"title": "netloom-demo", "version": "v1"},
+        "paths": {},
+        "definitions": {},
+    }
 
 
 def v2_protobuf():

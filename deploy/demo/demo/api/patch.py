@@ -8,10 +8,21 @@ import copy
 from .errors import ApiError, bad_request
 
 MERGE_KEYS = {
-    "containers": ("name",), "initContainers": ("name",), "ephemeralContainers": ("name",), "env": ("name",),
-    "volumes": ("name",), "volumeMounts": ("mountPath",), "conditions": ("type",), "addresses": ("type",),
-    "ports": ("containerPort", "port"), "ownerReferences": ("uid",), "imagePullSecrets": ("name",),
-    "hostAliases": ("ip",), "podIPs": ("ip",), "hostIPs": ("ip",), "secrets": ("name",),
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "ephemeralContainers": ("name",),
+    "env": ("name",),
+    "volumes": ("name",),
+    "volumeMounts": ("mountPath",),
+    "conditions": ("type",),
+    "addresses": ("type",),
+    "ports": ("containerPort", "port"),
+    "ownerReferences": ("uid",),
+    "imagePullSecrets": ("name",),
+    "hostAliases": ("ip",),
+    "podIPs": ("ip",),
+    "hostIPs": ("ip",),
+    "secrets": ("name",),
     "topologySpreadConstraints": ("topologyKey",),
 }
 PRIMITIVE_MERGE = {"finalizers", "podCIDRs"}
@@ -59,7 +70,9 @@ def strategic_merge(target, patch):
         elif value is None:
             result.pop(key, None)
         elif isinstance(value, list):
-            result[key] = _merge_list(key, result.get(key) or [], value, patch.get(f"$setElementOrder/{key}"))
+            result[key] = _merge_list(
+                key, result.get(key) or [], value, patch.get(f"$setElementOrder/{key}")
+            )
         else:
             result[key] = strategic_merge(result.get(key), value)
     for key, order in patch.items():
@@ -110,7 +123,11 @@ def _step(node, part):
     try:
         return node[int(part)] if isinstance(node, list) else node[part]
     except (KeyError, IndexError, ValueError, TypeError):
-        raise ApiError(422, "Invalid", f"the server rejected our request due to an error in our request: no {part!r}")
+        raise ApiError(
+            422,
+            "Invalid",
+            f"the server rejected our request due to an error in our request: no {part!r}",
+        )
 
 
 def _set(doc, parts, value, insert):

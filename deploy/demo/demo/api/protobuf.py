@@ -20,29 +20,75 @@ def mapping(value):
     return ("map", value)
 
 
-META = {1: ("name", S), 2: ("generateName", S), 3: ("namespace", S), 6: ("resourceVersion", S),
-        11: ("labels", mapping(S)), 12: ("annotations", mapping(S))}
+META = {
+    1: ("name", S),
+    2: ("generateName", S),
+    3: ("namespace", S),
+    6: ("resourceVersion", S),
+    11: ("labels", mapping(S)),
+    12: ("annotations", mapping(S)),
+}
 SELECTOR = {1: ("matchLabels", mapping(S))}
 ENV = {1: ("name", S), 2: ("value", S)}
 CONTAINER_PORT = {1: ("name", S), 2: ("hostPort", I), 3: ("containerPort", I), 4: ("protocol", S)}
-CONTAINER = {1: ("name", S), 2: ("image", S), 3: ("command", many(S)), 4: ("args", many(S)), 5: ("workingDir", S),
-             6: ("ports", many(CONTAINER_PORT)), 7: ("env", many(ENV)), 14: ("imagePullPolicy", S)}
-POD_SPEC = {2: ("containers", many(CONTAINER)), 3: ("restartPolicy", S), 4: ("terminationGracePeriodSeconds", I),
-            7: ("nodeSelector", mapping(S)), 8: ("serviceAccountName", S), 10: ("nodeName", S), 11: ("hostNetwork", B)}
+CONTAINER = {
+    1: ("name", S),
+    2: ("image", S),
+    3: ("command", many(S)),
+    4: ("args", many(S)),
+    5: ("workingDir", S),
+    6: ("ports", many(CONTAINER_PORT)),
+    7: ("env", many(ENV)),
+    14: ("imagePullPolicy", S),
+}
+POD_SPEC = {
+    2: ("containers", many(CONTAINER)),
+    3: ("restartPolicy", S),
+    4: ("terminationGracePeriodSeconds", I),
+    7: ("nodeSelector", mapping(S)),
+    8: ("serviceAccountName", S),
+    10: ("nodeName", S),
+    11: ("hostNetwork", B),
+}
 TEMPLATE = {1: ("metadata", META), 2: ("spec", POD_SPEC)}
 INT_OR_STRING = "intorstring"
-SERVICE_PORT = {1: ("name", S), 2: ("protocol", S), 3: ("port", I), 4: ("targetPort", INT_OR_STRING), 5: ("nodePort", I)}
-SERVICE_SPEC = {1: ("ports", many(SERVICE_PORT)), 2: ("selector", mapping(S)), 3: ("clusterIP", S), 4: ("type", S),
-                5: ("externalIPs", many(S)), 10: ("externalName", S)}
+SERVICE_PORT = {
+    1: ("name", S),
+    2: ("protocol", S),
+    3: ("port", I),
+    4: ("targetPort", INT_OR_STRING),
+    5: ("nodePort", I),
+}
+SERVICE_SPEC = {
+    1: ("ports", many(SERVICE_PORT)),
+    2: ("selector", mapping(S)),
+    3: ("clusterIP", S),
+    4: ("type", S),
+    5: ("externalIPs", many(S)),
+    10: ("externalName", S),
+}
 SCHEMAS = {
     "Namespace": {1: ("metadata", META)},
     "ServiceAccount": {1: ("metadata", META)},
-    "ConfigMap": {1: ("metadata", META), 2: ("data", mapping(S)), 3: ("binaryData", mapping(BYTES)), 4: ("immutable", B)},
-    "Secret": {1: ("metadata", META), 2: ("data", mapping(BYTES)), 3: ("type", S), 4: ("stringData", mapping(S)),
-               5: ("immutable", B)},
+    "ConfigMap": {
+        1: ("metadata", META),
+        2: ("data", mapping(S)),
+        3: ("binaryData", mapping(BYTES)),
+        4: ("immutable", B),
+    },
+    "Secret": {
+        1: ("metadata", META),
+        2: ("data", mapping(BYTES)),
+        3: ("type", S),
+        4: ("stringData", mapping(S)),
+        5: ("immutable", B),
+    },
     "Pod": {1: ("metadata", META), 2: ("spec", POD_SPEC)},
     "Service": {1: ("metadata", META), 2: ("spec", SERVICE_SPEC)},
-    "Deployment": {1: ("metadata", META), 2: ("spec", {1: ("replicas", I), 2: ("selector", SELECTOR), 3: ("template", TEMPLATE)})},
+    "Deployment": {
+        1: ("metadata", META),
+        2: ("spec", {1: ("replicas", I), 2: ("selector", SELECTOR), 3: ("template", TEMPLATE)}),
+    },
 }
 UNKNOWN = {1: ("typeMeta", {1: ("apiVersion", S), 2: ("kind", S)}), 2: ("raw", BYTES)}
 
@@ -69,10 +115,10 @@ def _fields(data):
             value, at = _varint(data, at)
         elif wire == 2:
             length, at = _varint(data, at)
-            value, at = data[at:at + length], at + length
+            value, at = data[at : at + length], at + length
         elif wire in (1, 5):
             length = 8 if wire == 1 else 4
-            value, at = data[at:at + length], at + length
+            value, at = data[at : at + length], at + length
         else:
             raise bad_request(f"protobuf wire type {wire}")
         if at > len(data):
@@ -103,7 +149,9 @@ def decode(schema, data):
         name, kind = schema[number]
         if isinstance(kind, tuple) and kind[0] == "map":
             entry = dict(_fields(raw))
-            result.setdefault(name, {})[entry.get(1, b"").decode()] = _value(kind[1], entry.get(2, b""))
+            result.setdefault(name, {})[entry.get(1, b"").decode()] = _value(
+                kind[1], entry.get(2, b"")
+            )
         elif isinstance(kind, tuple):
             result.setdefault(name, []).append(_value(kind[1], raw))
         else:
@@ -117,10 +165,15 @@ def decode_body(body):
     """The object, or {} for what comes without one (delete options)."""
     if not body.startswith(MAGIC):
         raise bad_request("the body is not Kubernetes protobuf")
-    envelope = decode(UNKNOWN, body[len(MAGIC):])
+    envelope = decode(UNKNOWN, body[len(MAGIC) :])
     kind = envelope.get("typeMeta", {}).get("kind", "")
     if kind == "DeleteOptions":
         return {}
     if kind not in SCHEMAS:
-        raise ApiError(415, "UnsupportedMediaType", f"{kind}: only JSON and YAML bodies are understood")
-    return {**envelope["typeMeta"], **decode(SCHEMAS[kind], base64.b64decode(envelope.get("raw", "")))}
+        raise ApiError(
+            415, "UnsupportedMediaType", f"{kind}: only JSON and YAML bodies are understood"
+        )
+    return {
+        **envelope["typeMeta"],
+        **decode(SCHEMAS[kind], base64.b64decode(envelope.get("raw", ""))),
+    }

@@ -40,13 +40,24 @@ BUILTIN = [
     Resource("", "v1", "ServiceAccount", "serviceaccounts", True, ("sa",)),
     Resource("", "v1", "Event", "events", True, ("ev",)),
     Resource("events.k8s.io", "v1", "Event", "events", True, ("ev",)),
-    Resource("apps", "v1", "Deployment", "deployments", True, ("deploy",), ("status", "scale"), ("all",)),
-    Resource("apps", "v1", "ReplicaSet", "replicasets", True, ("rs",), ("status", "scale"), ("all",)),
+    Resource(
+        "apps", "v1", "Deployment", "deployments", True, ("deploy",), ("status", "scale"), ("all",)
+    ),
+    Resource(
+        "apps", "v1", "ReplicaSet", "replicasets", True, ("rs",), ("status", "scale"), ("all",)
+    ),
     Resource("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
     Resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", True, ("netpol",)),
     Resource("coordination.k8s.io", "v1", "Lease", "leases"),
-    Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", False,
-             ("crd", "crds"), ("status",)),
+    Resource(
+        "apiextensions.k8s.io",
+        "v1",
+        "CustomResourceDefinition",
+        "customresourcedefinitions",
+        False,
+        ("crd", "crds"),
+        ("status",),
+    ),
 ]
 
 
@@ -58,9 +69,19 @@ def from_crd(crd):
         if not version.get("served", True):
             continue
         sub = tuple(s for s in ("status", "scale") if s in (version.get("subresources") or {}))
-        found.append(Resource(spec["group"], version["name"], names["kind"], names["plural"],
-                              spec.get("scope") == "Namespaced", tuple(names.get("shortNames") or ()),
-                              tuple(s for s in sub if s == "status"), tuple(names.get("categories") or ()), True))
+        found.append(
+            Resource(
+                spec["group"],
+                version["name"],
+                names["kind"],
+                names["plural"],
+                spec.get("scope") == "Namespaced",
+                tuple(names.get("shortNames") or ()),
+                tuple(s for s in sub if s == "status"),
+                tuple(names.get("categories") or ()),
+                True,
+            )
+        )
     return found
 
 
@@ -117,10 +138,24 @@ def one_group(registry, name):
 
 
 def _sub_entry(res, sub):
-    kinds = {"scale": {"kind": "Scale", "group": "autoscaling", "version": "v1"}, "binding": {"kind": "Binding"}}
-    verbs = {"scale": ["get", "patch", "update"], "binding": ["create"], "log": ["get"], "finalize": ["update"]}
-    return {"name": f"{res.plural}/{sub}", "singularName": "", "namespaced": res.namespaced,
-            "verbs": verbs.get(sub, ["get", "patch", "update"]), "kind": res.kind, **kinds.get(sub, {})}
+    kinds = {
+        "scale": {"kind": "Scale", "group": "autoscaling", "version": "v1"},
+        "binding": {"kind": "Binding"},
+    }
+    verbs = {
+        "scale": ["get", "patch", "update"],
+        "binding": ["create"],
+        "log": ["get"],
+        "finalize": ["update"],
+    }
+    return {
+        "name": f"{res.plural}/{sub}",
+        "singularName": "",
+        "namespaced": res.namespaced,
+        "verbs": verbs.get(sub, ["get", "patch", "update"]),
+        "kind": res.kind,
+        **kinds.get(sub, {}),
+    }
 
 
 def resource_list(registry, group, version):
@@ -128,12 +163,22 @@ def resource_list(registry, group, version):
     for res in registry.all():
         if (res.group, res.version) != (group, version):
             continue
-        entry = {"name": res.plural, "singularName": res.kind.lower(), "namespaced": res.namespaced,
-                 "kind": res.kind, "verbs": ALL_VERBS, "shortNames": list(res.short),
-                 "categories": list(res.categories)}
+        entry = {
+            "name": res.plural,
+            "singularName": res.kind.lower(),
+            "namespaced": res.namespaced,
+            "kind": res.kind,
+            "verbs": ALL_VERBS,
+            "shortNames": list(res.short),
+            "categories": list(res.categories),
+        }
         entries.append({k: v for k, v in entry.items() if v != []})
         entries.extend(_sub_entry(res, s) for s in res.sub)
     if not entries:
         return None
-    return {"kind": "APIResourceList", "apiVersion": "v1", "resources": entries,
-            "groupVersion": f"{group}/{version}" if group else version}
+    return {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "resources": entries,
+        "groupVersion": f"{group}/{version}" if group else version,
+    }

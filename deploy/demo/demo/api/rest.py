@@ -4,28 +4,30 @@ import json
 import random
 import string
 import uuid
-from datetime import datetime, timedelta, timezone
 
 import yaml
 
 from . import apply, defaults, errors, patch
+from .deletion import NAMESPACES, Deletion, now
 from .resources import CRDS
-from .selectors import compile_selectors
+from .services import ServiceAllocator
 from .store import mutable
 
-NAMESPACES = ("", "namespaces")
-OWNERS = {"Deployment", "ReplicaSet", "Service"}  # whose dependents the garbage collector looks after
-NO_STATUS = {"Event", "Lease", "EndpointSlice", "Endpoints", "ConfigMap", "Secret", "ServiceAccount"}
+NO_STATUS = {
+    "Event",
+    "Lease",
+    "EndpointSlice",
+    "Endpoints",
+    "ConfigMap",
+    "Secret",
+    "ServiceAccount",
+}
 
 
-def now(offset=0):
-    return (datetime.now(timezone.utc) + timedelta(seconds=offset)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class Rest:
+class Rest(Deletion):
     def __init__(self, store, registry, service_cidrs):
         self.store, self.registry = store, registry
-        self._services = defaults.ServiceAllocator(service_cidrs, lambda: store.list(("", "services"))[1])
+        self._services = ServiceAllocator(service_cidrs, lambda: store.list(("", "services"))[1])
         self.refresh_crds()
 
     def refresh_crds(self):
@@ -49,14 +51,18 @@ class Rest:
         obj = self._incoming(res, namespace, obj)
         meta = obj["metadata"]
         if not meta.get("name") and meta.get("generateName"):
-            meta["name"] = meta["generateName"] + "".join(random.choices(string.ascii_lowercase + "2456789", k=5))
+            meta["name"] = meta["generateName"] + "".join(
+                random.choices(string.ascii_lowercase + "2456789", k=5)
+            )
         defaults.check_shape(res, obj)
         with self.store.lock:
             if self.store.get(res.key, namespace, meta["name"]):
                 raise errors.exists(res, meta["name"])
             self._check_namespace(res, namespace, meta["name"])
             if meta.get("resourceVersion"):
-                raise errors.bad_request("resourceVersion should not be set on objects to be created")
+                raise errors.bad_request(
+                    "resourceVersion should not be set on objects to be created"
+                )
             meta.update(uid=str(uuid.uuid4()), creationTimestamp=now())
             for field in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
                 meta.pop(field, None)
@@ -76,14 +82,18 @@ class Rest:
             raise errors.bad_request("the body is not an object")
         obj = mutable(obj)
         if obj.get("kind", res.kind) != res.kind:
-            raise errors.bad_request(f"{obj['kind']} in version {obj.get('apiVersion')!r} cannot be handled as a {res.kind}")
+            raise errors.bad_request(
+                f"{obj['kind']} in version {obj.get('apiVersion')!r} cannot be handled as a {res.kind}"
+            )
         obj.update(apiVersion=res.api_version, kind=res.kind)
         meta = obj.setdefault("metadata", {})
         if not isinstance(meta, dict):
             raise errors.bad_request("metadata is not an object")
         if res.namespaced:
             if meta.get("namespace", namespace) != namespace:
-                raise errors.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+                raise errors.bad_request(
+                    "the namespace of the provided object does not match the namespace sent on the request"
+                )
             meta["namespace"] = namespace
         else:
             meta.pop("namespace", None)
@@ -96,8 +106,12 @@ class Rest:
         if owner is None:
             raise errors.not_found(self.registry.find("", "v1", "namespaces"), namespace)
         if owner["metadata"].get("deletionTimestamp"):
-            raise errors.forbidden(res, name, f"unable to create new content in namespace {namespace} "
-                                   "because it is being terminated")
+            raise errors.forbidden(
+                res,
+                name,
+                f"unable to create new content in namespace {namespace} "
+                "because it is being terminated",
+            )
 
     def _commit(self, res, obj, query):
         if query.get("dryRun"):
@@ -122,9 +136,17 @@ class Rest:
     def _replace(self, res, old, new, query, sub="", manager=None, applied=False):
         name = old["metadata"]["name"]
         if new["metadata"].get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
-            raise errors.conflict(res, name, "Precondition failed: UID in precondition does not match")
+            raise errors.conflict(
+                res, name, "Precondition failed: UID in precondition does not match"
+            )
         new = self._merge_sub(res, old, new, sub)
-        for field in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
+        for field in (
+            "uid",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+        ):
             if field in old["metadata"]:
                 new["metadata"][field] = old["metadata"][field]
             else:
@@ -169,7 +191,13 @@ class Rest:
         with self.store.lock:
             old = self.get(res, namespace, name)
             if sub == "scale":
-                return self.put_scale(res, namespace, name, self._patched(res, self.scale(old), change, content_type), query)
+                return self.put_scale(
+                    res,
+                    namespace,
+                    name,
+                    self._patched(res, self.scale(old), change, content_type),
+                    query,
+                )
             new = self._patched(res, old, change, content_type)
             if new["metadata"].get("resourceVersion") != old["metadata"]["resourceVersion"]:
                 raise errors.stale(res, name)
@@ -186,7 +214,11 @@ class Rest:
             return mutable(patch.json_merge(old, change))
         if content_type == "application/strategic-merge-patch+json" and not res.custom:
             return mutable(patch.strategic_merge(old, change))
-        raise errors.ApiError(415, "UnsupportedMediaType", f"the body of the request was in an unknown format: {content_type}")
+        raise errors.ApiError(
+            415,
+            "UnsupportedMediaType",
+            f"the body of the request was in an unknown format: {content_type}",
+        )
 
     def _apply(self, res, namespace, name, body, query, sub):
         manager = query.get("fieldManager")
@@ -203,23 +235,35 @@ class Rest:
             new = apply.apply(old, config, manager, query.get("force") == "true", sub)
             if old is None:
                 return self.create(res, namespace, new, query, manager), True
-            return self._replace(res, self.present(res, old), new, query, sub, manager, applied=True)
+            return self._replace(
+                res, self.present(res, old), new, query, sub, manager, applied=True
+            )
 
     # Scale.
     @staticmethod
     def scale(obj):
         meta = obj["metadata"]
         selector = (obj["spec"].get("selector") or {}).get("matchLabels") or {}
-        return {"kind": "Scale", "apiVersion": "autoscaling/v1",
-                "metadata": {k: meta.get(k) for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")},
-                "spec": {"replicas": obj["spec"].get("replicas", 1)},
-                "status": {"replicas": (obj.get("status") or {}).get("replicas", 0),
-                           "selector": ",".join(f"{k}={v}" for k, v in sorted(selector.items()))}}
+        return {
+            "kind": "Scale",
+            "apiVersion": "autoscaling/v1",
+            "metadata": {
+                k: meta.get(k)
+                for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+            },
+            "spec": {"replicas": obj["spec"].get("replicas", 1)},
+            "status": {
+                "replicas": (obj.get("status") or {}).get("replicas", 0),
+                "selector": ",".join(f"{k}={v}" for k, v in sorted(selector.items())),
+            },
+        }
 
     def put_scale(self, res, namespace, name, scale, query):
         replicas = (scale.get("spec") or {}).get("replicas", 0)
         if not isinstance(replicas, int) or replicas < 0:
-            raise errors.invalid(res, name, "spec.replicas", "Invalid value: must be greater than or equal to 0")
+            raise errors.invalid(
+                res, name, "spec.replicas", "Invalid value: must be greater than or equal to 0"
+            )
         with self.store.lock:
             old = self.get(res, namespace, name)
             wanted = scale["metadata"].get("resourceVersion")
@@ -235,77 +279,23 @@ class Rest:
         with self.store.lock:
             old = self.get(res, namespace, name)
             if old["spec"].get("nodeName"):
-                raise errors.conflict(res, name, f"pod {name} is already assigned to node {old['spec']['nodeName']!r}")
+                raise errors.conflict(
+                    res, name, f"pod {name} is already assigned to node {old['spec']['nodeName']!r}"
+                )
             new = mutable(old)
             new["spec"]["nodeName"] = binding["target"]["name"]
-            condition = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now()}
+            condition = {
+                "type": "PodScheduled",
+                "status": "True",
+                "lastProbeTime": None,
+                "lastTransitionTime": now(),
+            }
             new["status"] = patch.strategic_merge(new["status"], {"conditions": [condition]})
             self.store.put(res.key, new)
-            return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
-
-    # Delete.
-    def delete(self, res, namespace, name, options, query):
-        with self.store.lock:
-            old = self.get(res, namespace, name)
-            meta = old["metadata"]
-            for field, want in (options.get("preconditions") or {}).items():
-                if want and meta.get(field) != want:
-                    raise errors.conflict(res, name, f"Precondition failed: {field} in precondition: {want}, "
-                                          f"{field} in object meta: {meta.get(field)}")
-            if query.get("dryRun") or options.get("dryRun"):
-                return old
-            new = mutable(old)
-            self._mark(res, new, options, query)
-            if self._finished(res, new):
-                return self._remove(res, new)
-            return old if new == old else self.store.put(res.key, new)
-
-    def _mark(self, res, obj, options, query):
-        """Sets what keeps a deleted object until others are done with it."""
-        meta = obj["metadata"]
-        grace = options.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
-        if res.key == ("", "pods"):
-            grace = obj["spec"].get("terminationGracePeriodSeconds", 30) if grace is None else int(grace)
-            if not obj["spec"].get("nodeName") or obj["status"].get("phase") in ("Succeeded", "Failed"):
-                grace = 0
-            grace = min(grace, meta.get("deletionGracePeriodSeconds", grace))
-        else:
-            grace = 0
-        policy = options.get("propagationPolicy") or query.get("propagationPolicy")
-        if options.get("orphanDependents") or query.get("orphanDependents") == "true":
-            policy = "Orphan"
-        finalizer = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}.get(policy)
-        if res.kind in OWNERS and finalizer and finalizer not in meta.get("finalizers", []):
-            meta["finalizers"] = meta.get("finalizers", []) + [finalizer]
-        if not meta.get("deletionTimestamp") or grace < meta.get("deletionGracePeriodSeconds", grace):
-            meta.update(deletionTimestamp=now(grace), deletionGracePeriodSeconds=grace)
-        if res.key == NAMESPACES:
-            obj["status"]["phase"] = "Terminating"
-
-    @staticmethod
-    def _finished(res, obj):
-        if obj["metadata"].get("finalizers"):
-            return False
-        if res.key == NAMESPACES and obj["spec"].get("finalizers"):
-            return False
-        return not obj["metadata"].get("deletionGracePeriodSeconds")
-
-    def _remove(self, res, obj):
-        removed = self.store.remove(res.key, obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
-        if res.key == CRDS:
-            group, plural = obj["spec"]["group"], obj["spec"]["names"]["plural"]
-            for item in self.store.list((group, plural))[1]:
-                self.store.remove((group, plural), item["metadata"].get("namespace", ""), item["metadata"]["name"])
-            self.refresh_crds()
-        return self.present(res, removed)
-
-    def delete_collection(self, res, namespace, options, query):
-        match = compile_selectors(query.get("labelSelector"), query.get("fieldSelector"))
-        for obj in self.store.list(res.key, namespace)[1]:
-            if match is None or match(obj):
-                try:
-                    self.delete(res, obj["metadata"].get("namespace", ""), obj["metadata"]["name"], options, query)
-                except errors.ApiError as error:
-                    if error.code != 404:
-                        raise
-        return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 200}
+            return {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "metadata": {},
+                "status": "Success",
+                "code": 201,
+            }

@@ -75,8 +75,12 @@ def match_label_selector(selector, labels):
             return False
     for term in selector.get("matchExpressions") or []:
         key, op, values = term["key"], term["operator"], term.get("values") or []
-        ok = {"In": labels.get(key) in values, "NotIn": labels.get(key) not in values,
-              "Exists": key in labels, "DoesNotExist": key not in labels}.get(op, False)
+        ok = {
+            "In": labels.get(key) in values,
+            "NotIn": labels.get(key) not in values,
+            "Exists": key in labels,
+            "DoesNotExist": key not in labels,
+        }.get(op, False)
         if not ok:
             return False
     return True

@@ -55,7 +55,9 @@ def pod_state(obj):
 
 
 def _restarts(obj):
-    return str(sum(s.get("restartCount", 0) for s in _get(obj, "status", "containerStatuses", default=[])))
+    return str(
+        sum(s.get("restartCount", 0) for s in _get(obj, "status", "containerStatuses", default=[]))
+    )
 
 
 def _pod_ips(obj):
@@ -64,13 +66,17 @@ def _pod_ips(obj):
 
 
 def _node_state(obj):
-    ready = [c["status"] for c in _get(obj, "status", "conditions", default=[]) if c["type"] == "Ready"]
+    ready = [
+        c["status"] for c in _get(obj, "status", "conditions", default=[]) if c["type"] == "Ready"
+    ]
     state = {"True": "Ready", "False": "NotReady"}.get(ready[0] if ready else "", "Unknown")
     return state + (",SchedulingDisabled" if obj.get("spec", {}).get("unschedulable") else "")
 
 
 def _addresses(obj, kind):
-    found = [a["address"] for a in _get(obj, "status", "addresses", default=[]) if a["type"] == kind]
+    found = [
+        a["address"] for a in _get(obj, "status", "addresses", default=[]) if a["type"] == kind
+    ]
     return ",".join(found) or "<none>"
 
 
@@ -84,7 +90,10 @@ def _service_ports(obj):
 
 def _external(obj):
     ips = list(_get(obj, "spec", "externalIPs", default=[]))
-    ips += [i.get("ip", i.get("hostname")) for i in _get(obj, "status", "loadBalancer", "ingress", default=[])]
+    ips += [
+        i.get("ip", i.get("hostname"))
+        for i in _get(obj, "status", "loadBalancer", "ingress", default=[])
+    ]
     if obj["spec"].get("type") == "ExternalName":
         return obj["spec"].get("externalName", "<none>")
     return ",".join(ips) or ("<pending>" if obj["spec"].get("type") == "LoadBalancer" else "<none>")
@@ -101,14 +110,19 @@ def _slice_endpoints(obj):
 
 
 def _endpoints(obj):
-    found = [f"{a['ip']}:{p['port']}" for s in obj.get("subsets") or [] for a in s.get("addresses") or []
-             for p in s.get("ports") or []]
+    found = [
+        f"{a['ip']}:{p['port']}"
+        for s in obj.get("subsets") or []
+        for a in s.get("addresses") or []
+        for p in s.get("ports") or []
+    ]
     return ",".join(found) or "<none>"
 
 
 def _containers(field, path=("spec", "template", "spec")):
     def read(obj):
         return ",".join(c[field] for c in _get(obj, *path, "containers", default=[]))
+
     return read
 
 
@@ -121,59 +135,140 @@ def _selector(obj):
 
 
 NAME, AGE = ("Name", _name, 0), ("Age", _age, 0)
-_EVENT = [("Last Seen", lambda o: age(o.get("lastTimestamp") or o.get("eventTime")), 0),
-          ("Type", lambda o: _get(o, "type"), 0), ("Reason", lambda o: _get(o, "reason"), 0),
-          ("Object", lambda o: "/".join(_get(o, k, default={}).get(f, "") for k in ("involvedObject",)
-                                        for f in ("kind", "name")).lower(), 0),
-          ("Message", lambda o: _get(o, "message", default=_get(o, "note")), 0)]
+_EVENT = [
+    ("Last Seen", lambda o: age(o.get("lastTimestamp") or o.get("eventTime")), 0),
+    ("Type", lambda o: _get(o, "type"), 0),
+    ("Reason", lambda o: _get(o, "reason"), 0),
+    (
+        "Object",
+        lambda o: "/".join(
+            _get(o, k, default={}).get(f, "") for k in ("involvedObject",) for f in ("kind", "name")
+        ).lower(),
+        0,
+    ),
+    ("Message", lambda o: _get(o, "message", default=_get(o, "note")), 0),
+]
 
 COLUMNS = {
-    "Pod": [NAME, ("Ready", pod_ready, 0), ("Status", pod_state, 0), ("Restarts", _restarts, 0), AGE,
-            ("IP", _pod_ips, 1), ("Node", lambda o: _get(o, "spec", "nodeName"), 1),
-            ("Nominated Node", lambda o: _get(o, "status", "nominatedNodeName"), 1)],
-    "Node": [NAME, ("Status", _node_state, 0), ("Roles", lambda o: "<none>", 0), AGE,
-             ("Version", lambda o: _get(o, "status", "nodeInfo", "kubeletVersion"), 0),
-             ("Internal-IP", lambda o: _addresses(o, "InternalIP"), 1),
-             ("Pod-CIDRs", lambda o: ",".join(_get(o, "spec", "podCIDRs", default=[])) or "<none>", 1)],
+    "Pod": [
+        NAME,
+        ("Ready", pod_ready, 0),
+        ("Status", pod_state, 0),
+        ("Restarts", _restarts, 0),
+        AGE,
+        ("IP", _pod_ips, 1),
+        ("Node", lambda o: _get(o, "spec", "nodeName"), 1),
+        ("Nominated Node", lambda o: _get(o, "status", "nominatedNodeName"), 1),
+    ],
+    "Node": [
+        NAME,
+        ("Status", _node_state, 0),
+        ("Roles", lambda o: "<none>", 0),
+        AGE,
+        ("Version", lambda o: _get(o, "status", "nodeInfo", "kubeletVersion"), 0),
+        ("Internal-IP", lambda o: _addresses(o, "InternalIP"), 1),
+        ("Pod-CIDRs", lambda o: ",".join(_get(o, "spec", "podCIDRs", default=[])) or "<none>", 1),
+    ],
     "Namespace": [NAME, ("Status", lambda o: _get(o, "status", "phase"), 0), AGE],
-    "Service": [NAME, ("Type", lambda o: _get(o, "spec", "type"), 0),
-                ("Cluster-IP", lambda o: ",".join(_get(o, "spec", "clusterIPs", default=[])) or "<none>", 0),
-                ("External-IP", _external, 0), ("Port(s)", _service_ports, 0), AGE,
-                ("Selector", lambda o: _labels(o["spec"].get("selector")), 1)],
+    "Service": [
+        NAME,
+        ("Type", lambda o: _get(o, "spec", "type"), 0),
+        (
+            "Cluster-IP",
+            lambda o: ",".join(_get(o, "spec", "clusterIPs", default=[])) or "<none>",
+            0,
+        ),
+        ("External-IP", _external, 0),
+        ("Port(s)", _service_ports, 0),
+        AGE,
+        ("Selector", lambda o: _labels(o["spec"].get("selector")), 1),
+    ],
     "Endpoints": [NAME, ("Endpoints", _endpoints, 0), AGE],
-    "EndpointSlice": [NAME, ("AddressType", lambda o: _get(o, "addressType"), 0), ("Ports", _slice_ports, 0),
-                      ("Endpoints", _slice_endpoints, 0), AGE],
-    "NetworkPolicy": [NAME, ("Pod-Selector", lambda o: _labels(_get(o, "spec", "podSelector", "matchLabels",
-                                                                   default={})), 0), AGE],
-    "Deployment": [NAME, ("Ready", lambda o: f"{_get(o, 'status', 'readyReplicas', default=0)}/"
-                          f"{o['spec'].get('replicas', 0)}", 0),
-                   ("Up-to-date", _count("status", "updatedReplicas"), 0),
-                   ("Available", _count("status", "availableReplicas"), 0), AGE,
-                   ("Containers", _containers("name"), 1), ("Images", _containers("image"), 1),
-                   ("Selector", _selector, 1)],
-    "ReplicaSet": [NAME, ("Desired", _count("spec", "replicas"), 0), ("Current", _count("status", "replicas"), 0),
-                   ("Ready", _count("status", "readyReplicas"), 0), AGE, ("Containers", _containers("name"), 1),
-                   ("Images", _containers("image"), 1), ("Selector", _selector, 1)],
+    "EndpointSlice": [
+        NAME,
+        ("AddressType", lambda o: _get(o, "addressType"), 0),
+        ("Ports", _slice_ports, 0),
+        ("Endpoints", _slice_endpoints, 0),
+        AGE,
+    ],
+    "NetworkPolicy": [
+        NAME,
+        (
+            "Pod-Selector",
+            lambda o: _labels(_get(o, "spec", "podSelector", "matchLabels", default={})),
+            0,
+        ),
+        AGE,
+    ],
+    "Deployment": [
+        NAME,
+        (
+            "Ready",
+            lambda o: f"{_get(o, 'status', 'readyReplicas', default=0)}/"
+            f"{o['spec'].get('replicas', 0)}",
+            0,
+        ),
+        ("Up-to-date", _count("status", "updatedReplicas"), 0),
+        ("Available", _count("status", "availableReplicas"), 0),
+        AGE,
+        ("Containers", _containers("name"), 1),
+        ("Images", _containers("image"), 1),
+        ("Selector", _selector, 1),
+    ],
+    "ReplicaSet": [
+        NAME,
+        ("Desired", _count("spec", "replicas"), 0),
+        ("Current", _count("status", "replicas"), 0),
+        ("Ready", _count("status", "readyReplicas"), 0),
+        AGE,
+        ("Containers", _containers("name"), 1),
+        ("Images", _containers("image"), 1),
+        ("Selector", _selector, 1),
+    ],
     "Lease": [NAME, ("Holder", lambda o: _get(o, "spec", "holderIdentity", default=""), 0), AGE],
     "ConfigMap": [NAME, ("Data", lambda o: str(len(o.get("data") or {})), 0), AGE],
-    "Secret": [NAME, ("Type", lambda o: _get(o, "type"), 0), ("Data", lambda o: str(len(o.get("data") or {})), 0), AGE],
-    "CustomResourceDefinition": [NAME, ("Created At", lambda o: o["metadata"].get("creationTimestamp"), 0)],
+    "Secret": [
+        NAME,
+        ("Type", lambda o: _get(o, "type"), 0),
+        ("Data", lambda o: str(len(o.get("data") or {})), 0),
+        AGE,
+    ],
+    "CustomResourceDefinition": [
+        NAME,
+        ("Created At", lambda o: o["metadata"].get("creationTimestamp"), 0),
+    ],
     "Event": _EVENT,
 }
 
 
 def table(res, objects, version, include="Metadata"):
     columns = COLUMNS.get(res.kind, [NAME, AGE]) if not res.custom else [NAME, AGE]
-    definitions = [{"name": n, "type": "string", "format": "name" if n == "Name" else "", "description": n,
-                    "priority": p} for n, _, p in columns]
+    definitions = [
+        {
+            "name": n,
+            "type": "string",
+            "format": "name" if n == "Name" else "",
+            "description": n,
+            "priority": p,
+        }
+        for n, _, p in columns
+    ]
     rows = []
     for obj in objects:
         row = {"cells": [str(read(obj)) for _, read, _ in columns]}
         if include == "Object":
             row["object"] = obj
         elif include != "None":
-            row["object"] = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
-                             "metadata": obj["metadata"]}
+            row["object"] = {
+                "kind": "PartialObjectMetadata",
+                "apiVersion": "meta.k8s.io/v1",
+                "metadata": obj["metadata"],
+            }
         rows.append(row)
-    return {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": str(version)},
-            "columnDefinitions": definitions, "rows": rows}
+    return {
+        "kind": "Table",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": {"resourceVersion": str(version)},
+        "columnDefinitions": definitions,
+        "rows": rows,
+    }

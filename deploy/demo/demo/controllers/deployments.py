@@ -32,7 +32,11 @@ def _revision(obj):
 
 class Deployments:
     def __init__(self, client, informers):
-        self.client, self.deployments, self.sets = client, informers["Deployment"], informers["ReplicaSet"]
+        self.client, self.deployments, self.sets = (
+            client,
+            informers["Deployment"],
+            informers["ReplicaSet"],
+        )
         self.queue = WorkQueue("deployments", self.reconcile)
         self.deployments.listen(lambda old, new: self._add(new or old))
         self.sets.listen(self._set)
@@ -52,8 +56,11 @@ class Deployments:
         deployment = self.client.get("Deployment", *key)
         if deployment is None or deployment["metadata"].get("deletionTimestamp"):
             return
-        sets = [s for s in self.client.list("ReplicaSet", key[0])
-                if (owner_of(s) or {}).get("uid") == deployment["metadata"]["uid"]]
+        sets = [
+            s
+            for s in self.client.list("ReplicaSet", key[0])
+            if (owner_of(s) or {}).get("uid") == deployment["metadata"]["uid"]
+        ]
         new = self._current_set(deployment, sets)
         old = [s for s in sets if s["metadata"]["uid"] != new["metadata"]["uid"]]
         if not deployment["spec"].get("paused"):
@@ -66,7 +73,9 @@ class Deployments:
 
     def _current_set(self, deployment, sets):
         template = deployment["spec"]["template"]
-        digest = hashlib.sha1(json.dumps(_essence(template), sort_keys=True).encode()).hexdigest()[:10]
+        digest = hashlib.sha1(json.dumps(_essence(template), sort_keys=True).encode()).hexdigest()[
+            :10
+        ]
         meta = deployment["metadata"]
         top = max([_revision(s) for s in sets] or [0])
         for found in sets:
@@ -74,29 +83,53 @@ class Deployments:
                 if _revision(found) < top:  # rolled back to it
                     found = self._annotate(found, top + 1)
                 return found
-        labels = {**((template.get("metadata") or {}).get("labels") or {}), "pod-template-hash": digest}
+        labels = {
+            **((template.get("metadata") or {}).get("labels") or {}),
+            "pod-template-hash": digest,
+        }
         template = copy.deepcopy(template)
         template.setdefault("metadata", {})["labels"] = labels
         selector = copy.deepcopy(deployment["spec"]["selector"])
         selector.setdefault("matchLabels", {})["pod-template-hash"] = digest
-        owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": meta["name"], "uid": meta["uid"],
-                 "controller": True, "blockOwnerDeletion": True}
-        created = self.client.create("ReplicaSet", meta["namespace"], {
-            "metadata": {"name": f"{meta['name']}-{digest}", "labels": labels, "ownerReferences": [owner],
-                         "annotations": {REVISION: str(top + 1)}},
-            "spec": {"replicas": 0, "selector": selector, "template": template}})
+        owner = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "name": meta["name"],
+            "uid": meta["uid"],
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+        created = self.client.create(
+            "ReplicaSet",
+            meta["namespace"],
+            {
+                "metadata": {
+                    "name": f"{meta['name']}-{digest}",
+                    "labels": labels,
+                    "ownerReferences": [owner],
+                    "annotations": {REVISION: str(top + 1)},
+                },
+                "spec": {"replicas": 0, "selector": selector, "template": template},
+            },
+        )
         sets.append(created)
         return created
 
     def _annotate(self, rs, revision):
         meta = rs["metadata"]
-        return self.client.patch("ReplicaSet", meta["namespace"], meta["name"],
-                                 {"metadata": {"annotations": {REVISION: str(revision)}}})
+        return self.client.patch(
+            "ReplicaSet",
+            meta["namespace"],
+            meta["name"],
+            {"metadata": {"annotations": {REVISION: str(revision)}}},
+        )
 
     def _scale(self, rs, replicas):
         if rs["spec"]["replicas"] != replicas:
             meta = rs["metadata"]
-            changed = self.client.patch("ReplicaSet", meta["namespace"], meta["name"], {"spec": {"replicas": replicas}})
+            changed = self.client.patch(
+                "ReplicaSet", meta["namespace"], meta["name"], {"spec": {"replicas": replicas}}
+            )
             rs["spec"], rs["metadata"] = changed["spec"], changed["metadata"]
 
     def _recreate(self, deployment, new, old):
@@ -108,7 +141,9 @@ class Deployments:
     def _roll(self, deployment, new, old):
         want = deployment["spec"]["replicas"]
         limits = deployment["spec"]["strategy"]["rollingUpdate"]
-        surge, unavailable = _amount(limits["maxSurge"], want, True), _amount(limits["maxUnavailable"], want, False)
+        surge, unavailable = _amount(limits["maxSurge"], want, True), _amount(
+            limits["maxUnavailable"], want, False
+        )
         if surge == 0 and unavailable == 0:
             unavailable = 1
         total = new["spec"]["replicas"] + sum(s["spec"]["replicas"] for s in old)
@@ -126,8 +161,11 @@ class Deployments:
             spare -= take
 
     def _clean(self, deployment, old):
-        idle = sorted((s for s in old if not s["spec"]["replicas"] and not s["status"].get("replicas")), key=_revision)
-        for rs in idle[:max(0, len(idle) - deployment["spec"]["revisionHistoryLimit"])]:
+        idle = sorted(
+            (s for s in old if not s["spec"]["replicas"] and not s["status"].get("replicas")),
+            key=_revision,
+        )
+        for rs in idle[: max(0, len(idle) - deployment["spec"]["revisionHistoryLimit"])]:
             self.client.delete("ReplicaSet", rs["metadata"]["namespace"], rs["metadata"]["name"])
 
     def _status(self, deployment, new, old):
@@ -138,27 +176,54 @@ class Deployments:
         everything = [new, *old]
         status = {
             "observedGeneration": deployment["metadata"]["generation"],
-            "replicas": total("replicas", everything), "updatedReplicas": new["status"].get("replicas", 0),
-            "readyReplicas": total("readyReplicas", everything), "availableReplicas": total("availableReplicas", everything),
+            "replicas": total("replicas", everything),
+            "updatedReplicas": new["status"].get("replicas", 0),
+            "readyReplicas": total("readyReplicas", everything),
+            "availableReplicas": total("availableReplicas", everything),
         }
         status["unavailableReplicas"] = max(0, want - status["availableReplicas"])
         available = status["availableReplicas"] >= want - _amount(
-            (deployment["spec"]["strategy"].get("rollingUpdate") or {}).get("maxUnavailable", 0), want, False)
-        done = status["updatedReplicas"] == want == status["availableReplicas"] == status["replicas"]
-        wanted = [("Available", available, "MinimumReplicasAvailable" if available else "MinimumReplicasUnavailable"),
-                  ("Progressing", True, "NewReplicaSetAvailable" if done else "ReplicaSetUpdated")]
+            (deployment["spec"]["strategy"].get("rollingUpdate") or {}).get("maxUnavailable", 0),
+            want,
+            False,
+        )
+        done = (
+            status["updatedReplicas"] == want == status["availableReplicas"] == status["replicas"]
+        )
+        wanted = [
+            (
+                "Available",
+                available,
+                "MinimumReplicasAvailable" if available else "MinimumReplicasUnavailable",
+            ),
+            ("Progressing", True, "NewReplicaSetAvailable" if done else "ReplicaSetUpdated"),
+        ]
         before = {c["type"]: c for c in (deployment.get("status") or {}).get("conditions") or []}
-        status["conditions"] = [self._condition(before.get(t), t, "True" if ok else "False", r) for t, ok, r in wanted]
+        status["conditions"] = [
+            self._condition(before.get(t), t, "True" if ok else "False", r) for t, ok, r in wanted
+        ]
         if deployment.get("status") != status:
-            deployment = self.client.update("Deployment", {**deployment, "status": status}, "status")
+            deployment = self.client.update(
+                "Deployment", {**deployment, "status": status}, "status"
+            )
         if _revision(deployment) != _revision(new):
-            self.client.patch("Deployment", deployment["metadata"]["namespace"], deployment["metadata"]["name"],
-                              {"metadata": {"annotations": {REVISION: str(_revision(new))}}})
+            self.client.patch(
+                "Deployment",
+                deployment["metadata"]["namespace"],
+                deployment["metadata"]["name"],
+                {"metadata": {"annotations": {REVISION: str(_revision(new))}}},
+            )
 
     @staticmethod
     def _condition(before, kind, status, reason):
         if before and before["status"] == status and before["reason"] == reason:
             return before
         stamp = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return {"type": kind, "status": status, "reason": reason, "message": "", "lastUpdateTime": stamp,
-                "lastTransitionTime": stamp}
+        return {
+            "type": kind,
+            "status": status,
+            "reason": reason,
+            "message": "",
+            "lastUpdateTime": stamp,
+            "lastTransitionTime": stamp,
+        }

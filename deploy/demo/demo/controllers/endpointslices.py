@@ -9,7 +9,10 @@ PER_SLICE = 100
 
 
 def pod_is_ready(pod):
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in (pod.get("status") or {}).get("conditions") or [])
+    return any(
+        c["type"] == "Ready" and c["status"] == "True"
+        for c in (pod.get("status") or {}).get("conditions") or []
+    )
 
 
 def _target_port(port, pod):
@@ -18,7 +21,9 @@ def _target_port(port, pod):
         return target
     for container in pod["spec"].get("containers") or []:
         for named in container.get("ports") or []:
-            if named.get("name") == target and named.get("protocol", "TCP") == port.get("protocol", "TCP"):
+            if named.get("name") == target and named.get("protocol", "TCP") == port.get(
+                "protocol", "TCP"
+            ):
                 return named["containerPort"]
     return None
 
@@ -29,7 +34,11 @@ def _ports(service, pod):
     for port in service["spec"].get("ports") or []:
         number = _target_port(port, pod)
         if number is not None:
-            entry = {"name": port.get("name", ""), "port": number, "protocol": port.get("protocol", "TCP")}
+            entry = {
+                "name": port.get("name", ""),
+                "port": number,
+                "protocol": port.get("protocol", "TCP"),
+            }
             if port.get("appProtocol"):
                 entry["appProtocol"] = port["appProtocol"]
             found.append(entry)
@@ -42,9 +51,18 @@ def _endpoint(service, pod, address):
     meta = pod["metadata"]
     endpoint = {
         "addresses": [address],
-        "conditions": {"ready": published or (ready and not terminating), "serving": ready, "terminating": terminating},
+        "conditions": {
+            "ready": published or (ready and not terminating),
+            "serving": ready,
+            "terminating": terminating,
+        },
         "nodeName": pod["spec"]["nodeName"],
-        "targetRef": {"kind": "Pod", "namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"]},
+        "targetRef": {
+            "kind": "Pod",
+            "namespace": meta["namespace"],
+            "name": meta["name"],
+            "uid": meta["uid"],
+        },
     }
     if pod["spec"].get("hostname") and pod["spec"].get("subdomain") == service["metadata"]["name"]:
         endpoint["hostname"] = pod["spec"]["hostname"]
@@ -57,8 +75,19 @@ def wanted_slices(service, pods):
     for family in service["spec"].get("ipFamilies") or []:
         groups.setdefault((family, "", 0), ([], []))
         for pod in pods:
-            address = next((i["ip"] for i in pod["status"].get("podIPs") or [] if (":" in i["ip"]) == (family == "IPv6")), None)
-            if not address or pod["status"].get("phase") in ("Succeeded", "Failed") or not pod["spec"].get("nodeName"):
+            address = next(
+                (
+                    i["ip"]
+                    for i in pod["status"].get("podIPs") or []
+                    if (":" in i["ip"]) == (family == "IPv6")
+                ),
+                None,
+            )
+            if (
+                not address
+                or pod["status"].get("phase") in ("Succeeded", "Failed")
+                or not pod["spec"].get("nodeName")
+            ):
                 continue
             ports = _ports(service, pod)
             part = 0
@@ -68,25 +97,46 @@ def wanted_slices(service, pods):
         if any(k[0] == family and groups[k][0] for k in groups):
             del groups[family, "", 0]
     meta = service["metadata"]
-    owner = {"apiVersion": "v1", "kind": "Service", "name": meta["name"], "uid": meta["uid"],
-             "controller": True, "blockOwnerDeletion": True}
+    owner = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "name": meta["name"],
+        "uid": meta["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
     slices = []
     for key, (endpoints, ports) in groups.items():
         suffix = hashlib.sha1(repr((meta["uid"], key)).encode()).hexdigest()[:5]
-        labels = {**(meta.get("labels") or {}), "kubernetes.io/service-name": meta["name"],
-                  "endpointslice.kubernetes.io/managed-by": MANAGED}
+        labels = {
+            **(meta.get("labels") or {}),
+            "kubernetes.io/service-name": meta["name"],
+            "endpointslice.kubernetes.io/managed-by": MANAGED,
+        }
         if service["spec"].get("clusterIP") == "None":
             labels["service.kubernetes.io/headless"] = ""
-        slices.append({"metadata": {"name": f"{meta['name']}-{suffix}", "namespace": meta["namespace"], "labels": labels,
-                                    "ownerReferences": [owner]},
-                       "addressType": key[0], "endpoints": endpoints, "ports": ports})
+        slices.append(
+            {
+                "metadata": {
+                    "name": f"{meta['name']}-{suffix}",
+                    "namespace": meta["namespace"],
+                    "labels": labels,
+                    "ownerReferences": [owner],
+                },
+                "addressType": key[0],
+                "endpoints": endpoints,
+                "ports": ports,
+            }
+        )
     return slices
 
 
 class EndpointSlices:
     def __init__(self, client, informers):
         self.client = client
-        self.services, self.pods, self.slices = (informers[k] for k in ("Service", "Pod", "EndpointSlice"))
+        self.services, self.pods, self.slices = (
+            informers[k] for k in ("Service", "Pod", "EndpointSlice")
+        )
         self.queue = WorkQueue("endpointslices", self.reconcile)
         self.services.listen(lambda old, new: self._add(new or old))
         self.pods.listen(self._pod)
@@ -101,13 +151,18 @@ class EndpointSlices:
     def _pod(self, old, new):
         namespace = (new or old)["metadata"]["namespace"]
         for service in list(self.services.objects.values()):
-            if service["metadata"]["namespace"] == namespace and any(p and self._selects(service, p) for p in (old, new)):
+            if service["metadata"]["namespace"] == namespace and any(
+                p and self._selects(service, p) for p in (old, new)
+            ):
                 self._add(service)
 
     def _slice(self, old, new):
         meta = (new or old)["metadata"]
         labels = meta.get("labels") or {}
-        if labels.get("endpointslice.kubernetes.io/managed-by") == MANAGED and "kubernetes.io/service-name" in labels:
+        if (
+            labels.get("endpointslice.kubernetes.io/managed-by") == MANAGED
+            and "kubernetes.io/service-name" in labels
+        ):
             self.queue.add((meta["namespace"], labels["kubernetes.io/service-name"]))
 
     @staticmethod
@@ -117,12 +172,24 @@ class EndpointSlices:
 
     def reconcile(self, key):
         service = self.services.objects.get(key)
-        if service is None or not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
+        if (
+            service is None
+            or not service["spec"].get("selector")
+            or service["spec"].get("type") == "ExternalName"
+        ):
             return  # the garbage collector takes the slices of a service that is gone
-        pods = [p for k, p in sorted(self.pods.objects.items()) if k[0] == key[0] and self._selects(service, p)]
-        have = {s["metadata"]["name"]: s for s in list(self.slices.objects.values()) if s["metadata"]["namespace"] == key[0]
-                and (s["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == key[1]
-                and s["metadata"]["labels"].get("endpointslice.kubernetes.io/managed-by") == MANAGED}
+        pods = [
+            p
+            for k, p in sorted(self.pods.objects.items())
+            if k[0] == key[0] and self._selects(service, p)
+        ]
+        have = {
+            s["metadata"]["name"]: s
+            for s in list(self.slices.objects.values())
+            if s["metadata"]["namespace"] == key[0]
+            and (s["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == key[1]
+            and s["metadata"]["labels"].get("endpointslice.kubernetes.io/managed-by") == MANAGED
+        }
         for wanted in wanted_slices(service, pods):
             self._write(key[0], wanted, have.pop(wanted["metadata"]["name"], None))
         for name in have:
@@ -135,7 +202,9 @@ class EndpointSlices:
             except Failure as error:
                 if error.reason != "AlreadyExists":  # the informer is about to show it
                     raise
-        elif any(have.get(f) != wanted[f] for f in ("endpoints", "ports")) or \
-                have["metadata"].get("labels") != wanted["metadata"]["labels"]:
+        elif (
+            any(have.get(f) != wanted[f] for f in ("endpoints", "ports"))
+            or have["metadata"].get("labels") != wanted["metadata"]["labels"]
+        ):
             wanted["metadata"]["resourceVersion"] = have["metadata"]["resourceVersion"]
             self.client.update("EndpointSlice", wanted)

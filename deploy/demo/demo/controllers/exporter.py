@@ -31,5 +31,7 @@ class Exporter:
             return
         temporary = os.path.join(self.folder, "." + os.path.basename(path) + ".new")
         with open(temporary, "w", encoding="utf-8") as file:
-            yaml.dump(new, file, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False)
+            yaml.dump(
+                new, file, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False
+            )
         os.replace(temporary, path)

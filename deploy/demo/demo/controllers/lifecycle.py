@@ -41,12 +41,17 @@ class GarbageCollector:
         owner = self.client.get(kind, namespace, name)
         if owner is not None and owner["metadata"]["uid"] == uid:
             finalizers = owner["metadata"].get("finalizers") or []
-            if not owner["metadata"].get("deletionTimestamp") or not {"orphan", "foregroundDeletion"} & set(finalizers):
+            if not owner["metadata"].get("deletionTimestamp") or not {
+                "orphan",
+                "foregroundDeletion",
+            } & set(finalizers):
                 return None
             orphan = "orphan" in finalizers
             left = list(self._dependents(namespace, uid))
             for dependent, obj in left:
-                self._release(dependent, obj, uid) if orphan else self._delete(dependent, obj, "Foreground")
+                self._release(dependent, obj, uid) if orphan else self._delete(
+                    dependent, obj, "Foreground"
+                )
             if left and not orphan:
                 return 0.2
             rest = [f for f in finalizers if f not in ("orphan", "foregroundDeletion")]
@@ -59,13 +64,20 @@ class GarbageCollector:
     def _delete(self, kind, obj, policy):
         meta = obj["metadata"]
         if not meta.get("deletionTimestamp"):
-            self.client.delete(kind, meta["namespace"], meta["name"], propagationPolicy=policy,
-                               preconditions={"uid": meta["uid"]})
+            self.client.delete(
+                kind,
+                meta["namespace"],
+                meta["name"],
+                propagationPolicy=policy,
+                preconditions={"uid": meta["uid"]},
+            )
 
     def _release(self, kind, obj, uid):
         meta = obj["metadata"]
         rest = [r for r in meta["ownerReferences"] if r["uid"] != uid]
-        self.client.patch(kind, meta["namespace"], meta["name"], {"metadata": {"ownerReferences": rest or None}})
+        self.client.patch(
+            kind, meta["namespace"], meta["name"], {"metadata": {"ownerReferences": rest or None}}
+        )
 
 
 class Namespaces:
@@ -74,7 +86,9 @@ class Namespaces:
     def __init__(self, client, informers):
         self.client = client
         self.queue = WorkQueue("namespaces", self.reconcile)
-        informers["Namespace"].listen(lambda old, new: new and self.queue.add(new["metadata"]["name"]))
+        informers["Namespace"].listen(
+            lambda old, new: new and self.queue.add(new["metadata"]["name"])
+        )
 
     def start(self):
         self.queue.start()

@@ -18,14 +18,18 @@ KINDS = ("Namespace", "Node", "Pod", "Service", "EndpointSlice", "ReplicaSet", "
 def main(argv):
     parser = argparse.ArgumentParser(prog="netloom-demo-controllers")
     parser.add_argument("--kubeconfig", required=True)
-    parser.add_argument("--cluster-cidr", action="append", default=[], help="gives nodes their podCIDRs from here")
+    parser.add_argument(
+        "--cluster-cidr", action="append", default=[], help="gives nodes their podCIDRs from here"
+    )
     parser.add_argument("--export", metavar="DIR", help="keeps a manifest per object there")
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     client = Client(args.kubeconfig, "controllers")
     informers = {kind: Informer(client, kind) for kind in KINDS}
-    controllers = [c(client, informers) for c in (Scheduler, EndpointSlices, ReplicaSets, Deployments, GarbageCollector,
-                                                  Namespaces)]
+    controllers = [
+        c(client, informers)
+        for c in (Scheduler, EndpointSlices, ReplicaSets, Deployments, GarbageCollector, Namespaces)
+    ]
     if args.export:
         informers["NetworkPolicy"] = Informer(client, "NetworkPolicy")
         Exporter(informers, args.export)

@@ -8,7 +8,9 @@ from .endpointslices import pod_is_ready
 
 
 def owner_of(obj):
-    return next((r for r in obj["metadata"].get("ownerReferences") or [] if r.get("controller")), None)
+    return next(
+        (r for r in obj["metadata"].get("ownerReferences") or [] if r.get("controller")), None
+    )
 
 
 def selector_text(selector):
@@ -37,9 +39,15 @@ class ReplicaSets:
     def _own_pods(self, rs):
         """Asked of the API: an informer that lags would make us create too many."""
         query = "?labelSelector=" + quote(selector_text(rs["spec"]["selector"]))
-        items = self.client.request("GET", path("Pod", rs["metadata"]["namespace"]) + query)["items"]
-        return [p for p in items if (owner_of(p) or {}).get("uid") == rs["metadata"]["uid"]
-                and p["status"].get("phase") not in ("Succeeded", "Failed")]
+        items = self.client.request("GET", path("Pod", rs["metadata"]["namespace"]) + query)[
+            "items"
+        ]
+        return [
+            p
+            for p in items
+            if (owner_of(p) or {}).get("uid") == rs["metadata"]["uid"]
+            and p["status"].get("phase") not in ("Succeeded", "Failed")
+        ]
 
     def reconcile(self, key):
         rs = self.client.get("ReplicaSet", *key)
@@ -58,11 +66,25 @@ class ReplicaSets:
     def _new_pod(rs):
         template = copy.deepcopy(rs["spec"]["template"])
         meta = template.get("metadata") or {}
-        owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": rs["metadata"]["name"],
-                 "uid": rs["metadata"]["uid"], "controller": True, "blockOwnerDeletion": True}
-        return {"apiVersion": "v1", "kind": "Pod", "spec": template["spec"],
-                "metadata": {"generateName": rs["metadata"]["name"] + "-", "labels": meta.get("labels") or {},
-                             "annotations": meta.get("annotations") or {}, "ownerReferences": [owner]}}
+        owner = {
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "name": rs["metadata"]["name"],
+            "uid": rs["metadata"]["uid"],
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "spec": template["spec"],
+            "metadata": {
+                "generateName": rs["metadata"]["name"] + "-",
+                "labels": meta.get("labels") or {},
+                "annotations": meta.get("annotations") or {},
+                "ownerReferences": [owner],
+            },
+        }
 
     def _remove(self, pods, count):
         """Pods that serve least go first: unscheduled, not ready, youngest."""
@@ -74,7 +96,12 @@ class ReplicaSets:
 
     def _status(self, rs, pods):
         ready = sum(pod_is_ready(p) for p in pods)
-        status = {"replicas": len(pods), "fullyLabeledReplicas": len(pods), "readyReplicas": ready,
-                  "availableReplicas": ready, "observedGeneration": rs["metadata"]["generation"]}
+        status = {
+            "replicas": len(pods),
+            "fullyLabeledReplicas": len(pods),
+            "readyReplicas": ready,
+            "availableReplicas": ready,
+            "observedGeneration": rs["metadata"]["generation"],
+        }
         if rs.get("status") != status:
             self.client.update("ReplicaSet", {**rs, "status": status}, "status")

@@ -43,13 +43,20 @@ class Scheduler:
 
     @staticmethod
     def _fits(pod, node):
-        ready = any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions") or [])
+        ready = any(
+            c["type"] == "Ready" and c["status"] == "True"
+            for c in node["status"].get("conditions") or []
+        )
         labels = node["metadata"].get("labels") or {}
         if not ready or node["spec"].get("unschedulable"):
             return False
         if any(labels.get(k) != v for k, v in (pod["spec"].get("nodeSelector") or {}).items()):
             return False
-        return all(_tolerates(pod, t) for t in node["spec"].get("taints") or [] if t["effect"] != "PreferNoSchedule")
+        return all(
+            _tolerates(pod, t)
+            for t in node["spec"].get("taints") or []
+            if t["effect"] != "PreferNoSchedule"
+        )
 
     def reconcile(self, key):
         pod = self.pods.objects.get(key)
@@ -66,8 +73,12 @@ class Scheduler:
                 load[node][1] += 1
                 load[node][0] += _owner(other) is not None and _owner(other) == _owner(pod)
         best = min(load, key=lambda name: (load[name], name))
-        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": key[1]},
-                   "target": {"apiVersion": "v1", "kind": "Node", "name": best}}
+        binding = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": key[1]},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": best},
+        }
         self._assumed[pod["metadata"]["uid"]] = best
         try:
             self.client.request("POST", path("Pod", key[0], key[1], "binding"), binding)
@@ -79,7 +90,17 @@ class Scheduler:
         conditions = pod["status"].get("conditions") or []
         if any(c["type"] == "PodScheduled" for c in conditions):
             return
-        condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-                     "message": "no node is ready and matches", "lastTransitionTime": pod["metadata"]["creationTimestamp"]}
-        self.client.patch("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"],
-                          {"status": {"conditions": [condition]}}, "status")
+        condition = {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": "no node is ready and matches",
+            "lastTransitionTime": pod["metadata"]["creationTimestamp"],
+        }
+        self.client.patch(
+            "Pod",
+            pod["metadata"]["namespace"],
+            pod["metadata"]["name"],
+            {"status": {"conditions": [condition]}},
+            "status",
+        )

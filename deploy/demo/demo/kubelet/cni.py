@@ -18,7 +18,9 @@ class CniError(Exception):
 def find_config():
     """The network's configuration as a list, or None: the node is not ready then."""
     try:
-        names = sorted(n for n in os.listdir(CONF_DIR) if n.endswith((".conflist", ".conf", ".json")))
+        names = sorted(
+            n for n in os.listdir(CONF_DIR) if n.endswith((".conflist", ".conf", ".json"))
+        )
     except OSError:
         return None
     for name in names:
@@ -28,7 +30,11 @@ def find_config():
         except (OSError, ValueError):
             continue
         if not name.endswith(".conflist"):
-            config = {"cniVersion": config.get("cniVersion", ""), "name": config.get("name", ""), "plugins": [config]}
+            config = {
+                "cniVersion": config.get("cniVersion", ""),
+                "name": config.get("name", ""),
+                "plugins": [config],
+            }
         if config.get("plugins"):
             return config
     return None
@@ -46,11 +52,21 @@ class Sandbox:
         self.container_id, self.netns, self.host_ports = container_id, netns, list(host_ports)
         self.config = self.result = None
         meta = pod["metadata"]
-        self.args = ";".join(["IgnoreUnknown=1", f"K8S_POD_NAMESPACE={meta['namespace']}", f"K8S_POD_NAME={meta['name']}",
-                              f"K8S_POD_INFRA_CONTAINER_ID={container_id}", f"K8S_POD_UID={meta['uid']}"])
+        self.args = ";".join(
+            [
+                "IgnoreUnknown=1",
+                f"K8S_POD_NAMESPACE={meta['namespace']}",
+                f"K8S_POD_NAME={meta['name']}",
+                f"K8S_POD_INFRA_CONTAINER_ID={container_id}",
+                f"K8S_POD_UID={meta['uid']}",
+            ]
+        )
 
     def _run(self, command, plugin, previous):
-        binary = next((p for p in (os.path.join(d, plugin["type"]) for d in BIN_DIRS) if os.path.exists(p)), None)
+        binary = next(
+            (p for p in (os.path.join(d, plugin["type"]) for d in BIN_DIRS) if os.path.exists(p)),
+            None,
+        )
         if binary is None:
             raise CniError(plugin["type"], command, 0, f"no such program in {BIN_DIRS}")
         stdin = {**plugin, "name": self.config["name"], "cniVersion": _version(self.config)}
@@ -59,11 +75,25 @@ class Sandbox:
             stdin["runtimeConfig"] = {"portMappings": self.host_ports}
         if previous is not None:
             stdin["prevResult"] = previous
-        env = {"PATH": os.environ["PATH"], "CNI_COMMAND": command, "CNI_CONTAINERID": self.container_id,
-               "CNI_NETNS": self.netns, "CNI_IFNAME": "eth0", "CNI_ARGS": self.args, "CNI_PATH": ":".join(BIN_DIRS)}
+        env = {
+            "PATH": os.environ["PATH"],
+            "CNI_COMMAND": command,
+            "CNI_CONTAINERID": self.container_id,
+            "CNI_NETNS": self.netns,
+            "CNI_IFNAME": "eth0",
+            "CNI_ARGS": self.args,
+            "CNI_PATH": ":".join(BIN_DIRS),
+        }
         try:
-            done = subprocess.run([binary], input=json.dumps(stdin).encode(), env=env, timeout=120, check=False,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            done = subprocess.run(
+                [binary],
+                input=json.dumps(stdin).encode(),
+                env=env,
+                timeout=120,
+                check=False,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
         except subprocess.TimeoutExpired:
             raise CniError(plugin["type"], command, 0, "no answer within 120 s")
         except OSError as error:
@@ -71,10 +101,20 @@ class Sandbox:
         try:
             answer = json.loads(done.stdout) if done.stdout.strip() else {}
         except ValueError:
-            raise CniError(plugin["type"], command, done.returncode, f"stdout is not JSON: {done.stdout[:200]!r}")
+            raise CniError(
+                plugin["type"],
+                command,
+                done.returncode,
+                f"stdout is not JSON: {done.stdout[:200]!r}",
+            )
         if done.returncode:
             why = ": ".join(str(answer[k]) for k in ("msg", "details") if answer.get(k))
-            raise CniError(plugin["type"], command, answer.get("code", done.returncode), why or done.stderr.decode()[-300:])
+            raise CniError(
+                plugin["type"],
+                command,
+                answer.get("code", done.returncode),
+                why or done.stderr.decode()[-300:],
+            )
         return answer
 
     def add(self):

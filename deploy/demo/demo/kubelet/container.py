@@ -18,9 +18,16 @@ def stamp():
 
 
 def _field(path, pod, ips, host_ips):
-    known = {"status.podIP": ips[0] if ips else "", "status.podIPs": ",".join(ips), "metadata.name": pod["metadata"]["name"],
-             "status.hostIP": host_ips[0], "status.hostIPs": ",".join(host_ips), "metadata.uid": pod["metadata"]["uid"],
-             "metadata.namespace": pod["metadata"]["namespace"], "spec.nodeName": pod["spec"]["nodeName"]}
+    known = {
+        "status.podIP": ips[0] if ips else "",
+        "status.podIPs": ",".join(ips),
+        "metadata.name": pod["metadata"]["name"],
+        "status.hostIP": host_ips[0],
+        "status.hostIPs": ",".join(host_ips),
+        "metadata.uid": pod["metadata"]["uid"],
+        "metadata.namespace": pod["metadata"]["namespace"],
+        "spec.nodeName": pod["spec"]["nodeName"],
+    }
     found = re.match(r"metadata\.(labels|annotations)\['(.*)'\]$", path)
     if found:
         return (pod["metadata"].get(found[1]) or {}).get(found[2], "")
@@ -31,7 +38,9 @@ def environment(container, pod, ips, host_ips):
     env = {"PATH": os.environ["PATH"], "HOME": "/root", "HOSTNAME": pod["metadata"]["name"]}
     for entry in container.get("env") or []:
         source = (entry.get("valueFrom") or {}).get("fieldRef")
-        value = _field(source["fieldPath"], pod, ips, host_ips) if source else entry.get("value", "")
+        value = (
+            _field(source["fieldPath"], pod, ips, host_ips) if source else entry.get("value", "")
+        )
         env[entry["name"]] = _expand(value, env)
     return env
 
@@ -44,7 +53,13 @@ class Container:
     """`changed` is called, from any thread, whenever the status may differ."""
 
     def __init__(self, spec, pod, sandbox, log_path, changed):
-        self.spec, self.pod, self.sandbox, self._log_path, self._changed = spec, pod, sandbox, log_path, changed
+        self.spec, self.pod, self.sandbox, self._log_path, self._changed = (
+            spec,
+            pod,
+            sandbox,
+            log_path,
+            changed,
+        )
         self.ready = False
         self.restarts = 0
         self.state = {"waiting": {"reason": "ContainerCreating"}}
@@ -87,11 +102,24 @@ class Container:
         command, env = self._command()
         try:
             with open(self._log_path, "ab") as log:
-                self._process = subprocess.Popen(command, env=env, cwd=self.spec.get("workingDir") or "/", stdout=log,
-                                                 stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+                self._process = subprocess.Popen(
+                    command,
+                    env=env,
+                    cwd=self.spec.get("workingDir") or "/",
+                    stdout=log,
+                    stderr=log,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
         except OSError as error:
-            self.state = {"terminated": {"exitCode": 128, "reason": "StartError", "message": str(error),
-                                         "finishedAt": stamp()}}
+            self.state = {
+                "terminated": {
+                    "exitCode": 128,
+                    "reason": "StartError",
+                    "message": str(error),
+                    "finishedAt": stamp(),
+                }
+            }
             return 128
         started = stamp()
         self.state = {"running": {"startedAt": started}}
@@ -105,17 +133,33 @@ class Container:
             prober.stop()
         self.ready = False
         code = 128 - code if code < 0 else code
-        self.state = {"terminated": {"exitCode": code, "reason": "Completed" if code == 0 else "Error",
-                                     "startedAt": started, "finishedAt": stamp()}}
+        self.state = {
+            "terminated": {
+                "exitCode": code,
+                "reason": "Completed" if code == 0 else "Error",
+                "startedAt": started,
+                "finishedAt": stamp(),
+            }
+        }
         return code
 
     def _start_probes(self):
         self._probers = []
-        for name, report in (("readinessProbe", self._set_ready), ("livenessProbe", self._set_live)):
+        for name, report in (
+            ("readinessProbe", self._set_ready),
+            ("livenessProbe", self._set_live),
+        ):
             probe = self.spec.get(name)
             if probe:
-                self._probers.append(Prober(probe, lambda probe=probe: check(
-                    probe, self.spec, self.sandbox.ips[0], self.sandbox.enter), report))
+                self._probers.append(
+                    Prober(
+                        probe,
+                        lambda probe=probe: check(
+                            probe, self.spec, self.sandbox.ips[0], self.sandbox.enter
+                        ),
+                        report,
+                    )
+                )
 
     def _set_ready(self, ready):
         self.ready = ready
@@ -144,6 +188,14 @@ class Container:
         self._signal(signal.SIGKILL)
 
     def status(self):
-        return {"name": self.spec["name"], "image": self.spec["image"], "imageID": "", "ready": self.ready,
-                "started": "running" in self.state, "restartCount": self.restarts, "state": self.state,
-                "lastState": self.last_state, "containerID": f"demo://{self.sandbox.id}-{self.spec['name']}"}
+        return {
+            "name": self.spec["name"],
+            "image": self.spec["image"],
+            "imageID": "",
+            "ready": self.ready,
+            "started": "running" in self.state,
+            "restartCount": self.restarts,
+            "state": self.state,
+            "lastState": self.last_state,
+            "containerID": f"demo://{self.sandbox.id}-{self.spec['name']}",
+        }

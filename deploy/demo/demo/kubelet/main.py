@@ -19,7 +19,13 @@ UNREACHABLE = (Failure, OSError, http.client.HTTPException)
 
 class Kubelet:
     def __init__(self, client, name, addresses, pod_dir, log_dir):
-        self.client, self.name, self.addresses, self.pod_dir, self.log_dir = client, name, addresses, pod_dir, log_dir
+        self.client, self.name, self.addresses, self.pod_dir, self.log_dir = (
+            client,
+            name,
+            addresses,
+            pod_dir,
+            log_dir,
+        )
         self._workers = {}
         self._lock = threading.Lock()
         self._gone = WorkQueue("finished", self._finish)
@@ -35,7 +41,9 @@ class Kubelet:
         self._retry(self._register)
         threading.Thread(target=self._lease_loop, daemon=True).start()
         self._gone.start()
-        Informer(self.client, "Pod", fieldSelector=f"spec.nodeName={self.name}").listen(self._pod).start()
+        Informer(self.client, "Pod", fieldSelector=f"spec.nodeName={self.name}").listen(
+            self._pod
+        ).start()
         while True:
             self._node_status()
             time.sleep(0.25)
@@ -50,9 +58,15 @@ class Kubelet:
 
     # The node.
     def _register(self):
-        labels = {"kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+        labels = {
+            "kubernetes.io/hostname": self.name,
+            "kubernetes.io/os": "linux",
+            "kubernetes.io/arch": "amd64",
+        }
         try:
-            self.client.create("Node", None, {"metadata": {"name": self.name, "labels": labels}, "spec": {}})
+            self.client.create(
+                "Node", None, {"metadata": {"name": self.name, "labels": labels}, "spec": {}}
+            )
         except Failure as error:
             if error.reason != "AlreadyExists":
                 raise
@@ -63,17 +77,41 @@ class Kubelet:
             return
         addresses = [{"type": "InternalIP", "address": a} for a in self.addresses]
         addresses.append({"type": "Hostname", "address": self.name})
-        why = ("KubeletReady", "kubelet is posting ready status") if ready else (
-            "KubeletNotReady", "container runtime network not ready: cni config uninitialized")
+        why = (
+            ("KubeletReady", "kubelet is posting ready status")
+            if ready
+            else (
+                "KubeletNotReady",
+                "container runtime network not ready: cni config uninitialized",
+            )
+        )
         capacity = {"cpu": str(os.cpu_count()), "memory": "4Gi", "pods": "250"}
         status = {
-            "addresses": addresses, "capacity": capacity, "allocatable": capacity,
-            "conditions": [{"type": "Ready", "status": "True" if ready else "False", "reason": why[0], "message": why[1],
-                            "lastHeartbeatTime": stamp(), "lastTransitionTime": stamp()}],
-            "nodeInfo": {"kubeletVersion": "v1.32.0+netloom-demo", "operatingSystem": "linux", "architecture": "amd64",
-                         "kernelVersion": platform.release(), "osImage": "network namespace",
-                         "containerRuntimeVersion": "demo://1", "machineID": "", "systemUUID": "", "bootID": "",
-                         "kubeProxyVersion": ""},
+            "addresses": addresses,
+            "capacity": capacity,
+            "allocatable": capacity,
+            "conditions": [
+                {
+                    "type": "Ready",
+                    "status": "True" if ready else "False",
+                    "reason": why[0],
+                    "message": why[1],
+                    "lastHeartbeatTime": stamp(),
+                    "lastTransitionTime": stamp(),
+                }
+            ],
+            "nodeInfo": {
+                "kubeletVersion": "v1.32.0+netloom-demo",
+                "operatingSystem": "linux",
+                "architecture": "amd64",
+                "kernelVersion": platform.release(),
+                "osImage": "network namespace",
+                "containerRuntimeVersion": "demo://1",
+                "machineID": "",
+                "systemUUID": "",
+                "bootID": "",
+                "kubeProxyVersion": "",
+            },
         }
         try:
             self.client.patch("Node", None, self.name, {"status": status}, "status")
@@ -84,12 +122,18 @@ class Kubelet:
     def _lease_loop(self):
         while True:
             now = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
-            spec = {"holderIdentity": self.name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}
+            spec = {
+                "holderIdentity": self.name,
+                "leaseDurationSeconds": LEASE_SECONDS,
+                "renewTime": now,
+            }
             try:
                 self.client.patch("Lease", "kube-node-lease", self.name, {"spec": spec})
             except Failure:
                 try:
-                    self.client.create("Lease", "kube-node-lease", {"metadata": {"name": self.name}, "spec": spec})
+                    self.client.create(
+                        "Lease", "kube-node-lease", {"metadata": {"name": self.name}, "spec": spec}
+                    )
                 except UNREACHABLE as error:
                     self.log(f"lease: {error}")
             except UNREACHABLE:
@@ -148,11 +192,27 @@ class Kubelet:
         meta = pod["metadata"]
         now = stamp()
         try:
-            self.client.create("Event", meta["namespace"], {
-                "metadata": {"generateName": meta["name"] + "."}, "type": kind, "reason": reason, "message": message,
-                "count": 1, "firstTimestamp": now, "lastTimestamp": now, "source": {"component": "kubelet", "host": self.name},
-                "involvedObject": {"kind": "Pod", "apiVersion": "v1", "namespace": meta["namespace"], "name": meta["name"],
-                                   "uid": meta["uid"]}})
+            self.client.create(
+                "Event",
+                meta["namespace"],
+                {
+                    "metadata": {"generateName": meta["name"] + "."},
+                    "type": kind,
+                    "reason": reason,
+                    "message": message,
+                    "count": 1,
+                    "firstTimestamp": now,
+                    "lastTimestamp": now,
+                    "source": {"component": "kubelet", "host": self.name},
+                    "involvedObject": {
+                        "kind": "Pod",
+                        "apiVersion": "v1",
+                        "namespace": meta["namespace"],
+                        "name": meta["name"],
+                        "uid": meta["uid"],
+                    },
+                },
+            )
         except UNREACHABLE:
             pass
 
@@ -166,4 +226,6 @@ def main(argv):
     parser.add_argument("--log-dir", required=True)
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    Kubelet(Client(args.kubeconfig, "kubelet"), args.name, args.address, args.pod_dir, args.log_dir).run()
+    Kubelet(
+        Client(args.kubeconfig, "kubelet"), args.name, args.address, args.pod_dir, args.log_dir
+    ).run()

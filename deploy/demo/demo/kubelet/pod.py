@@ -23,8 +23,16 @@ class PodSandbox:
 
 
 def _host_ports(pod):
-    return [{"hostPort": p["hostPort"], "containerPort": p["containerPort"], "protocol": p.get("protocol", "TCP").lower()}
-            for c in pod["spec"]["containers"] for p in c.get("ports") or [] if p.get("hostPort")]
+    return [
+        {
+            "hostPort": p["hostPort"],
+            "containerPort": p["containerPort"],
+            "protocol": p.get("protocol", "TCP").lower(),
+        }
+        for c in pod["spec"]["containers"]
+        for p in c.get("ports") or []
+        if p.get("hostPort")
+    ]
 
 
 class PodWorker:
@@ -108,9 +116,16 @@ class PodWorker:
 
     def _remember(self):
         """For `netloom-demo exec`."""
-        facts = {"namespace": self.namespace, "name": self.name, "uid": self.uid, "node": self.kubelet.name,
-                 "netns": self._sandbox.path, "ips": self._sandbox.ips, "containerID": self._sandbox.id,
-                 "env": {"HOSTNAME": self.name}}
+        facts = {
+            "namespace": self.namespace,
+            "name": self.name,
+            "uid": self.uid,
+            "node": self.kubelet.name,
+            "netns": self._sandbox.path,
+            "ips": self._sandbox.ips,
+            "containerID": self._sandbox.id,
+            "env": {"HOSTNAME": self.name},
+        }
         with open(self._file + ".new", "w", encoding="utf-8") as file:
             json.dump(facts, file)
         os.replace(self._file + ".new", self._file)
@@ -118,7 +133,13 @@ class PodWorker:
     # Containers.
     def _new(self, spec):
         os.makedirs(self._logs, exist_ok=True)
-        return Container(spec, self.pod, self._sandbox, os.path.join(self._logs, spec["name"] + ".log"), self._changed.set)
+        return Container(
+            spec,
+            self.pod,
+            self._sandbox,
+            os.path.join(self._logs, spec["name"] + ".log"),
+            self._changed.set,
+        )
 
     def _run_init(self):
         for spec in self.pod["spec"].get("initContainers") or []:
@@ -145,7 +166,9 @@ class PodWorker:
     def _tear_down(self):
         grace = self._grace or 0
         self._report()
-        stops = [threading.Thread(target=c.stop, args=(grace,)) for c in self._init + self._containers]
+        stops = [
+            threading.Thread(target=c.stop, args=(grace,)) for c in self._init + self._containers
+        ]
         for thread in stops:
             thread.start()
         for thread in stops:
@@ -165,13 +188,22 @@ class PodWorker:
         codes = [c.exit_code for c in self._containers]
         if self._containers and all(c is not None for c in codes) and not self._ending.is_set():
             return "Succeeded" if not any(codes) else "Failed"
-        return "Running" if any("running" in c.state or c.restarts or c.last_state for c in self._containers) else "Pending"
+        return (
+            "Running"
+            if any("running" in c.state or c.restarts or c.last_state for c in self._containers)
+            else "Pending"
+        )
 
     def _condition(self, kind, true, reason=""):
         before = self._conditions.get(kind)
         status = "True" if true else "False"
         if before is None or before["status"] != status:
-            before = {"type": kind, "status": status, "lastProbeTime": None, "lastTransitionTime": stamp()}
+            before = {
+                "type": kind,
+                "status": status,
+                "lastProbeTime": None,
+                "lastTransitionTime": stamp(),
+            }
         before = {k: v for k, v in before.items() if k != "reason"}
         if reason and not true:
             before["reason"] = reason
@@ -180,23 +212,44 @@ class PodWorker:
 
     def status(self):
         phase = self._phase()
-        ready = bool(self._containers) and all(c.ready for c in self._containers) and phase == "Running"
+        ready = (
+            bool(self._containers) and all(c.ready for c in self._containers) and phase == "Running"
+        )
         initialized = all(c.exit_code == 0 for c in self._init) and len(self._init) == len(
-            self.pod["spec"].get("initContainers") or [])
+            self.pod["spec"].get("initContainers") or []
+        )
         why = "PodCompleted" if phase == "Succeeded" else "ContainersNotReady"
         conditions = [
             self._condition("PodReadyToStartContainers", self._sandbox is not None),
             self._condition("Initialized", initialized, "ContainersNotInitialized"),
-            self._condition("Ready", ready, why), self._condition("ContainersReady", ready, why),
+            self._condition("Ready", ready, why),
+            self._condition("ContainersReady", ready, why),
             self._condition("PodScheduled", True),
         ]
-        status = {"phase": phase, "conditions": conditions, "startTime": self._started_at, "qosClass": "BestEffort",
-                  "hostIP": self.kubelet.addresses[0], "hostIPs": [{"ip": a} for a in self.kubelet.addresses]}
+        status = {
+            "phase": phase,
+            "conditions": conditions,
+            "startTime": self._started_at,
+            "qosClass": "BestEffort",
+            "hostIP": self.kubelet.addresses[0],
+            "hostIPs": [{"ip": a} for a in self.kubelet.addresses],
+        }
         if self._sandbox:
             status.update(podIP=self._sandbox.ips[0], podIPs=[{"ip": a} for a in self._sandbox.ips])
         waiting = {"waiting": {"reason": "ContainerCreating"}}
-        blank = [{"name": c["name"], "image": c["image"], "imageID": "", "ready": False, "started": False, "restartCount": 0,
-                  "state": waiting, "lastState": {}} for c in self.pod["spec"]["containers"]]
+        blank = [
+            {
+                "name": c["name"],
+                "image": c["image"],
+                "imageID": "",
+                "ready": False,
+                "started": False,
+                "restartCount": 0,
+                "state": waiting,
+                "lastState": {},
+            }
+            for c in self.pod["spec"]["containers"]
+        ]
         status["containerStatuses"] = [c.status() for c in self._containers] or blank
         if self._init:
             status["initContainerStatuses"] = [c.status() for c in self._init]
@@ -212,7 +265,13 @@ class PodWorker:
 
 def delete_from_api(client, worker):
     try:
-        client.delete("Pod", worker.namespace, worker.name, gracePeriodSeconds=0, preconditions={"uid": worker.uid})
+        client.delete(
+            "Pod",
+            worker.namespace,
+            worker.name,
+            gracePeriodSeconds=0,
+            preconditions={"uid": worker.uid},
+        )
     except Failure as error:
         if error.code not in (404, 409):
             raise

@@ -20,11 +20,15 @@ def check(probe, container, address, exec_prefix):
     timeout = probe.get("timeoutSeconds", 1)
     try:
         if "tcpSocket" in probe:
-            socket.create_connection((address, _port(probe["tcpSocket"]["port"], container)), timeout).close()
+            socket.create_connection(
+                (address, _port(probe["tcpSocket"]["port"], container)), timeout
+            ).close()
             return True
         if "httpGet" in probe:
             get = probe["httpGet"]
-            connection = http.client.HTTPConnection(get.get("host") or address, _port(get["port"], container), timeout=timeout)
+            connection = http.client.HTTPConnection(
+                get.get("host") or address, _port(get["port"], container), timeout=timeout
+            )
             headers = {h["name"]: h["value"] for h in get.get("httpHeaders") or []}
             try:
                 connection.request("GET", get.get("path", "/"), headers=headers)
@@ -32,8 +36,17 @@ def check(probe, container, address, exec_prefix):
             finally:
                 connection.close()
         command = exec_prefix + probe["exec"]["command"]
-        return subprocess.run(command, timeout=timeout, check=False, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+        return (
+            subprocess.run(
+                command,
+                timeout=timeout,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            ).returncode
+            == 0
+        )
     except (OSError, ValueError, KeyError, http.client.HTTPException, subprocess.TimeoutExpired):
         return False
 
@@ -51,7 +64,10 @@ class Prober:
 
     def _run(self):
         period = self.probe.get("periodSeconds", 10)
-        limits = {True: self.probe.get("successThreshold", 1), False: self.probe.get("failureThreshold", 3)}
+        limits = {
+            True: self.probe.get("successThreshold", 1),
+            False: self.probe.get("failureThreshold", 3),
+        }
         verdict, last, streak = None, None, 0
         if self._stopped.wait(self.probe.get("initialDelaySeconds", 0)):
             return

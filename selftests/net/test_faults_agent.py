@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent dies at bad moments, addresses run out, runtimes repeat themselves."""
+import json
+import re
+
+from cluster import Cluster, pod, poll
+
+AT_ONCE = 12
+
+
+def programs(cluster, node):
+    """Ids of our programs on a node: unchanged when an agent adopts what is there."""
+    shown = json.loads(cluster.node(node, "bpftool", "-j", "prog", "show"))
+    pinned = json.loads(cluster.node(node, "bpftool", "-j", "-f", "prog", "show"))
+    mine = {
+        p["id"]
+        for p in pinned
+        if any(x.startswith("/sys/fs/bpf/netloom") for x in p.get("pinned") or [])
+    }
+    return sorted(p["id"] for p in shown if p["id"] in mine)
+
+
+def test_no_packet_is_lost_when_the_agent_is_killed_and_started(cluster):
+    cluster.pods(("one", "node1"), ("two", "node2"))
+    target = cluster.ips("two")[0]
+    before = programs(cluster, "node1")
+    iperf_server = cluster.start("exec", "default/two", "--", "iperf3", "-s", "-1")
+    poll(lambda: "5201" in cluster.exec("two", "ss", "-Hltn"), 10, "iperf3 listens")
+    stream = cluster.start(
+        "exec", "default/one", "--", "iperf3", "-c", target, "-t", "4", "-J", "-b", "1G"
+    )
+    ping = cluster.start(
+        "exec", "default/one", "--", "ping", "-nq", "-i", "0.001", "-c", "4000", "-W", "2", target
+    )
+    cluster.demo("agent", "node1", "kill")
+    cluster.demo("agent", "node1", "start", "--wait")
+    out = ping.communicate(timeout=60)[0]
+    sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", out).groups())
+    assert (sent, received) == (4000, 4000), out
+    result = json.loads(stream.communicate(timeout=60)[0])
+    assert result["end"]["sum_received"]["bytes"] > 0, result
+    iperf_server.communicate(timeout=10)
+    assert programs(cluster, "node1") == before
+    cluster.delete("one", "two")
+
+
+def test_an_agent_killed_in_the_middle_of_adds_wires_all_pods_once(cluster):
+    names = [f"mid-{i}" for i in range(AT_ONCE)]
+    cluster.apply(*(pod(name, "node1") for name in names))
+    cluster.demo("agent", "node1", "kill")
+    cluster.demo("agent", "node1", "start", "--wait")
+    cluster.ready(*names, seconds=60)
+    found = [tuple(cluster.ips(name)) for name in names]
+    assert len(set(found)) == len(names), found
+    links = json.loads(cluster.node("node1", "ip", "-j", "link"))
+    wired = [link["ifname"] for link in links if re.fullmatch(r"nl[0-9a-f]{12}", link["ifname"])]
+    assert len(wired) == len(names), wired
+    cluster.delete(*names)
+
+
+def test_pods_deleted_while_the_agent_is_away_are_gone_when_it_is_back(cluster):
+    cluster.pods(("away", "node1"))
+    cluster.demo("agent", "node1", "kill")
+    cluster.delete("away")
+    cluster.demo("agent", "node1", "start", "--wait")
+
+    def links():
+        return [
+            line
+            for line in cluster.node("node1", "ip", "-br", "link").splitlines()
+            if re.match(r"nl[0-9a-f]{12}", line)
+        ]
+
+    poll(lambda: not links(), 15, lambda: f"the pod's link goes: {links()}")
+
+
+def test_a_second_add_for_the_same_container_is_refused_and_harms_nothing(cluster):
+    cluster.pods(("twice", "node1"), ("other", "node1"))
+    facts = json.loads(
+        cluster.node(
+            "node1", "cat", f"/run/netloom-demo/{cluster.name}/nodes/node1/pods/default_twice.json"
+        )
+    )
+    config = json.loads(cluster.node("node1", "cat", "/etc/cni/net.d/05-netloom.conflist"))
+    stdin = json.dumps({**config["plugins"][0], "name": config["name"], "cniVersion": "1.0.0"})
+    done = cluster.demo(
+        "node",
+        "node1",
+        "--",
+        "env",
+        "CNI_COMMAND=ADD",
+        f"CNI_CONTAINERID={facts['containerID']}",
+        f"CNI_NETNS={facts['netns']}",
+        "CNI_IFNAME=eth0",
+        "CNI_PATH=/opt/cni/bin",
+        "/opt/cni/bin/netloom-cni",
+        check=False,
+        stdin=stdin,
+    )
+    assert done.returncode != 0
+    assert json.loads(done.stdout)["code"] > 0, done.stdout
+    assert cluster.peer("other").ask("ping", cluster.ips("twice")[0]) == (True, None)
+    cluster._peers.pop("other").close()
+    cluster.delete("twice", "other")
+
+
+def test_a_full_pool_says_so_and_serves_again_when_addresses_are_back():
+    options = {"ipam": {"quarantine": "1s"}, "cluster": {"blockSize4": 28}}
+    with Cluster("--nodes", "1", "--family", "v4", "--agent-config", json.dumps(options)) as small:
+        names = [f"many-{i}" for i in range(16)]
+        small.apply(*(pod(name, "node1") for name in names))
+
+        def ready():
+            return [
+                p["metadata"]["name"]
+                for p in small.get("pods")["items"]
+                if p["status"].get("podIP")
+            ]
+
+        poll(
+            lambda: "is full"
+            in small.kubectl("get", "events", "-o", "jsonpath={.items[*].message}"),
+            30,
+            "an event says so",
+        )
+        have = poll(
+            lambda: len(ready()) == 13 and ready(),
+            30,
+            lambda: f"13 addresses are given: {len(ready())}",
+        )
+        small.delete(*have[:3])
+        rest = [n for n in names if n not in have]
+        small.ready(*rest, seconds=40)

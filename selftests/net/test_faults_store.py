@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""etcd and the API server come and go; pods keep talking, and what was missed is caught up with."""
+import json
+
+import pytest
+from cluster import poll
+
+
+@pytest.fixture(scope="module")
+def pair(cluster):
+    """Pods on two nodes that talk all the time."""
+    cluster.pods(("left", "node1"), ("right", "node2"))
+    cluster.peer("left"), cluster.peer("right")
+    return cluster
+
+
+def reaches(cluster, source, name):
+    return all(cluster.peer(source).ask("tcp", ip)[1] is None for ip in cluster.ips(name))
+
+
+def assert_new_pods_work(cluster, name):
+    """A pod that comes now is reached from the other node, and goes."""
+    cluster.pods((name, "node2"))
+    cluster.peer(name)
+    poll(lambda: reaches(cluster, "left", name), 15, f"left reaches {name}")
+    cluster._peers.pop(name).close()
+    cluster.delete(name)
+
+
+def node_ids(cluster):
+    return {k: v["id"] for k, v in cluster.etcd("/netloom/node/").items()}
+
+
+def test_an_agent_starts_from_its_mirror_while_etcd_is_absent(pair):
+    pair.demo("agent", "node1", "kill")
+    pair.demo("etcd", "kill")
+    pair.demo("agent", "node1", "start")
+    poll(
+        lambda: pair.node(
+            "node1", "curl", "-fsS", "-m1", "http://127.0.0.1:9990/livez", check=False
+        ),
+        15,
+        "the agent lives",
+    )
+    assert reaches(pair, "left", "right")
+    pair.demo("etcd", "start", "--wait")
+    assert_new_pods_work(pair, "after-absence")
+
+
+def test_pods_are_wired_while_etcd_is_away_and_known_when_it_is_back(pair):
+    pair.demo("etcd", "kill")
+    pair.pods(("orphan", "node1"))
+    assert reaches(pair, "left", "orphan") or pair.peer("left")
+    pair.demo("etcd", "start", "--wait")
+    pair.peer("orphan")
+    poll(lambda: reaches(pair, "right", "orphan"), 20, "right reaches orphan")
+    pair._peers.pop("orphan").close()
+    pair.delete("orphan")
+
+
+def test_a_compaction_under_watches_is_survived(pair):
+    pair.demo("agent", "node1", "kill")
+    pair.pods(("meanwhile", "node2"))
+    status = json.loads(pair.node("control", "etcdctl", "endpoint", "status", "-w", "json"))
+    pair.node("control", "etcdctl", "compact", str(status[0]["Status"]["header"]["revision"]))
+    pair.demo("agent", "node1", "start", "--wait")
+    pair.peer("meanwhile")
+    poll(lambda: reaches(pair, "left", "meanwhile"), 15, "left reaches meanwhile")
+    pair._peers.pop("meanwhile").close()
+    pair.delete("meanwhile")
+
+
+def test_etcd_that_lost_its_data_gets_them_again_with_the_same_node_ids(pair):
+    before = node_ids(pair)
+    pair.demo("etcd", "kill")
+    pair.demo("etcd", "wipe")
+    pair.demo("etcd", "start", "--wait")
+    poll(lambda: node_ids(pair) == before, 40, lambda: f"node ids {before}, have {node_ids(pair)}")
+    poll(
+        lambda: "/netloom/k8s/pod/default/left" in pair.etcd("/netloom/k8s/pod/"),
+        40,
+        "ksr reflects pods again",
+    )
+    assert reaches(pair, "left", "right")
+    assert_new_pods_work(pair, "after-loss")
+
+
+def test_the_api_server_may_be_gone_and_come_back(pair):
+    addresses = pair.ips("right")
+    pair.demo("apiserver", "kill")
+    assert all(pair.peer("left").ask("tcp", ip)[1] is None for ip in addresses)
+    pair.demo("apiserver", "start", "--wait")
+    assert_new_pods_work(pair, "after-api")
+
+
+def test_versions_that_are_410_gone_make_ksr_list_again(pair):
+    pair.demo("apiserver", "compact")
+    assert_new_pods_work(pair, "after-gone")
+
+
+def test_two_replicas_of_ksr_have_one_leader_and_the_other_takes_over(pair):
+    def epoch():
+        return pair.etcd("/netloom/ksr/leader").get("/netloom/ksr/leader", {}).get("epoch")
+
+    pair.demo("ksr", "--replica", "2", "start")
+    first = poll(epoch, 20, "a leader")
+    pair.demo("ksr", "kill")
+    poll(lambda: epoch() not in (None, first), 40, "another leader")
+    assert_new_pods_work(pair, "after-leader")
+    pair.demo("ksr", "start")
+    pair.demo("ksr", "--replica", "2", "stop")
+    poll(
+        lambda: "/netloom/k8s/pod/default/left" in pair.etcd("/netloom/k8s/pod/"),
+        20,
+        "pods are still reflected",
+    )
+    assert_new_pods_work(pair, "after-return")
