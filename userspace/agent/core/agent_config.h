@@ -101,5 +101,10 @@ struct agent_config {
 extern const struct config_field agent_config_fields[];
 extern const size_t agent_config_n_fields;
 
+/* Reads the file, fills in the node's name, checks. *cfg is zeroed by the caller, and is as
+ * agent_config_free() leaves it after a failure. */
+int agent_config_load(const char *path, struct agent_config *cfg, struct err *e);
+void agent_config_free(struct agent_config *cfg);
+
 /* Checks what no single field can: families, overlaps, port ranges. Names the keys. */
 int agent_config_check(const struct agent_config *cfg, struct err *e);

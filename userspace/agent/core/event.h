@@ -32,6 +32,10 @@ struct event_type {
 	enum event_method method;
 	enum txn_mode mode; /* EVENT_UPDATE */
 	bool reverse;	    /* handlers in reverse order: deletions */
+	/* From this event on modules know all that they need: events pushed before the first such
+	 * one wait for it. A resync before that would take what is not known yet for what is gone.
+	 */
+	bool opens;
 	/* Optional: facts for the history, without secrets. */
 	struct json_object *(*describe)(const struct event *ev);
 	/* Called once when the event is done: err 0 or the first error of a reverted transaction.

@@ -28,8 +28,8 @@ struct module {
 	/* Registers descriptors and routes, opens what it needs. A failure stops the agent with the
 	 * message. */
 	int (*init)(struct agent *a, struct err *e);
-	/* Called in reverse order, also when a later module's init failed. Leaves the node as it
-	 * is. Optional. */
+	/* Called in reverse order, also when a later module's init failed, or its own. Leaves the
+	 * node as it is. Optional. */
 	void (*fini)(struct agent *a);
 	/* Which events concern it; resyncs go to every module that has resync(). Optional. */
 	bool (*handles)(struct agent *a, const struct event *ev);

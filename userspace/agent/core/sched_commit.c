@@ -111,6 +111,7 @@ static void take_back(struct pass *p, struct txn *t)
 {
 	struct txn_op *op, *next;
 
+	p->stats.failed = 0;
 	pass_undo(p);
 	HASH_ITER (hh, t->ops, op, next) {
 		struct item *it = op->item;

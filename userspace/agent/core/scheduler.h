@@ -80,6 +80,7 @@ size_t txn_size(const struct txn *t);
  * transaction stays as it is. */
 void txn_mark_partial(struct txn *t);
 
+/* After a revert, `failed` are those that could not be taken back; they are retried. */
 struct txn_stats {
 	unsigned int created, updated, deleted, pending, failed, unchanged, reverted;
 };

@@ -99,6 +99,7 @@ static void resync_free(struct event *ev)
 const struct event_type db_resync_type = {
 	.name = "db-resync",
 	.method = EVENT_FULL_RESYNC,
+	.opens = true,
 	.describe = resync_describe,
 	.free = resync_free,
 };
