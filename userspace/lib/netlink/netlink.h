@@ -95,6 +95,12 @@ struct nl_link_set {
 int nl_link_set(struct nl_sock *nl, const struct nl_link_set *set, struct err *e);
 /* -ENODEV when there is none is returned as such. */
 int nl_link_del(struct nl_sock *nl, unsigned int ifindex, struct err *e);
+/*
+ * A link that came up before its peer starts to send only when the kernel's link watch gets to it,
+ * and loses in silence what is sent before. Asking for the carrier makes it happen now (kernels
+ * from 6.8 on; older ones take up to a few milliseconds). In the thread's own namespace.
+ */
+void nl_link_settle(const char *name);
 /* By index, or by name when `ifindex` is 0. -ENODEV. */
 int nl_link_get(struct nl_sock *nl, unsigned int ifindex, const char *name, struct nl_link *ret,
 		struct err *e);

@@ -193,8 +193,8 @@ static int make(struct nl_sock *nl, const struct pod_link *l, int netns_fd, bool
 		set_sysctl(l->ifname, "disable_ipv6", "0");
 		set_sysctl(l->ifname, "accept_ra", "0");
 	}
-	/* The pod's end comes up second: the end that does is ready when the call returns, while
-	 * the other waits for the kernel's link watch, and it is the pod that speaks first. */
+	/* The pod's end comes up second: the end that does is ready when the call returns, and it
+	 * is the pod that speaks first. nl_link_settle() is for the other one. */
 	return configure(pod, l, end.ifindex, e);
 }
 
@@ -216,6 +216,8 @@ int pod_link_create(struct nl_sock *nl, const struct pod_link *l, int netns_fd, 
 	netns_leave(&home);
 	if (err < 0 && made)
 		nl_link_del(nl, l->host_ifindex, NULL);
+	if (!err)
+		nl_link_settle(l->host_ifname);
 	return err;
 }
 
