@@ -1,0 +1,5 @@
+STORE_TEST := selftests/unit/store/fixture.c selftests/lib/etcd.c
+STORE_TEST_LIBS := -lcurl -levent -ljson-c -lcrypto
+UNIT_TESTS += test_store
+test_store_SRCS := selftests/unit/store/test_store.c $(STORE_TEST)
+test_store_LIBS := $(STORE_TEST_LIBS)
