@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+#include "selftests/bpf/golden.h"
+
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+/* What a case remembers between its packets: the port that masquerade chose. */
+struct run {
+	const struct target *t;
+	const struct golden *g;
+	const struct golden_step *s;
+	int family;
+	__u16 nat_port;
+};
+
+#define check(r, ok)                                                                         \
+	do {                                                                                 \
+		if (!(ok))                                                                   \
+			fail_msg("%s, IPv%d, %s, step %td: " #ok, (r)->g->name, (r)->family, \
+				 (r)->t->name, (r)->s - (r)->g->steps + 1);                  \
+	} while (0)
+
+#define check_eq(r, have, want)                                                          \
+	do {                                                                             \
+		long long have_ = (have), want_ = (want);                                \
+		if (have_ != want_)                                                      \
+			fail_msg("%s, IPv%d, %s, step %td: " #have " is %lld, not %lld", \
+				 (r)->g->name, (r)->family, (r)->t->name,                \
+				 (r)->s - (r)->g->steps + 1, have_, want_);              \
+	} while (0)
+
+static __u16 port(const struct run *r, __u16 p)
+{
+	return p == NAT_PORT ? r->nat_port : p;
+}
+
+static union loom_addr dressed_up(const struct run *r, enum who who)
+{
+	return world_addr(who, r->s->v4_in_v6 ? 4 : r->family);
+}
+
+static void build(const struct run *r, struct packet *ret)
+{
+	const struct golden_step *s = r->s;
+
+	*ret = (struct packet){ .src = world_addr(s->src, r->family),
+				.dst = world_addr(s->dst, r->family),
+				.proto = s->proto,
+				.ttl = s->ttl ? s->ttl : 64,
+				.tcp_flags = s->tcp_flags,
+				.icmp_type = s->icmp_type,
+				.sport = port(r, s->sport),
+				.dport = port(r, s->dport),
+				.payload = s->payload ? s->payload : 32,
+				.df = s->df,
+				.no_csum = s->no_csum,
+				.shape = s->shape,
+				.quote_src = world_addr(s->quote_src, r->family),
+				.quote_dst = world_addr(s->quote_dst, r->family),
+				.quote_sport = port(r, s->quote_sport),
+				.quote_dport = port(r, s->quote_dport) };
+	memcpy(ret->smac, (s->src == B) != s->bad_mac ? mac_b : mac_a, 6);
+	memcpy(ret->dmac, s->src == B ? hmac_b : hmac_a, 6);
+}
+
+/* IPv6 header around v4-mapped addresses. */
+static void dress_up(const struct run *r, struct target_packet *p)
+{
+	union loom_addr src = dressed_up(r, r->s->src), dst = dressed_up(r, r->s->dst);
+
+	memcpy(p->data + 22, &src, 16);
+	memcpy(p->data + 38, &dst, 16);
+}
+
+static bool addr_is(const struct run *r, const union loom_addr *have, enum who want,
+		    enum who unchanged)
+{
+	union loom_addr a = world_addr(want ? want : unchanged, r->family);
+
+	return !memcmp(have, &a, sizeof(a));
+}
+
+static void check_macs(const struct run *r, const struct packet *out)
+{
+	if (r->s->kind != VERDICT_PEER)
+		return;
+	check(r, !memcmp(out->dmac, r->s->ifindex == LINK_B ? mac_b : mac_a, 6));
+	check(r, !memcmp(out->smac, r->s->ifindex == LINK_B ? hmac_b : hmac_a, 6));
+}
+
+static void check_ports(struct run *r, const struct packet *out)
+{
+	const struct golden_step *s = r->s;
+
+	if (s->shape == PACKET_LATER_FRAG)
+		return;
+	if (s->want_sport == NAT_PORT && !r->nat_port)
+		r->nat_port = out->sport;
+	check_eq(r, out->sport, port(r, s->want_sport ? s->want_sport : s->sport));
+	check_eq(r, out->dport, port(r, s->want_dport ? s->want_dport : s->dport));
+	if (s->want_sport == NAT_PORT)
+		check(r, out->sport >= 32768 && out->sport <= 60999);
+}
+
+static void check_quote(struct run *r, const struct packet *out)
+{
+	const struct golden_step *s = r->s;
+
+	check(r, addr_is(r, &out->quote_src, s->want_quote_src, s->quote_src));
+	check(r, addr_is(r, &out->quote_dst, s->want_quote_dst, s->quote_dst));
+	check_eq(r, out->quote_sport,
+		 port(r, s->want_quote_sport ? s->want_quote_sport : s->quote_sport));
+	check_eq(r, out->quote_dport,
+		 port(r, s->want_quote_dport ? s->want_quote_dport : s->quote_dport));
+}
+
+/* The error that we made for the sender: from the node, about the packet as it was sent. */
+static void check_made_error(struct run *r, const struct packet *in, const struct packet *out)
+{
+	check(r, addr_is(r, &out->src, NODE, NODE));
+	check(r, addr_is(r, &out->dst, r->s->src, r->s->src));
+	check(r, !memcmp(&out->quote_src, &in->src, 16));
+	check(r, !memcmp(&out->quote_dst, &in->dst, 16));
+	check_eq(r, out->quote_sport, in->sport);
+	check(r, !memcmp(out->dmac, in->smac, 6));
+	if (r->s->reason == LOOM_DROP_MTU)
+		check_eq(r, out->mtu, POD_MTU);
+}
+
+static void check_packet(struct run *r, const struct packet *in, const struct target_packet *bytes)
+{
+	const struct golden_step *s = r->s;
+	struct packet out;
+
+	if (s->kind == VERDICT_DROP || s->v4_in_v6)
+		return;
+	check(r, !packet_parse(bytes, &out));
+	check(r, out.csum_ok || s->shape == PACKET_LATER_FRAG);
+	if (s->error) {
+		check_made_error(r, in, &out);
+		return;
+	}
+	check(r, addr_is(r, &out.src, s->want_src, s->src));
+	check(r, addr_is(r, &out.dst, s->want_dst, s->dst));
+	check_eq(r, out.ttl, s->same_ttl ? in->ttl : in->ttl - 1);
+	check_eq(r, out.no_csum, s->no_csum);
+	if (s->shape == PACKET_ERROR_TTL)
+		check_quote(r, &out);
+	else
+		check_ports(r, &out);
+	check_macs(r, &out);
+}
+
+static void flow_key(const struct run *r, struct loom_ctkey *k)
+{
+	union loom_addr a = world_addr(r->s->src, r->family), b = world_addr(r->s->dst, r->family);
+	__u16 pa = port(r, r->s->sport), pb = port(r, r->s->dport);
+	bool icmp = r->s->proto == IPPROTO_ICMP;
+	int order = memcmp(&a, &b, sizeof(a));
+
+	*k = (struct loom_ctkey){ .proto = icmp && r->family == 6 ? IPPROTO_ICMPV6 : r->s->proto };
+	if (icmp)
+		pb = pa;
+	k->a = order < 0 ? a : b;
+	k->b = order < 0 ? b : a;
+	k->pa = htons(order < 0 ? pa : pb);
+	k->pb = htons(order < 0 ? pb : pa);
+}
+
+static void check_table(const struct run *r)
+{
+	struct loom_ctkey k;
+	struct loom_ct v;
+	bool in_ct, in_new;
+
+	if (r->s->table == ANY_TABLE)
+		return;
+	flow_key(r, &k);
+	in_ct = !r->t->get("loom_ct", &k, &v);
+	in_new = !r->t->get("loom_ct_new", &k, &v);
+	check_eq(r, in_ct, r->s->table == IN_CT);
+	check_eq(r, in_new, r->s->table == IN_CT_NEW);
+}
+
+/* Drop counter of the hook and reason, or that of forwarded packets, has gone up by one. */
+static __u64 counter(const struct run *r)
+{
+	__u32 key = r->s->reason * LOOM_HOOK_MAX + r->s->hook;
+	struct loom_counter c = {};
+
+	r->t->get("loom_metrics", &key, &c);
+	return c.packets;
+}
+
+static void run_packet(struct run *r)
+{
+	const struct golden_step *s = r->s;
+	struct target_verdict v = {};
+	struct target_packet bytes;
+	struct packet in;
+	__u64 before;
+
+	world_set_link(r->t, s->hook, s->src);
+	build(r, &in);
+	packet_build(&in, &bytes);
+	if (s->v4_in_v6)
+		dress_up(r, &bytes);
+	if (s->cut)
+		bytes.len = s->cut;
+	if (s->hook == LOOM_HOOK_FROM_OVERLAY) {
+		bytes.vni = s->vni ? s->vni : LOOM_DEFAULT_VNI;
+		bytes.outer_src = world_addr(s->outer ? s->outer : NODE2, 4);
+	}
+	before = counter(r);
+	check_eq(r, r->t->run(s->hook, &bytes, &v), 0);
+	check_eq(r, v.kind, s->kind);
+	/* A drop that is answered is a success of the native call; its counter tells. */
+	if (!s->error)
+		check_eq(r, v.reason, s->reason);
+	if (s->kind == VERDICT_PEER || s->kind == VERDICT_NEIGH || s->kind == VERDICT_REDIRECT)
+		check_eq(r, v.ifindex, s->ifindex);
+	if (s->kind == VERDICT_TUNNEL || s->kind == VERDICT_NEIGH)
+		check_eq(r, v.node, s->node);
+	check_packet(r, &in, &bytes);
+	check_table(r);
+	if (s->kind != VERDICT_STACK)
+		check_eq(r, counter(r) - before, 1);
+}
+
+static void run_gc(struct run *r)
+{
+	struct loom_gc_args args = { .addr = world_addr(r->s->src, r->family) };
+	struct timespec ts;
+	__u64 later;
+
+	args.mode = r->s->act == DO_GC_ADDR ? LOOM_GC_ADDR : LOOM_GC_IDLE;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	later = (ts.tv_sec + r->s->seconds) * 1000000000ull + ts.tv_nsec;
+	args.now = later >> LOOM_TICK_SHIFT;
+	check_eq(r, r->t->gc(&args), 0);
+	check_eq(r, args.error, 0);
+	check_eq(r, args.deleted + args.new_deleted, r->s->want_deleted);
+}
+
+static void lose_entry(struct run *r)
+{
+	struct loom_ctkey k;
+
+	flow_key(r, &k);
+	check_eq(r, r->t->del("loom_ct_new", &k), 0);
+}
+
+void golden_run(const struct target *t, const struct golden *g, int family)
+{
+	struct run r = { .t = t, .g = g, .s = g->steps, .family = family };
+	unsigned int i;
+
+	world_build(t, g->steps[0].hook);
+	for (i = 0; i < GOLDEN_STEPS; i++) {
+		r.s = &g->steps[i];
+		if (r.s->only && r.s->only != family)
+			continue;
+		if (r.s->act == DO_BUMP_ROUTES)
+			world_bump_route_gen(t);
+		else if (r.s->act == DO_GC_LATER || r.s->act == DO_GC_ADDR)
+			run_gc(&r);
+		else if (r.s->act == DO_LOSE_NEW)
+			lose_entry(&r);
+		else if (r.s->src)
+			run_packet(&r);
+	}
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+#pragma once
+/*
+ * Golden cases: short conversations, each packet with what must become of it. A case runs in both
+ * families and on both targets. Fields left out take the defaults of the case's comment in
+ * golden.c: A's or nobody's MACs, hop limit 64, 32 bytes of payload.
+ */
+#include "bpf/lib/pkt.h"
+#include "selftests/bpf/packet.h"
+#include "selftests/bpf/world.h"
+
+#define GOLDEN_STEPS 6
+#define NAT_PORT     0xffff /* stands for the port that masquerade has chosen */
+
+enum golden_act {
+	DO_PACKET,
+	DO_BUMP_ROUTES,
+	DO_GC_LATER, /* collect as if in `seconds` */
+	DO_GC_ADDR,  /* forget all about `src` */
+	DO_LOSE_NEW, /* the LRU pushes out the pod side (src=A) or wire side (src=NODE) of a flow */
+};
+
+enum golden_table { ANY_TABLE, IN_CT, IN_CT_NEW, IN_NEITHER };
+
+struct golden_step {
+	enum golden_act act;
+	enum loom_hook hook;
+	/* The packet. */
+	enum who src, dst, quote_src, quote_dst;
+	__u8 proto, tcp_flags, icmp_type, ttl;
+	__u16 sport, dport, quote_sport, quote_dport, payload;
+	enum packet_shape shape;
+	bool df, no_csum, bad_mac, v4_in_v6;
+	__u32 vni; /* 0: the default network's */
+	enum who outer;
+	__u32 cut;     /* bytes to leave of the packet */
+	__u32 seconds; /* DO_GC_LATER */
+	__u32 want_deleted;
+	/* What must become of it. */
+	int reason;
+	__u32 kind, ifindex, node;
+	enum who want_src, want_dst; /* NOBODY: unchanged */
+	__u16 want_sport, want_dport;
+	enum who want_quote_src, want_quote_dst;
+	__u16 want_quote_sport, want_quote_dport;
+	bool same_ttl, error; /* an ICMP error goes back */
+	enum golden_table table;
+	int only; /* family 4 or 6; 0 = both */
+};
+
+struct golden {
+	const char *name;
+	struct golden_step steps[GOLDEN_STEPS];
+};
+
+extern const struct golden golden_cases[];
+extern const unsigned int golden_count;
+
+/* Runs one case in one family; asserts by cmocka. */
+void golden_run(const struct target *t, const struct golden *g, int family);
+/* All cases in both families, as a cmocka program's main(). */
+int golden_main(const struct target *t);

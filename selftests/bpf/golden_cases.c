@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+#include "bpf/lib/pkt.h"
+#include "selftests/bpf/golden.h"
+
+#include <netinet/in.h>
+
+#define POD    LOOM_HOOK_FROM_POD
+#define HOST   LOOM_HOOK_FROM_HOST
+#define NET    LOOM_HOOK_FROM_NET
+#define OVL    LOOM_HOOK_FROM_OVERLAY
+#define SYN    0x02
+#define ACK    0x10
+#define SYNACK 0x12
+#define FINACK 0x11
+#define RST    0x04
+#define SYNFIN 0x03
+#define UDP(h, s, sp, d, dp) \
+	.hook = h, .proto = IPPROTO_UDP, .src = s, .sport = sp, .dst = d, .dport = dp
+#define TCP(h, s, sp, d, dp, f)                                                        \
+	.hook = h, .proto = IPPROTO_TCP, .src = s, .sport = sp, .dst = d, .dport = dp, \
+	.tcp_flags = f
+#define ECHO(h, s, d, id) \
+	.hook = h, .proto = IPPROTO_ICMP, .icmp_type = 8, .src = s, .dst = d, .sport = id
+#define REPLY(h, s, d, id) \
+	.hook = h, .proto = IPPROTO_ICMP, .icmp_type = 0, .src = s, .dst = d, .sport = id
+#define ERROR(h, s, d, qs, qsp, qd, qdp)                                                 \
+	.hook = h, .proto = IPPROTO_ICMP, .src = s, .dst = d, .shape = PACKET_ERROR_TTL, \
+	.quote_src = qs, .quote_sport = qsp, .quote_dst = qd, .quote_dport = qdp
+#define TO_B	   .kind = VERDICT_PEER, .ifindex = LINK_B
+#define TO_NODE2   .kind = VERDICT_TUNNEL, .node = 2
+#define TO_NODE3   .kind = VERDICT_NEIGH, .node = 3, .ifindex = LINK_NATIVE
+#define TO_STACK   .kind = VERDICT_STACK, .same_ttl = true
+#define TO_WIRE	   .kind = VERDICT_NEIGH, .ifindex = LINK_UPLINK
+#define TO_PEER_A  .kind = VERDICT_PEER, .ifindex = LINK_A
+#define DROPPED(r) .kind = VERDICT_DROP, .reason = LOOM_DROP_##r
+#define REFUSED(r) \
+	.kind = VERDICT_REDIRECT, .ifindex = LINK_A, .reason = LOOM_DROP_##r, .error = true
+#define MASQ .want_src = NODE, .want_sport = NAT_PORT
+
+/*
+ * A and B send by link 1; B gets what is for it by link 70, so cases with an answer are B's.
+ */
+const struct golden golden_cases[] = {
+	{ "a pod reaches a pod of the same node",
+	  { { UDP(POD, A, 1000, B, 53), TO_B, .table = IN_CT_NEW } } },
+	{ "ports that sort the other way round reach it too",
+	  { { UDP(POD, A, 53, B, 1000), TO_B, .table = IN_CT_NEW } } },
+	{ "UDP with an answer is an established flow",
+	  { { UDP(POD, B, 1000, C, 53), TO_NODE2, .table = IN_CT_NEW },
+	    { UDP(OVL, C, 53, B, 1000), TO_B, .table = IN_CT },
+	    { UDP(POD, B, 1000, C, 53), TO_NODE2, .table = IN_CT } } },
+	{ "TCP is established by the third packet",
+	  { { TCP(POD, B, 1000, C, 80, SYN), TO_NODE2, .table = IN_CT_NEW },
+	    { TCP(OVL, C, 80, B, 1000, SYNACK), TO_B, .table = IN_CT_NEW },
+	    { TCP(POD, B, 1000, C, 80, ACK), TO_NODE2, .table = IN_CT },
+	    { TCP(POD, B, 1000, C, 80, ACK), TO_NODE2, .table = IN_CT } } },
+	{ "a connection from outside is half open until its third packet",
+	  { { TCP(NET, OUT, 7, B, 80, SYN), TO_B, .table = IN_CT_NEW },
+	    { TCP(POD, B, 80, OUT, 7, SYNACK), TO_WIRE, .table = IN_CT_NEW },
+	    { TCP(NET, OUT, 7, B, 80, ACK), TO_B, .table = IN_CT } } },
+	{ "a pod reaches a pod of another node through the overlay",
+	  { { TCP(POD, A, 1000, C, 80, SYN), TO_NODE2 } } },
+	{ "a pod reaches a pod of another node natively",
+	  { { TCP(POD, A, 1000, D, 80, SYN), TO_NODE3 } } },
+	{ "a pod reaches another node's address",
+	  { { TCP(POD, A, 1000, NODE2, 22, SYN), TO_NODE2 } } },
+	{ "a pod reaches its own node", { { TCP(POD, A, 1000, NODE, 22, SYN), TO_STACK } } },
+	{ "the host reaches a pod of its node and gets the answer",
+	  { { TCP(HOST, NODE, 1000, B, 80, SYN), TO_B, .same_ttl = true, .table = IN_CT_NEW },
+	    { TCP(POD, B, 80, NODE, 1000, SYNACK), TO_STACK } } },
+	{ "the answer to the host goes to the stack",
+	  { { UDP(HOST, NODE, 1000, C, 80), TO_NODE2, .same_ttl = true },
+	    { UDP(OVL, C, 80, NODE, 1000), TO_STACK, .table = IN_CT } } },
+	{ "what the host forwards for others is answered through its stack",
+	  { { UDP(HOST, OUT, 1000, C, 80), TO_NODE2, .same_ttl = true },
+	    { UDP(OVL, C, 80, OUT, 1000), TO_STACK, .table = IN_CT } } },
+	{ "the host answers what came in untracked",
+	  { { REPLY(HOST, NODE, D, 7), TO_NODE3, .same_ttl = true, .table = IN_NEITHER } } },
+	{ "the host's packets to nowhere are dropped",
+	  { { UDP(HOST, NODE, 1000, OUT, 80), DROPPED(NO_ROUTE) } } },
+	{ "the overlay delivers to a pod", { { UDP(OVL, C, 1000, B, 80), TO_B } } },
+	{ "the overlay delivers to the node", { { UDP(OVL, C, 1000, NODE, 80), TO_STACK } } },
+	{ "the overlay is not a way to others",
+	  { { UDP(OVL, C, 1000, D, 80), DROPPED(NO_ROUTE) },
+	    { UDP(OVL, C, 1000, OUT, 80), DROPPED(NO_ROUTE) } } },
+	{ "a tunnel from an unknown machine starts no flow",
+	  { { UDP(OVL, C, 1000, B, 80), .outer = OUT, DROPPED(TUNNEL_PEER) } } },
+	{ "a tunnel of an unknown network is dropped",
+	  { { UDP(OVL, C, 1000, B, 80), .vni = 77, DROPPED(TUNNEL_VNI) },
+	    { UDP(OVL, C, 1000, B, 80), .vni = 70000, DROPPED(TUNNEL_VNI) } } },
+	{ "who came through a node's tunnel is answered through it",
+	  { { UDP(OVL, OUT, 1000, B, 80), TO_B }, { UDP(POD, B, 80, OUT, 1000), TO_NODE2 } } },
+	{ "UDP to the outside is masqueraded and answered",
+	  { { UDP(POD, B, 1000, OUT, 53), TO_WIRE, MASQ, .table = IN_CT_NEW },
+	    { UDP(NET, OUT, 53, NODE, NAT_PORT), TO_B, .want_dst = B, .want_dport = 1000 },
+	    { UDP(POD, B, 1000, OUT, 53), TO_WIRE, MASQ, .table = IN_CT } } },
+	{ "UDP without checksum keeps none",
+	  { { UDP(POD, A, 1000, OUT, 53), .no_csum = true, .only = 4, TO_WIRE, MASQ } } },
+	{ "TCP to the outside is masqueraded",
+	  { { TCP(POD, B, 1000, OUT, 80, SYN), TO_WIRE, MASQ },
+	    { TCP(NET, OUT, 80, NODE, NAT_PORT, SYNACK), TO_B, .want_dst = B, .want_dport = 1000 },
+	    { TCP(POD, B, 1000, OUT, 80, ACK), TO_WIRE, MASQ, .table = IN_CT } } },
+	{ "ping to the outside is masqueraded",
+	  { { ECHO(POD, A, OUT, 7), TO_WIRE, MASQ }, { ECHO(POD, A, OUT, 7), TO_WIRE, MASQ } } },
+	{ "what can't be translated is not sent",
+	  { { .hook = POD,
+	      .proto = IPPROTO_SCTP,
+	      .src = A,
+	      .dst = OUT,
+	      .sport = 1,
+	      .dport = 2,
+	      DROPPED(NAT_PROTO) } } },
+	{ "an exempt network sees the pod's own address",
+	  { { UDP(POD, A, 1000, PEERED, 53), TO_WIRE } } },
+	{ "the outside reaches a pod natively", { { TCP(NET, OUT, 1000, B, 80, SYN), TO_B } } },
+	{ "the node's own traffic passes the uplink untouched",
+	  { { TCP(NET, OUT, 1000, NODE, 22, SYN), TO_STACK, .table = IN_NEITHER },
+	    { UDP(NET, OUT, 1000, NODE, 40000), TO_STACK, .table = IN_NEITHER },
+	    { UDP(NET, OUT, 1000, NODE2, 40000), TO_STACK, .table = IN_NEITHER } } },
+	{ "an address that nobody has is refused",
+	  { { UDP(POD, A, 1000, HOLE, 53), REFUSED(NO_ROUTE) } } },
+	{ "the pod's range with no pod behind is refused",
+	  { { UDP(POD, A, 1000, A, 53), DROPPED(LOOP) } } },
+	{ "a forged source address is dropped",
+	  { { UDP(POD, C, 1000, B, 53), DROPPED(SPOOF_IP) } } },
+	{ "a forged source MAC is dropped",
+	  { { UDP(POD, A, 1000, B, 53), .bad_mac = true, DROPPED(SPOOF_MAC) } } },
+	{ "IPv4 dressed up as IPv6 is dropped",
+	  { { UDP(POD, A, 1000, B, 53), .v4_in_v6 = true, .only = 6, DROPPED(MALFORMED) } } },
+	{ "multicast stays in the pod", { { UDP(POD, A, 1000, GROUP, 53), DROPPED(MULTICAST) } } },
+	{ "link-local addresses are not routed",
+	  { { UDP(POD, A, 1000, GATEWAY, 53), DROPPED(LINK_LOCAL) } } },
+	{ "a packet at its last hop is answered",
+	  { { UDP(POD, A, 1000, B, 53), .ttl = 1, REFUSED(TTL), .table = IN_NEITHER } } },
+	{ "the last hop of what is for the node itself is no matter",
+	  { { UDP(POD, A, 1000, NODE, 53), .ttl = 1, TO_STACK } } },
+	{ "a packet larger than the path is answered",
+	  { { UDP(POD, A, 1000, C, 53), .payload = 1390, .df = true, REFUSED(MTU) } } },
+	{ "a packet of just the path's size passes",
+	  { { UDP(POD, A, 1000, C, 53), .payload = 1372, .df = true, .only = 4, TO_NODE2 },
+	    { UDP(POD, A, 1000, C, 53), .payload = 1352, .only = 6, TO_NODE2 } } },
+	{ "a packet that may be fragmented is delivered whole by the uplink",
+	  { { UDP(NET, OUT, 1000, B, 53), .payload = 1400, .only = 4, TO_B } } },
+	{ "truncated packets are dropped",
+	  { { UDP(POD, A, 1000, B, 53), .cut = 50, .only = 4, DROPPED(SHORT) },
+	    { UDP(POD, A, 1000, B, 53), .cut = 60, DROPPED(SHORT) } } },
+	{ "options and extension headers are walked",
+	  { { UDP(POD, A, 1000, B, 53), .shape = PACKET_OPTIONS, TO_B } } },
+	{ "fragments follow the first one",
+	  { { UDP(POD, A, 1000, C, 53), .shape = PACKET_FIRST_FRAG, TO_NODE2 },
+	    { UDP(POD, A, 0, C, 0), .shape = PACKET_LATER_FRAG, TO_NODE2 } } },
+	{ "masqueraded fragments follow the first one",
+	  { { UDP(POD, A, 1000, OUT, 53), .shape = PACKET_FIRST_FRAG, TO_WIRE, MASQ },
+	    { UDP(POD, A, 0, OUT, 0), .shape = PACKET_LATER_FRAG, TO_WIRE, .want_src = NODE } } },
+	{ "a fragment without its first one is dropped",
+	  { { UDP(POD, A, 0, C, 0), .shape = PACKET_LATER_FRAG, DROPPED(FRAG_NO_FIRST) } } },
+	{ "fragments for the node itself pass the uplink",
+	  { { UDP(NET, OUT, 0, NODE, 0), .shape = PACKET_LATER_FRAG, TO_STACK },
+	    { UDP(NET, OUT, 0, B, 0), .shape = PACKET_LATER_FRAG, DROPPED(FRAG_NO_FIRST) } } },
+	{ "impossible TCP flags are dropped",
+	  { { TCP(POD, A, 1000, B, 80, SYNFIN), DROPPED(CT_INVALID) } } },
+	{ "a reset starts no flow", { { TCP(POD, A, 1000, B, 80, RST), DROPPED(CT_INVALID) } } },
+	{ "an echo reply that nobody asked for is dropped",
+	  { { REPLY(POD, A, B, 7), DROPPED(CT_INVALID) } } },
+	{ "an ICMP error of an unknown flow is dropped",
+	  { { ERROR(POD, A, OUT, OUT, 53, A, 1000), DROPPED(ICMP_UNRELATED) } } },
+	{ "an ICMP error for somebody else than the quoted sender is dropped",
+	  { { UDP(POD, A, 1000, C, 53), TO_NODE2 },
+	    { ERROR(POD, A, C, D, 53, A, 1000), DROPPED(ICMP_UNRELATED) } } },
+	{ "an ICMP error reaches the pod through the translation",
+	  { { UDP(POD, B, 1000, OUT, 53), TO_WIRE, MASQ },
+	    { ERROR(NET, PEERED, NODE, NODE, NAT_PORT, OUT, 53), TO_B, .want_dst = B,
+	      .want_quote_src = B, .want_quote_sport = 1000 } } },
+	{ "an ICMP error leaves the pod through the translation",
+	  { { UDP(POD, A, 1000, OUT, 53), TO_WIRE, MASQ },
+	    { ERROR(POD, A, OUT, OUT, 53, A, 1000), TO_WIRE, .want_src = NODE,
+	      .want_quote_dst = NODE, .want_quote_dport = NAT_PORT } } },
+	{ "an ICMP error within a plain flow is delivered",
+	  { { UDP(OVL, C, 9, B, 53), TO_B },
+	    { UDP(POD, A, 1000, C, 53), TO_NODE2 },
+	    { ERROR(POD, A, C, C, 53, A, 1000), TO_NODE2 } } },
+	{ "flows look for their way again after a change of routes",
+	  { { UDP(POD, A, 1000, C, 53), TO_NODE2 },
+	    { .act = DO_BUMP_ROUTES },
+	    { UDP(POD, A, 1000, C, 53), TO_NODE2, .table = IN_CT_NEW } } },
+	{ "a masqueraded flow keeps its port over a change of routes",
+	  { { UDP(POD, A, 1000, OUT, 53), TO_WIRE, MASQ },
+	    { .act = DO_BUMP_ROUTES },
+	    { UDP(POD, A, 1000, OUT, 53), TO_WIRE, MASQ } } },
+	{ "a wire side that the LRU pushed out is claimed again",
+	  { { UDP(POD, B, 1000, OUT, 53), TO_WIRE, MASQ },
+	    { .act = DO_LOSE_NEW, UDP(NET, NODE, NAT_PORT, OUT, 53) },
+	    { UDP(POD, B, 1000, OUT, 53), TO_WIRE, MASQ },
+	    { UDP(NET, OUT, 53, NODE, NAT_PORT), TO_B, .want_dst = B, .want_dport = 1000,
+	      .table = IN_CT } } },
+	{ "a pod side that the LRU pushed out is made again by the answer",
+	  { { UDP(POD, B, 1000, OUT, 53), TO_WIRE, MASQ },
+	    { .act = DO_LOSE_NEW, UDP(POD, B, 1000, OUT, 53) },
+	    { UDP(NET, OUT, 53, NODE, NAT_PORT), TO_B, .want_dst = B, .want_dport = 1000,
+	      .table = IN_CT },
+	    { UDP(POD, B, 1000, OUT, 53), TO_WIRE, MASQ, .table = IN_CT } } },
+	{ "a SYN on a closed connection starts it anew",
+	  { { TCP(POD, B, 1000, C, 80, SYN), TO_NODE2 },
+	    { TCP(OVL, C, 80, B, 1000, SYNACK), TO_B },
+	    { TCP(POD, B, 1000, C, 80, FINACK), TO_NODE2, .table = IN_CT },
+	    { TCP(POD, B, 1000, C, 80, SYN), TO_NODE2, .table = IN_CT },
+	    { .act = DO_GC_LATER, .seconds = 20, .want_deleted = 0 },
+	    { .act = DO_GC_LATER, .seconds = 40, .want_deleted = 1 } } },
+	{ "the collector takes idle flows by their state",
+	  { { UDP(POD, A, 1000, C, 53), TO_NODE2 },
+	    { .act = DO_GC_LATER, .seconds = 20, .want_deleted = 0 },
+	    { .act = DO_GC_LATER, .seconds = 40, .want_deleted = 1 } } },
+	{ "the collector keeps answered flows for longer",
+	  { { UDP(POD, B, 1000, C, 53), TO_NODE2 },
+	    { UDP(OVL, C, 53, B, 1000), TO_B },
+	    { .act = DO_GC_LATER, .seconds = 100, .want_deleted = 0 },
+	    { .act = DO_GC_LATER, .seconds = 130, .want_deleted = 1 } } },
+	{ "the collector takes both halves of a masqueraded flow at once",
+	  { { UDP(POD, A, 1000, OUT, 53), TO_WIRE, MASQ },
+	    { .act = DO_GC_LATER, .seconds = 20, .want_deleted = 0 },
+	    { .act = DO_GC_LATER, .seconds = 40, .want_deleted = 2 } } },
+	{ "a reset closes a connection soon",
+	  { { TCP(POD, B, 1000, C, 80, SYN), TO_NODE2 },
+	    { TCP(OVL, C, 80, B, 1000, RST), TO_B },
+	    { .act = DO_GC_LATER, .seconds = 5, .want_deleted = 0 },
+	    { .act = DO_GC_LATER, .seconds = 15, .want_deleted = 1 } } },
+	{ "all about a pod is forgotten at once, its translations too",
+	  { { UDP(POD, A, 1000, OUT, 53), TO_WIRE, MASQ },
+	    { UDP(POD, A, 1000, C, 53), TO_NODE2 },
+	    { UDP(NET, OUT, 1, B, 53), TO_B },
+	    { .act = DO_GC_ADDR, .src = A, .want_deleted = 3 } } },
+};
+const unsigned int golden_count = sizeof(golden_cases) / sizeof(golden_cases[0]);

@@ -1,0 +1,22 @@
+# The data plane's golden cases, on the BPF programs and on the native build of the same core. The
+# runner reads one summary a program, so each target is a program of its own.
+NATIVE_DP_SRCS := bpf/native/native.c bpf/native/nmap.c
+GOLDEN_SRCS := $(addprefix selftests/bpf/,golden_main.c golden.c golden_cases.c world.c packet.c)
+
+UNIT_TESTS += test_datapath_native test_datapath_bpf
+test_datapath_native_SRCS := selftests/bpf/test_datapath_native.c selftests/bpf/target_native.c $(GOLDEN_SRCS) $(NATIVE_DP_SRCS)
+test_datapath_bpf_SRCS := selftests/bpf/test_datapath_bpf.c selftests/bpf/target_bpf.c $(GOLDEN_SRCS)
+test_datapath_bpf_LIBS := -lbpf -lelf -lz
+
+# BPF programs of the tests themselves.
+$(O)/selftests/%.bpf.o: selftests/%.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c $< -o $@
+
+$(O)/gen/selftests/%.skel.h: $(O)/selftests/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*) >$@.new && mv $@.new $@
+
+$(O)/obj/selftests/bpf/target_bpf.o: $(O)/gen/selftests/bpf/via_tunnel.skel.h

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+#pragma once
+/*
+ * What a golden case runs on: the BPF programs through BPF_PROG_TEST_RUN, or the native build of
+ * the same core. Both have maps that are filled and read by name, and packets that go in at a hook
+ * and come out with a verdict. A target's reset() gives empty maps; packets come in by ifindex 1.
+ */
+#include <stdbool.h>
+
+#include "shared/loom_maps.h"
+
+#define TARGET_PKT_MAX 2048
+#define TARGET_IFINDEX 1 /* lo: the one link that every network namespace has */
+
+struct target_packet {
+	__u8 data[TARGET_PKT_MAX];
+	__u32 len;
+	__u32 vni; /* hook from_overlay: came through this tunnel */
+	union loom_addr outer_src;
+};
+
+struct target_verdict {
+	int reason; /* 0, or enum loom_drop_reason (positive) of what was counted as dropped */
+	__u32 kind; /* enum verdict_kind */
+	__u32 ifindex;
+	__u32 node;
+};
+
+struct target {
+	const char *name;
+	int (*start)(void); /* 0, or negative errno: can't run here */
+	void (*stop)(void);
+	void (*reset)(void);
+	/* Key and value as in shared/loom_maps.h. All return 0 or negative errno. */
+	int (*put)(const char *map, const void *key, const void *value);
+	int (*get)(const char *map, const void *key, void *ret_value);
+	int (*del)(const char *map, const void *key);
+	/* Runs the packet, which is changed in place. */
+	int (*run)(enum loom_hook hook, struct target_packet *p, struct target_verdict *ret);
+	int (*gc)(struct loom_gc_args *args);
+};
+
+extern const struct target target_bpf;
+extern const struct target target_native;

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/pkt_cls.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/lib/pkt.h"
+#include "bpf/loom_tc.skel.h"
+#include "selftests/bpf/target.h"
+#include "selftests/bpf/via_tunnel.skel.h"
+
+#define TC_ACT_REDIRECT_RET 7
+
+static struct loom_tc *skel;
+static struct via_tunnel *via;
+static int cpus;
+
+static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, ap) : 0;
+}
+
+/* Scratch memory is one a CPU: the verdict is read from that of the CPU that ran the packet. */
+static int stay_on_first_cpu(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
+}
+
+static int load(void)
+{
+	skel = loom_tc__open();
+	via = via_tunnel__open();
+	if (!skel || !via)
+		return -errno;
+	bpf_map__set_max_entries(skel->maps.loom_ct, 1024);
+	bpf_map__set_max_entries(skel->maps.loom_ct_new, 1024);
+	return loom_tc__load(skel) || via_tunnel__load(via) ? -errno : 0;
+}
+
+static int bpf_start(void)
+{
+	__u32 zero = 0, fd;
+
+	libbpf_set_print(quiet);
+	cpus = libbpf_num_possible_cpus();
+	if (unshare(CLONE_NEWNET) || stay_on_first_cpu())
+		return -errno;
+	if (load())
+		return -errno;
+	fd = bpf_program__fd(skel->progs.loom_from_ovl);
+	return bpf_map_update_elem(bpf_map__fd(via->maps.via_next), &zero, &fd, 0);
+}
+
+static void bpf_stop(void)
+{
+	loom_tc__destroy(skel);
+	via_tunnel__destroy(via);
+	skel = NULL;
+	via = NULL;
+}
+
+static int map_fd(const char *name)
+{
+	return bpf_object__find_map_fd_by_name(skel->obj, name);
+}
+
+static void clear_hash(const char *name)
+{
+	__u8 key[64];
+	int fd = map_fd(name);
+
+	while (!bpf_map_get_next_key(fd, NULL, key))
+		bpf_map_delete_elem(fd, key);
+}
+
+static void clear_array(const char *name, __u32 entries, size_t value_size, bool percpu)
+{
+	size_t size = (value_size + 7) / 8 * 8 * (percpu ? cpus : 1);
+	void *zeros = calloc(1, size);
+	__u32 i;
+
+	for (i = 0; zeros && i < entries; i++)
+		bpf_map_update_elem(map_fd(name), &i, zeros, 0);
+	free(zeros);
+}
+
+static void bpf_reset(void)
+{
+	static const char *const hashes[] = { "loom_ep", "loom_ip",	"loom_cidr",
+					      "loom_ct", "loom_ct_new", "loom_frag" };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++)
+		clear_hash(hashes[i]);
+	clear_array("loom_state", 1, sizeof(struct loom_state), false);
+	clear_array("loom_ifcfg", 256, sizeof(struct loom_ifcfg), false);
+	clear_array("loom_node", 8, sizeof(struct loom_node), false);
+	clear_array("loom_metrics", LOOM_DROP_MAX * LOOM_HOOK_MAX, sizeof(struct loom_counter),
+		    true);
+	clear_array("loom_epstats", 8, sizeof(struct loom_epstats), true);
+	clear_array("loom_evlimit", 2, sizeof(struct loom_evlimit), true);
+}
+
+static int bpf_put(const char *map, const void *key, const void *value)
+{
+	return bpf_map_update_elem(map_fd(map), key, value, BPF_ANY);
+}
+
+static bool is_percpu(const char *map)
+{
+	return !strcmp(map, "loom_metrics") || !strcmp(map, "loom_epstats");
+}
+
+static int bpf_get(const char *map, const void *key, void *ret_value)
+{
+	struct bpf_map *m = bpf_object__find_map_by_name(skel->obj, map);
+	size_t size = bpf_map__value_size(m);
+	void *values;
+	int err;
+
+	if (!is_percpu(map))
+		return bpf_map_lookup_elem(bpf_map__fd(m), key, ret_value);
+	values = calloc(cpus, (size + 7) / 8 * 8);
+	if (!values)
+		return -ENOMEM;
+	err = bpf_map_lookup_elem(bpf_map__fd(m), key, values);
+	memcpy(ret_value, values, size); /* of CPU 0 */
+	free(values);
+	return err;
+}
+
+static int bpf_del(const char *map, const void *key)
+{
+	return bpf_map_delete_elem(map_fd(map), key);
+}
+
+static int prog_of(enum loom_hook hook, const struct target_packet *p)
+{
+	union loom_addr src = p->outer_src;
+	struct bpf_tunnel_key key = { .tunnel_id = p->vni, .local_ipv4 = ntohl(src.w[3]) };
+	__u32 zero = 0;
+
+	switch (hook) {
+	case LOOM_HOOK_FROM_POD:
+		return bpf_program__fd(skel->progs.loom_from_pod);
+	case LOOM_HOOK_FROM_HOST:
+		return bpf_program__fd(skel->progs.loom_from_host);
+	case LOOM_HOOK_FROM_NET:
+		return bpf_program__fd(skel->progs.loom_from_net);
+	case LOOM_HOOK_FROM_OVERLAY:
+		bpf_map_update_elem(bpf_map__fd(via->maps.via_key), &zero, &key, 0);
+		return bpf_program__fd(via->progs.via_tunnel);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* Reason of the one drop that the counters show more than `before`. */
+static int dropped_for(enum loom_hook hook, const struct loom_counter *before)
+{
+	struct loom_counter now;
+	__u32 reason, key;
+
+	for (reason = 1; reason < LOOM_DROP_MAX; reason++) {
+		key = reason * LOOM_HOOK_MAX + hook;
+		if (!bpf_get("loom_metrics", &key, &now) && now.packets != before[reason].packets)
+			return reason;
+	}
+	return 0;
+}
+
+static int read_verdict(int act, struct target_verdict *ret)
+{
+	size_t size = (sizeof(struct pkt) + 7) / 8 * 8;
+	struct pkt *p = calloc(cpus, size);
+	__u32 zero = 0;
+	int err;
+
+	if (!p)
+		return -ENOMEM;
+	err = bpf_map_lookup_elem(bpf_map__fd(skel->maps.loom_scratch), &zero, p);
+	ret->kind = p->v_kind;
+	ret->ifindex = p->v_ifindex;
+	ret->node = p->v_node;
+	free(p);
+	/* What the program did must be what the core decided. */
+	if (!err && act != (ret->kind == VERDICT_DROP	 ? TC_ACT_SHOT
+			    : ret->kind == VERDICT_STACK ? TC_ACT_OK
+							 : TC_ACT_REDIRECT_RET))
+		err = -EPROTO;
+	return err;
+}
+
+static int bpf_run(enum loom_hook hook, struct target_packet *p, struct target_verdict *ret)
+{
+	struct loom_counter before[LOOM_DROP_MAX] = {};
+	__u8 out[TARGET_PKT_MAX];
+	__u32 reason, key;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = p->data, .data_size_in = p->len,
+		    .data_out = out, .data_size_out = sizeof(out), .repeat = 1);
+	int err;
+
+	for (reason = 0; reason < LOOM_DROP_MAX; reason++) {
+		key = reason * LOOM_HOOK_MAX + hook;
+		bpf_get("loom_metrics", &key, &before[reason]);
+	}
+	err = bpf_prog_test_run_opts(prog_of(hook, p), &opts);
+	if (err)
+		return err;
+	p->len = opts.data_size_out;
+	memcpy(p->data, out, p->len);
+	ret->reason = dropped_for(hook, before);
+	return read_verdict(opts.retval, ret);
+}
+
+static int bpf_collect(struct loom_gc_args *args)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = args, .ctx_size_in = sizeof(*args));
+
+	return bpf_prog_test_run_opts(bpf_program__fd(skel->progs.loom_ct_gc), &opts);
+}
+
+const struct target target_bpf = {
+	.name = "bpf",
+	.start = bpf_start,
+	.stop = bpf_stop,
+	.reset = bpf_reset,
+	.put = bpf_put,
+	.get = bpf_get,
+	.del = bpf_del,
+	.run = bpf_run,
+	.gc = bpf_collect,
+};

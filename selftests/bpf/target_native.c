@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "bpf/native/native.h"
+#include "selftests/bpf/target.h"
+
+static int native_start(void)
+{
+	return 0;
+}
+
+static void native_stop(void)
+{
+	native_reset();
+}
+
+static int native_put(const char *map, const void *key, const void *value)
+{
+	return nmap_update(native_map(map), key, value, BPF_ANY);
+}
+
+static int native_get(const char *map, const void *key, void *ret_value)
+{
+	struct nmap *m = native_map(map);
+	void *value = nmap_lookup(m, key);
+
+	if (!value)
+		return -ENOENT;
+	memcpy(ret_value, value, m->value_size);
+	return 0;
+}
+
+static int native_del(const char *map, const void *key)
+{
+	return nmap_delete(native_map(map), key);
+}
+
+static __u64 now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+static int native_packet(enum loom_hook hook, struct target_packet *p, struct target_verdict *ret)
+{
+	__u8 buf[PLAT_HEADROOM + TARGET_PKT_MAX];
+	struct plat_ctx ctx = { .data = buf + PLAT_HEADROOM,
+				.len = p->len,
+				.cap = TARGET_PKT_MAX,
+				.head = PLAT_HEADROOM,
+				.ifindex = TARGET_IFINDEX,
+				.ethertype = p->data[12] << 8 | p->data[13],
+				.now_ns = now_ns(),
+				.tunnel_vni = p->vni,
+				.tunnel_src = p->outer_src };
+	int err;
+
+	memcpy(ctx.data, p->data, p->len);
+	err = native_run(&ctx, hook);
+	p->len = ctx.len;
+	memcpy(p->data, ctx.data, ctx.len);
+	*ret = (struct target_verdict){ .reason = err < 0 ? -err : 0,
+					.kind = ctx.pkt.v_kind,
+					.ifindex = ctx.pkt.v_ifindex,
+					.node = ctx.pkt.v_node };
+	return 0;
+}
+
+static int native_collect(struct loom_gc_args *args)
+{
+	if (!args->now)
+		args->now = now_ns() >> LOOM_TICK_SHIFT;
+	native_gc(args);
+	return 0;
+}
+
+const struct target target_native = {
+	.name = "native",
+	.start = native_start,
+	.stop = native_stop,
+	.reset = native_reset,
+	.put = native_put,
+	.get = native_get,
+	.del = native_del,
+	.run = native_packet,
+	.gc = native_collect,
+};

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+#pragma once
+/*
+ * The small cluster in which golden cases play, in both families:
+ *
+ *	A, B      pods of this node (links 1 and 70, endpoints 1 and 2)
+ *	C         pod of node 2, which is reached through the overlay
+ *	D         pod of node 3, which is reached natively by link 80
+ *	NODE      this node, NODE2, NODE3; HOLE an address in the pods' range that nobody has
+ *	OUT       a machine outside; PEERED one that is reached without masquerade
+ */
+#include "selftests/bpf/target.h"
+
+enum who { NOBODY, A, B, C, D, NODE, NODE2, NODE3, HOLE, OUT, PEERED, GATEWAY, GROUP, WHO_MAX };
+
+#define LINK_A	     TARGET_IFINDEX
+#define LINK_B	     70
+#define LINK_NATIVE  80
+#define LINK_UPLINK  90
+#define LINK_OVERLAY 91
+#define POD_MTU	     1400
+#define UPLINK_MTU   1450
+
+extern const __u8 mac_a[6], mac_b[6], hmac_a[6], hmac_b[6];
+
+/* Address of somebody in family 4 or 6. */
+union loom_addr world_addr(enum who who, int family);
+/* Fills the target's maps; link 1 is what packets of the hook come in by. */
+void world_build(const struct target *t, enum loom_hook hook);
+/* Changes what link 1 is, leaving all else: at from_pod, the link of pod B, or else of A. */
+void world_set_link(const struct target *t, enum loom_hook hook, enum who pod);
+/* Reads, changes and writes loom_state. */
+void world_bump_route_gen(const struct target *t);
