@@ -76,6 +76,45 @@ static int print_problems(const struct ctl *c, const char *who, struct json_obje
 	return n;
 }
 
+/* [{"module", "reason"}]: who is not ready yet. */
+static void print_waiting(const struct ctl *c, struct json_object *list)
+{
+	for (size_t i = 0;
+	     json_object_is_type(list, json_type_array) && i < json_object_array_length(list);
+	     i++) {
+		struct json_object *one = json_object_array_get_idx(list, i);
+		const char *who = "", *why = "is not ready";
+
+		json_opt_str(one, "module", &who, NULL);
+		json_opt_str(one, "reason", &why, NULL);
+		print_problem(c, who, why);
+	}
+}
+
+/* Items that could not be made are tried again and again; each says why. */
+static void print_failed_items(const struct ctl *c, struct json_object *status)
+{
+	struct json_object *list;
+	_json_ *answer = NULL;
+	int64_t failed = 0;
+
+	json_opt_int(status, "itemsFailed", 0, INT64_MAX, &failed, NULL);
+	if (!failed || client_get(c, "/v1/items", &answer, NULL) < 0)
+		return;
+	list = json_field(answer, "items");
+	for (size_t i = 0;
+	     json_object_is_type(list, json_type_array) && i < json_object_array_length(list);
+	     i++) {
+		struct json_object *item = json_object_array_get_idx(list, i);
+		const char *key = "?", *error = NULL;
+
+		json_opt_str(item, "key", &key, NULL);
+		json_opt_str(item, "error", &error, NULL);
+		if (error)
+			print_problem(c, key, error);
+	}
+}
+
 static bool is_problem_field(const char *name)
 {
 	static const char *const fields[] = { "alarms",	  "reason",   "error",	  "problem",
@@ -132,6 +171,19 @@ static void print_datapath(const struct ctl *c, struct json_object *o)
 			(long long)number(o, "dropEvents"), (long long)number(o, "dropEventsLost"));
 }
 
+static void print_totals(const struct ctl *c, struct json_object *status)
+{
+	static const struct column up = { "", "uptimeSeconds", COLUMN_SECONDS, false };
+	char text[32];
+
+	if (!json_field(status, "uptimeSeconds"))
+		return;
+	fprintf(c->out, "  %-10s up for %s; %lld items wait, %lld failed\n", "agent",
+		column_text(&up, status, text, sizeof(text)),
+		(long long)number(status, "itemsPending"),
+		(long long)number(status, "itemsFailed"));
+}
+
 static void print_module(const struct ctl *c, const char *name, struct json_object *o)
 {
 	char text[1024] = "";
@@ -157,6 +209,9 @@ static void print_status(const struct ctl *c, struct json_object *status, bool r
 	fprintf(c->out, "%s: %s%s%s\n", node, ready ? "ready" : "NOT READY",
 		*version ? ", netloom " : "", version);
 	print_problems(c, "", status);
+	print_waiting(c, json_field(status, "waiting"));
+	print_failed_items(c, status);
+	print_totals(c, status);
 	if (json_object_is_type(modules, json_type_object)) {
 		json_object_object_foreach(modules, bad, o) print_problems(c, bad, o);
 		json_object_object_foreach(modules, name, part) print_module(c, name, part);

@@ -56,10 +56,15 @@ static const struct fake_answer answers[] = {
 
 static const struct fake_answer sick_answers[] = {
 	{ "/v1/status", 200,
-	  "{\"ready\":false,\"node\":\"n1\",\"modules\":{\"db\":{\"reason\":\"waiting for "
+	  "{\"ready\":false,\"node\":\"n1\",\"itemsFailed\":1,\"waiting\":[{\"module\":"
+	  "\"uplink\",\"reason\":\"no link has an "
+	  "address\"}],\"modules\":{\"db\":{\"reason\":\"waiting for "
 	  "etcd\"},\"datapath\":{\"alarms\":[\"conntrack is nearly full: 99 of 100 entries\"]}}}" },
 	{ "/v1/nodes", 500, "{\"error\":\"out of memory\"}" },
 	{ "/v1/pods", 200, "not JSON" },
+	{ "/v1/items", 200,
+	  "{\"items\":[{\"key\":\"bpf-ep/0:10.1.1.5\",\"state\":\"failed\",\"error\":\"loom_ep is "
+	  "full\"},{\"key\":\"x/y\",\"state\":\"applied\"}]}" },
 	{},
 };
 
