@@ -368,18 +368,24 @@ static void on_grace_over(evutil_socket_t fd, short what, void *arg)
 
 /* ---- module ---- */
 
+static void timer_free(struct event *timer)
+{
+	if (timer)
+		event_free(timer);
+}
+
 static void db_free(struct db *db)
 {
-	struct event **timers[] = { &db->deadline, &db->begin, &db->flush, &db->lost };
-
+	if (!db)
+		return;
 	for (size_t i = 0; i < db->n_prefixes; i++)
 		store_follow_free(db->prefixes[i].follow);
 	db_publisher_free(db->publisher);
 	store_free(db->store);
-	for (size_t i = 0; i < ARRAY_SIZE(timers); i++) {
-		if (*timers[i])
-			event_free(*timers[i]);
-	}
+	timer_free(db->deadline);
+	timer_free(db->begin);
+	timer_free(db->flush);
+	timer_free(db->lost);
 	db_table_free(db->table);
 	mirror_close(db->mirror);
 	free(db->prefixes);
