@@ -96,8 +96,8 @@ plat_inline int flow_known(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *
 }
 
 /*
- * May the packet begin a flow from this hook? 0 or a negative reason. The host may always send: with
- * native transport it answers requests that came in by the uplink, which are not tracked.
+ * May the packet begin a flow from this hook? 0 or a negative reason. The host may always send:
+ * with native transport it answers requests that came in by the uplink, which are not tracked.
  */
 plat_inline int flow_admit(struct pkt *p)
 {
@@ -214,7 +214,7 @@ plat_fn int flow_start(struct plat_ctx *ctx)
  * The initiator of a masqueraded flow that nobody has answered yet: its wire side may have been
  * pushed out of the LRU, and is claimed again. 0, or -EEXIST when somebody else has the port now.
  */
-plat_inline int flow_keep_wire(struct pkt *p, const struct loom_ct *ct)
+plat_inline int flow_keep_wire(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *ct)
 {
 	struct loom_ctkey k;
 	struct loom_ct *wire;
@@ -224,7 +224,7 @@ plat_inline int flow_keep_wire(struct pkt *p, const struct loom_ct *ct)
 	if (!wire)
 		wire = plat_lookup(&loom_ct, &k);
 	if (!wire)
-		return nat_claim(p, ct);
+		return nat_claim(ctx, ct);
 	return addr_eq(&wire->xaddr, &p->saddr) && wire->xport == p->sport ? 0 : -EEXIST;
 }
 
@@ -272,7 +272,7 @@ plat_fn int flow_confirm(struct plat_ctx *ctx, struct loom_ct *ct)
 		ct_restart(p, ct);
 	ct_touch(p, ct);
 	if (ct_from_initiator(p, ct)) {
-		if ((ct->flags & LOOM_CT_SNAT) && flow_keep_wire(p, ct))
+		if ((ct->flags & LOOM_CT_SNAT) && flow_keep_wire(ctx, p, ct))
 			return -EEXIST;
 	} else {
 		ct->flags |= LOOM_CT_REPLIED;

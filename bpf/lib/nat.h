@@ -43,12 +43,19 @@ plat_inline void nat_wire_entry(const struct pkt *p, const struct loom_ct *ct, i
 	ret->xscope = p->scope;
 }
 
-/* Claims one wire-side tuple. 0, -EEXIST when it is taken, or another negative errno. */
-plat_inline int nat_claim(struct pkt *p, const struct loom_ct *ct)
+/*
+ * Claims one wire-side tuple. 0, -EEXIST when it is taken, or another negative errno. Not inlined:
+ * kernel 6.1 refuses a loop whose way back the compiler has laid out as a fall-through, which it
+ * does with this body inside.
+ */
+plat_fn int nat_claim(struct plat_ctx *ctx, struct loom_ct *ct)
 {
+	struct pkt *p = plat_pkt(ctx);
 	struct loom_ctkey k;
 	int init_b, err;
 
+	if (!p || !ct)
+		return -EINVAL;
 	init_b = ct_key(&k, &ct->xaddr, ct->xport, &p->daddr,
 			nat_is_icmp(p->proto) ? ct->xport : p->dport, p->proto, 0);
 	if (plat_lookup(&loom_ct, &k))
@@ -87,7 +94,7 @@ plat_fn int nat_masquerade(struct plat_ctx *ctx, struct loom_ct *ct)
 	for (i = 0; i < NAT_PROBES && i < range; i++) {
 		ct->xport =
 			plat_htons((__u16)(loom_cfg.masq_port_min + (start + i * 7919) % range));
-		err = nat_claim(p, ct);
+		err = nat_claim(ctx, ct);
 		if (!err)
 			return 0;
 		if (err != -EEXIST)
