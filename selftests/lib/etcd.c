@@ -46,8 +46,15 @@ static void die_with_parent(void)
 static void exec_etcd(const struct etcd *e)
 {
 	char data[96], peer[64], cluster[96], cert[160] = "", key[160] = "", ca[160] = "";
-	const char *argv[24] = { "etcd", "--name", "t", "--logger", "zap" };
-	unsigned int n = 5;
+	/* A single member need not wait a second for its own election. */
+	const char *argv[24] = { "etcd",
+				 "--name",
+				 "t",
+				 "--logger",
+				 "zap",
+				 "--heartbeat-interval=20",
+				 "--election-timeout=200" };
+	unsigned int n = 7;
 
 	snprintf(data, sizeof(data), "--data-dir=%s/data", e->dir);
 	snprintf(peer, sizeof(peer), "http://127.0.0.1:%u", e->peer_port);

@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Following a prefix through all that may happen to a real etcd. */
+#include "selftests/unit/store/fixture.h"
+
+#include <errno.h>
+
+#define QUICK_MS 300 /* timeout of one request: silence is looked into after twice that */
+
+static struct etcd etcd;
+
+static int before(void **state)
+{
+	const char *urls[] = { etcd.url, NULL };
+
+	base = event_base_new();
+	if (etcd_start(&etcd, NULL) < 0)
+		return -1;
+	*state = connect_with(&(struct store_config){ .endpoints = urls, .timeout_ms = QUICK_MS });
+	return 0;
+}
+
+static int after(void **state)
+{
+	store_free(*state);
+	etcd_stop(&etcd);
+	event_base_free(base);
+	return 0;
+}
+
+/* Writes from elsewhere, so that the store under test only follows. */
+static void put_elsewhere(const char *key, const char *value)
+{
+	struct store *s = connect_to(etcd.url);
+
+	assert_int_equal(put(s, key, value).err, 0);
+	store_free(s);
+}
+
+static int64_t revision_elsewhere(void)
+{
+	struct store *s = connect_to(etcd.url);
+	int64_t revision = get(s, "/", true).revision;
+
+	store_free(s);
+	return revision;
+}
+
+static void changes_come_in_order_after_the_list(void **state)
+{
+	struct store *s = *state;
+	struct followed r;
+	const struct store_write both[] = {
+		{ STORE_PUT, "/t/a", "2", 0 },
+		{ STORE_PUT, "/t/b", "2", 0 },
+		{ STORE_PUT, "/other", "2", 0 },
+	};
+
+	put(s, "/t/a", "1");
+	follow(s, "/t/", &r);
+	assert_int_equal(r.sync_n, 1);
+	txn(s, NULL, 0, both, ARRAY_SIZE(both));
+	wait_for(&r.changes, 1);
+	assert_int_equal(r.events, 2);
+	del(s, "/t/a", false);
+	wait_for(&r.deletions, 1);
+	assert_string_equal(r.last_key, "/t/a");
+	put(s, "/t/c", "");
+	wait_for(&r.changes, 3);
+	assert_string_equal(r.last_key, "/t/c");
+	assert_int_equal(r.deletions, 1);
+	assert_true(r.in_order);
+	assert_int_equal(r.breaks, 0);
+	store_follow_free(r.f);
+}
+
+static void a_killed_etcd_is_resumed_without_a_new_list(void **state)
+{
+	struct followed r;
+
+	put_elsewhere("/t/a", "1");
+	follow(*state, "/t/", &r);
+	etcd_kill(&etcd);
+	wait_for(&r.breaks, 1);
+	assert_int_equal(r.break_err, -EAGAIN);
+	assert_int_equal(etcd_restart(&etcd), 0);
+	put_elsewhere("/t/b", "2");
+	wait_for(&r.changes, 1);
+	assert_string_equal(r.last_key, "/t/b");
+	assert_int_equal(r.syncs, 1);
+	assert_int_equal(r.breaks, 1);
+	etcd_kill(&etcd);
+	wait_for(&r.breaks, 2);
+	assert_int_equal(etcd_restart(&etcd), 0);
+	put_elsewhere("/t/c", "3");
+	wait_for(&r.changes, 2);
+	assert_int_equal(r.syncs, 1);
+	assert_true(r.in_order);
+	store_follow_free(r.f);
+}
+
+static void etcd_may_come_later_than_the_follow(void **state)
+{
+	struct followed r = { .in_order = true };
+
+	etcd_kill(&etcd);
+	assert_int_equal(store_follow_new(*state, "/t/", &follow_recorder, &r, &r.f), 0);
+	wait_for(&r.breaks, 1);
+	assert_int_equal(r.syncs, 0);
+	assert_false(store_connected(*state));
+	assert_int_equal(etcd_restart(&etcd), 0);
+	wait_for(&r.syncs, 1);
+	assert_true(store_connected(*state));
+	store_follow_free(r.f);
+}
+
+static void a_compaction_past_a_broken_watch_lists_again(void **state)
+{
+	struct followed r;
+
+	put_elsewhere("/t/a", "1");
+	follow(*state, "/t/", &r);
+	etcd_kill(&etcd);
+	wait_for(&r.breaks, 1);
+	etcd_restart(&etcd);
+	/* Not one turn of the follow's loop between the writes and the compaction: it shares ours,
+	 * so it may have resumed; then the watch goes on and no list is needed. */
+	put_elsewhere("/t/a", "2");
+	put_elsewhere("/t/b", "2");
+	compact(etcd.url, revision_elsewhere());
+	while (r.syncs < 2 && r.events < 2)
+		turn_for(10);
+	assert_true(r.syncs == 2 ? r.sync_n == 2 : r.events == 2);
+	put_elsewhere("/t/c", "3");
+	while (strcmp(r.last_key, "/t/c") != 0)
+		turn_for(10);
+	store_follow_free(r.f);
+}
+
+/* The follow cannot resume here, since nothing turns its loop until all is compacted. */
+static void a_paused_follower_that_was_compacted_lists_again(void **state)
+{
+	struct event_base *others = event_base_new(), *mine = base;
+	struct followed r;
+
+	put_elsewhere("/t/a", "1");
+	follow(*state, "/t/", &r);
+	etcd_kill(&etcd);
+	assert_int_equal(etcd_restart(&etcd), 0);
+	base = others;
+	put_elsewhere("/t/a", "2");
+	put_elsewhere("/t/b", "2");
+	compact(etcd.url, revision_elsewhere());
+	base = mine;
+	wait_for(&r.syncs, 2);
+	assert_int_equal(r.sync_n, 2);
+	assert_int_equal(r.events, 0);
+	put_elsewhere("/t/c", "3");
+	wait_for(&r.events, 1);
+	store_follow_free(r.f);
+	event_base_free(others);
+}
+
+static void a_running_watch_does_not_mind_a_compaction(void **state)
+{
+	struct followed r;
+
+	put_elsewhere("/t/a", "1");
+	follow(*state, "/t/", &r);
+	put_elsewhere("/t/b", "2");
+	put_elsewhere("/t/c", "2");
+	wait_for(&r.events, 2);
+	compact(etcd.url, revision_elsewhere());
+	put_elsewhere("/t/d", "2");
+	wait_for(&r.events, 3);
+	assert_int_equal(r.syncs, 1);
+	store_follow_free(r.f);
+}
+
+static void lost_data_list_again(void **state)
+{
+	struct followed r;
+
+	for (int i = 0; i < 10; i++)
+		put_elsewhere("/t/a", "1");
+	follow(*state, "/t/", &r);
+	etcd_wipe(&etcd);
+	wait_for(&r.breaks, 1);
+	assert_int_equal(etcd_restart(&etcd), 0);
+	wait_for(&r.syncs, 2);
+	assert_int_equal(r.sync_n, 0);
+	put_elsewhere("/t/new", "1");
+	wait_for(&r.events, 1);
+	assert_string_equal(r.last_key, "/t/new");
+	store_follow_free(r.f);
+}
+
+/* Neither the cluster's id nor the revision tells: the new history is longer, with the same id. */
+static void lost_data_are_seen_though_the_new_history_is_longer(void **state)
+{
+	struct event_base *others = event_base_new(), *mine = base;
+	struct followed r;
+
+	put_elsewhere("/t/a", "1");
+	follow(*state, "/t/", &r);
+	etcd_wipe(&etcd);
+	assert_int_equal(etcd_restart(&etcd), 0);
+	base = others;
+	for (int i = 0; i < 10; i++)
+		put_elsewhere("/t/b", "2");
+	base = mine;
+	wait_for(&r.syncs, 2);
+	assert_int_equal(r.sync_n, 1);
+	assert_int_equal(r.events, 0);
+	store_follow_free(r.f);
+	event_base_free(others);
+}
+
+static void a_prefix_without_keys_survives_a_restart(void **state)
+{
+	struct followed r;
+
+	follow(*state, "/t/", &r);
+	etcd_kill(&etcd);
+	wait_for(&r.breaks, 1);
+	assert_int_equal(etcd_restart(&etcd), 0);
+	put_elsewhere("/t/a", "1");
+	while (!r.events && r.sync_n != 1)
+		turn_for(10);
+	store_follow_free(r.f);
+}
+
+static void a_hanging_etcd_is_noticed(void **state)
+{
+	struct followed r;
+
+	put_elsewhere("/t/a", "1");
+	follow(*state, "/t/", &r);
+	etcd_pause(&etcd);
+	wait_for(&r.breaks, 1);
+	assert_false(store_connected(*state));
+	etcd_resume(&etcd);
+	put_elsewhere("/t/b", "1");
+	wait_for(&r.events, 1);
+	assert_int_equal(r.syncs, 1);
+	assert_true(store_connected(*state));
+	store_follow_free(r.f);
+}
+
+static void an_idle_watch_stays(void **state)
+{
+	struct followed r;
+
+	put_elsewhere("/t/a", "1");
+	follow(*state, "/t/", &r);
+	turn_for(8 * QUICK_MS);
+	assert_int_equal(r.breaks, 0);
+	put_elsewhere("/t/b", "1");
+	wait_for(&r.events, 1);
+	assert_int_equal(r.syncs, 1);
+	store_follow_free(r.f);
+}
+
+/* Ten changes of a megabyte while nobody listens come back as one long replay. */
+static void a_long_replay_arrives_whole(void **state)
+{
+	struct event_base *others = event_base_new(), *mine = base;
+	char *value = malloc(1 << 20), key[32];
+	struct followed r;
+
+	memset(value, 'v', 1 << 20);
+	value[(1 << 20) - 1] = 0;
+	put_elsewhere("/t/a", "1");
+	follow(*state, "/t/", &r);
+	etcd_kill(&etcd);
+	assert_int_equal(etcd_restart(&etcd), 0);
+	base = others;
+	for (int i = 0; i < 10; i++) {
+		snprintf(key, sizeof(key), "/t/big%d", i);
+		put_elsewhere(key, value);
+	}
+	base = mine;
+	wait_for(&r.events, 10);
+	assert_int_equal(r.syncs, 1);
+	assert_true(r.in_order);
+	store_follow_free(r.f);
+	free(value);
+	event_base_free(others);
+}
+
+static void the_follow_can_be_freed_inside_of_its_callbacks(void **state)
+{
+	struct followed r = { .in_order = true, .free_in_callback = true };
+
+	put_elsewhere("/t/a", "1");
+	assert_int_equal(store_follow_new(*state, "/t/", &follow_recorder, &r, &r.f), 0);
+	wait_for(&r.syncs, 1);
+
+	follow(*state, "/t/", &r);
+	r.free_in_callback = true;
+	put_elsewhere("/t/b", "1");
+	wait_for(&r.changes, 1);
+
+	follow(*state, "/t/", &r);
+	r.free_in_callback = true;
+	etcd_kill(&etcd);
+	wait_for(&r.breaks, 1);
+	turn_for(100);
+	assert_int_equal(r.breaks, 1);
+}
+
+static void the_store_can_be_freed_inside_of_a_follows_callback(void **state)
+{
+	struct followed r;
+	struct store *s;
+
+	for (int which = 0; which < 3; which++) {
+		s = connect_to(etcd.url);
+		if (which == 0) {
+			r = (struct followed){ .in_order = true, .free_store = s };
+			assert_int_equal(store_follow_new(s, "/t/", &follow_recorder, &r, &r.f), 0);
+			wait_for(&r.syncs, 1);
+		} else {
+			follow(s, "/t/", &r);
+			r.free_store = s;
+		}
+		if (which == 1) {
+			put_elsewhere("/t/a", "1");
+			wait_for(&r.changes, 1);
+		} else if (which == 2) {
+			etcd_kill(&etcd);
+			wait_for(&r.breaks, 1);
+		}
+		store_follow_free(r.f);
+	}
+}
+
+static void a_dead_endpoint_is_passed_over(void **state)
+{
+	char dead[64];
+	const char *urls[] = { dead, etcd.url, NULL };
+	struct store *s;
+	struct followed r;
+	struct answer a;
+
+	snprintf(dead, sizeof(dead), "http://127.0.0.1:%u", unused_port());
+	s = connect_with(&(struct store_config){ .endpoints = urls });
+	a = put(s, "/t/a", "1");
+	assert_int_equal(a.err, 0);
+	follow(s, "/t/", &r);
+	put(s, "/t/b", "1");
+	wait_for(&r.events, 1);
+	assert_int_equal(r.breaks, 0);
+	assert_true(store_connected(s));
+	store_follow_free(r.f);
+	store_free(s);
+}
+
+static void nobody_reachable_is_an_error_in_time(void **state)
+{
+	char dead[64];
+	const char *urls[] = { dead, dead, NULL };
+	struct store *s;
+	struct answer a;
+	uint64_t begin = clock_ms();
+
+	snprintf(dead, sizeof(dead), "http://127.0.0.1:%u", unused_port());
+	s = connect_with(&(struct store_config){ .endpoints = urls, .timeout_ms = 500 });
+	a = get(s, "/t/", true);
+	assert_int_equal(a.err, -EAGAIN);
+	assert_true(clock_ms() - begin < 2000);
+	assert_false(store_connected(s));
+	store_free(s);
+}
+
+/* ---- connectedness ---- */
+
+struct told {
+	int n;
+	bool connected;
+};
+
+static void on_connected(bool connected, void *arg)
+{
+	struct told *t = arg;
+
+	t->n++;
+	t->connected = connected;
+}
+
+static void connectedness_is_told_at_each_change(void **state)
+{
+	struct told t = {};
+	struct followed r;
+
+	store_on_connected(*state, on_connected, &t);
+	follow(*state, "/t/", &r);
+	wait_for(&t.n, 1);
+	assert_true(t.connected);
+	etcd_kill(&etcd);
+	wait_for(&t.n, 2);
+	assert_false(t.connected);
+	assert_int_equal(etcd_restart(&etcd), 0);
+	wait_for(&t.n, 3);
+	assert_true(t.connected);
+	store_follow_free(r.f);
+}
+
+/* ---- leases ---- */
+
+struct leased {
+	int granted, lost;
+	int64_t id;
+	struct store_lease *l;
+	bool free_in_callback;
+};
+
+static void on_granted(int64_t id, void *arg)
+{
+	struct leased *r = arg;
+
+	r->granted++;
+	r->id = id;
+	if (r->free_in_callback)
+		store_lease_free(r->l);
+}
+
+static void on_lost(void *arg)
+{
+	struct leased *r = arg;
+
+	r->lost++;
+}
+
+static const struct store_lease_ops lease_ops = { .on_granted = on_granted, .on_lost = on_lost };
+
+static void a_lease_is_kept_alive_and_revoked(void **state)
+{
+	struct leased r = {};
+	struct followed f;
+	struct answer a = {};
+
+	follow(*state, "/t/", &f);
+	assert_int_equal(store_lease_new(*state, 1, &lease_ops, &r, &r.l), 0);
+	wait_for(&r.granted, 1);
+	store_put(*state, "/t/mine", "1", r.id, on_txn, &a, NULL);
+	wait_for(&a.done, 1);
+	assert_int_equal(a.err, 0);
+	turn_for(4000);
+	assert_int_equal(r.granted, 1);
+	assert_int_equal(f.deletions, 0);
+	store_lease_free(r.l);
+	wait_for(&f.deletions, 1);
+	store_follow_free(f.f);
+}
+
+static void a_lease_that_etcd_forgot_is_granted_anew(void **state)
+{
+	struct leased r = {};
+	char body[64];
+	int64_t first;
+
+	assert_int_equal(store_lease_new(*state, 1, &lease_ops, &r, &r.l), 0);
+	wait_for(&r.granted, 1);
+	first = r.id;
+	snprintf(body, sizeof(body), "{\"ID\":\"%lld\"}", (long long)first);
+	gateway(etcd.url, "/v3/lease/revoke", body);
+	wait_for(&r.lost, 1);
+	wait_for(&r.granted, 2);
+	assert_true(r.id != first);
+	store_lease_free(r.l);
+}
+
+static void a_lease_that_cannot_be_renewed_is_lost(void **state)
+{
+	struct leased r = {};
+
+	assert_int_equal(store_lease_new(*state, 1, &lease_ops, &r, &r.l), 0);
+	wait_for(&r.granted, 1);
+	etcd_kill(&etcd);
+	wait_for(&r.lost, 1);
+	assert_int_equal(etcd_restart(&etcd), 0);
+	wait_for(&r.granted, 2);
+	store_lease_free(r.l);
+}
+
+static void a_lease_can_be_freed_inside_of_its_callback(void **state)
+{
+	struct leased r = { .free_in_callback = true };
+
+	assert_int_equal(store_lease_new(*state, 1, &lease_ops, &r, &r.l), 0);
+	wait_for(&r.granted, 1);
+	turn_for(50);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, before, after)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(changes_come_in_order_after_the_list),
+		T(a_killed_etcd_is_resumed_without_a_new_list),
+		T(etcd_may_come_later_than_the_follow),
+		T(a_compaction_past_a_broken_watch_lists_again),
+		T(a_paused_follower_that_was_compacted_lists_again),
+		T(a_running_watch_does_not_mind_a_compaction),
+		T(lost_data_list_again),
+		T(lost_data_are_seen_though_the_new_history_is_longer),
+		T(a_prefix_without_keys_survives_a_restart),
+		T(a_hanging_etcd_is_noticed),
+		T(an_idle_watch_stays),
+		T(a_long_replay_arrives_whole),
+		T(the_follow_can_be_freed_inside_of_its_callbacks),
+		T(the_store_can_be_freed_inside_of_a_follows_callback),
+		T(a_dead_endpoint_is_passed_over),
+		T(nobody_reachable_is_an_error_in_time),
+		T(connectedness_is_told_at_each_change),
+		T(a_lease_is_kept_alive_and_revoked),
+		T(a_lease_that_etcd_forgot_is_granted_anew),
+		T(a_lease_that_cannot_be_renewed_is_lost),
+		T(a_lease_can_be_freed_inside_of_its_callback),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
