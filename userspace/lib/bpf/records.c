@@ -70,8 +70,11 @@ static int add_ep(struct json_object *ret, uint32_t ep, const struct table_names
 
 static int add_mac(struct json_object *ret, const char *field, const uint8_t mac[6])
 {
+	static const uint8_t none[6];
 	char text[MAC_STRLEN];
 
+	if (memcmp(mac, none, sizeof(none)) == 0)
+		return 0;
 	return json_add_str(ret, field, mac_format(mac, text));
 }
 
