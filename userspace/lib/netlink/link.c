@@ -96,10 +96,10 @@ static void put_af_spec(struct nlmsghdr *nlh, const struct nl_link_set *set)
 		mnl_attr_put_u8(nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
 		mnl_attr_nest_end(nlh, af);
 	}
-	if (set->rp_filter_loose) {
+	if (set->rp_filter_off) {
 		af = mnl_attr_nest_start(nlh, AF_INET);
 		conf = mnl_attr_nest_start(nlh, IFLA_INET_CONF);
-		mnl_attr_put_u32(nlh, IPV4_DEVCONF_RP_FILTER, 2);
+		mnl_attr_put_u32(nlh, IPV4_DEVCONF_RP_FILTER, 0);
 		mnl_attr_nest_end(nlh, conf);
 		mnl_attr_nest_end(nlh, af);
 	}
@@ -129,7 +129,7 @@ int nl_link_set(struct nl_sock *nl, const struct nl_link_set *set, struct err *e
 	put_basics(nlh, "", set->mac, set->mtu);
 	if (set->alias)
 		mnl_attr_put_str(nlh, IFLA_IFALIAS, set->alias);
-	if (set->no_addrgen || set->rp_filter_loose)
+	if (set->no_addrgen || set->rp_filter_off)
 		put_af_spec(nlh, set);
 	return nl_msg_done(nl, e);
 }

@@ -90,7 +90,7 @@ struct nl_link_set {
 	const uint8_t *mac;   /* NULL: keep */
 	const char *alias;    /* NULL: keep */
 	bool no_addrgen;      /* no automatic IPv6 link-local address; before the link goes up */
-	bool rp_filter_loose; /* net.ipv4.conf.<link>.rp_filter = 2 */
+	bool rp_filter_off; /* net.ipv4.conf.<link>.rp_filter = 0 */
 };
 int nl_link_set(struct nl_sock *nl, const struct nl_link_set *set, struct err *e);
 /* -ENODEV when there is none is returned as such. */

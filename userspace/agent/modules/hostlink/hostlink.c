@@ -2,6 +2,7 @@
 #define LOG_NAME "hostlink"
 #include "agent/modules/hostlink/hostlink.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <net/if_arp.h>
@@ -156,20 +157,53 @@ static bool cluster_has_v6(struct agent *a)
 	return false;
 }
 
+/* The host's own links, and what new ones start with. */
+static bool keeps_filter(const char *link)
+{
+	return link[0] != '.' && strcmp(link, "all") != 0 && strncmp(link, "loom_", 5) != 0 &&
+	       strncmp(link, NETLOOM_POD_LINK_PREFIX, strlen(NETLOOM_POD_LINK_PREFIX)) != 0;
+}
+
+/*
+ * The kernel takes the higher one of `all` and the link's own, and drops every packet that comes in
+ * by a link without addresses unless both are 0: a filter for all would cut pods off their host.
+ * So what holds for all is written to each link of the host itself, and to the default.
+ */
+static int move_filter(const struct uplink *u, struct txn *txn)
+{
+	const char *const why = "'all' also holds for pods' links, which have no addresses";
+	DIR *dir = opendir("/proc/sys/net/ipv4/conf");
+	char path[320], all[32] = "", own[32];
+	struct dirent *d;
+	int err = 0;
+
+	host_sysctl_read("net/ipv4/conf/all/rp_filter", all, sizeof(all));
+	while (dir && (all[0] == '1' || all[0] == '2') && !err && (d = readdir(dir))) {
+		snprintf(path, sizeof(path), "net/ipv4/conf/%s/rp_filter", d->d_name);
+		if (!keeps_filter(d->d_name) || strcmp(d->d_name, u->name) == 0 ||
+		    host_sysctl_read(path, own, sizeof(own)) < 0 || own[0] >= all[0])
+			continue;
+		err = host_put_sysctl(txn, path, all[0] == '1' ? "1" : "2", NULL, why);
+	}
+	if (dir)
+		closedir(dir);
+	return err ? err : host_put_sysctl(txn, "net/ipv4/conf/all/rp_filter", "0", NULL, why);
+}
+
 static int put_sysctls(struct agent *a, const struct uplink *u, struct txn *txn)
 {
-	char path[96], all[32] = "";
+	char path[96];
 	int err;
 
 	err = host_put_sysctl(txn, "net/ipv4/ip_forward", "1", NULL,
 			      "pods' packets to the outside are routed by this node");
-	/* The kernel takes the higher one of `all` and the link's own. */
-	host_sysctl_read("net/ipv4/conf/all/rp_filter", all, sizeof(all));
 	snprintf(path, sizeof(path), "net/ipv4/conf/%s/rp_filter", u->name);
 	if (!err)
-		err = host_put_sysctl(txn, path, "2", strcmp(all, "1") == 0 ? NULL : "0",
+		err = host_put_sysctl(txn, path, "2", "0",
 				      "packets of other nodes' pods come in by the uplink, while "
 				      "their route is by " NETLOOM_HOST_LINK);
+	if (!err)
+		err = move_filter(u, txn);
 	if (err < 0 || !cluster_has_v6(a))
 		return err;
 	snprintf(path, sizeof(path), "net/ipv6/conf/%s/accept_ra", u->name);

@@ -15,7 +15,7 @@ static int set_up(struct nl_sock *nl, unsigned int ifindex, bool noarp, struct e
 		    &(struct nl_link_set){ .ifindex = ifindex,
 					   .arp = noarp ? NL_OFF : NL_KEEP,
 					   .no_addrgen = true,
-					   .rp_filter_loose = true },
+					   .rp_filter_off = true },
 		    NULL);
 	nl_link_set(nl, &(struct nl_link_set){ .ifindex = ifindex, .up = NL_ON }, NULL);
 	return nl_batch_end(nl, e);

@@ -96,7 +96,7 @@ static int set_up_host_end(struct nl_sock *nl, const struct pod_link *l, struct 
 		    &(struct nl_link_set){ .ifindex = l->host_ifindex,
 					   .alias = l->alias,
 					   .no_addrgen = true,
-					   .rp_filter_loose = true },
+					   .rp_filter_off = true },
 		    NULL);
 	nl_link_set(nl, &(struct nl_link_set){ .ifindex = l->host_ifindex, .up = NL_ON }, NULL);
 	return nl_batch_end(nl, e);
