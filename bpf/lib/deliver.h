@@ -119,29 +119,63 @@ plat_inline int deliver_check(struct plat_ctx *ctx, struct pkt *p, const struct 
 	return 0;
 }
 
-/* New hop limit and, for IPv4, header checksum (RFC 1624) in the packet. */
-plat_inline int deliver_ttl(struct plat_ctx *ctx, struct pkt *p)
+/* Hop limit in p->ip, and for IPv4 the checksum (RFC 1624) with it. */
+plat_inline void deliver_ttl(struct pkt *p)
 {
-	__u32 off = p->l3 + 8, diff;
-	__u8 ttl = p->ttl - 1;
+	alias16 *csum = (alias16 *)(p->ip + 10), *word = (alias16 *)(p->ip + 8);
+	__u32 sum;
 
-	if (p->family == 6)
-		return plat_store_csum(ctx, p->l3 + 7, &ttl, 1);
-	diff = (__u16)~plat_htons((__u16)(p->ttl << 8)) + plat_htons((__u16)(ttl << 8));
-	if (plat_csum_ip(ctx, p->l3 + 10, diff))
-		return -EFAULT;
-	return plat_store(ctx, off, &ttl, 1);
+	if (p->family == 6) {
+		p->ip[7] = p->ttl - 1;
+		return;
+	}
+	sum = (__u16) ~*csum + (__u16) ~*word;
+	p->ip[8] = p->ttl - 1;
+	sum += *word;
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	*csum = (__u16)~sum;
 }
 
-/* Ethernet header for where it goes; given one first when it came without. */
-plat_inline int deliver_link(struct plat_ctx *ctx, struct pkt *p)
+/* What IPv6's hop limit, one less, changes in a sum over the packet. */
+plat_inline __u32 deliver_hop_diff(const struct pkt *p)
+{
+	return (__u16)~plat_htons(p->ttl) + plat_htons(p->ttl - 1);
+}
+
+/*
+ * Link header and changed part of the IP header in one go: each store costs as much as a small hash
+ * lookup. To be called before any translation, which p->ip does not see.
+ */
+plat_inline int deliver_headers(struct plat_ctx *ctx, struct pkt *p)
+{
+	int mac = p->v_kind == VERDICT_PEER || p->v_kind == VERDICT_TUNNEL;
+	int err;
+
+	if (deliver_keeps_ttl(p)) {
+		if (!mac || (p->flags & PKT_RAW_IP))
+			return 0;
+		return plat_store(ctx, 0, p->v_mac, 12);
+	}
+	if (mac)
+		plat_copy(p->eth, p->v_mac, 12);
+	deliver_ttl(p);
+	if (p->flags & PKT_RAW_IP)
+		err = plat_store(ctx, 0, p->ip, 12);
+	else
+		err = plat_store(ctx, 0, p->eth, PKT_ETH_LEN + 12);
+	if (!err && p->family == 6) /* IPv4's own checksum makes up for it */
+		plat_csum_update(ctx, deliver_hop_diff(p));
+	return err;
+}
+
+/* An Ethernet header for a packet that came without and goes where one is needed. */
+plat_inline int deliver_push_eth(struct plat_ctx *ctx, struct pkt *p)
 {
 	__u8 eth[PKT_ETH_LEN];
 
-	if (p->v_kind != VERDICT_PEER && p->v_kind != VERDICT_TUNNEL)
+	if (!(p->flags & PKT_RAW_IP) || (p->v_kind != VERDICT_PEER && p->v_kind != VERDICT_TUNNEL))
 		return 0;
-	if (!(p->flags & PKT_RAW_IP))
-		return plat_store(ctx, 0, p->v_mac, 12);
 	if (plat_push_eth(ctx))
 		return -EFAULT;
 	plat_copy(eth, p->v_mac, 12);
@@ -150,14 +184,12 @@ plat_inline int deliver_link(struct plat_ctx *ctx, struct pkt *p)
 	return plat_store(ctx, 0, eth, PKT_ETH_LEN);
 }
 
-/* The packet as it leaves. 0 or a negative reason. */
-plat_inline int deliver_write(struct plat_ctx *ctx, struct pkt *p)
+/* After deliver_headers() and translation: the rest, and the books. 0 or a negative reason. */
+plat_inline int deliver_finish(struct plat_ctx *ctx, struct pkt *p)
 {
 	if (p->flags & PKT_FIRST_FRAG)
 		frag_remember(p);
-	if (!deliver_keeps_ttl(p) && deliver_ttl(ctx, p))
-		return -LOOM_DROP_HELPER;
-	if (deliver_link(ctx, p))
+	if (deliver_push_eth(ctx, p))
 		return -LOOM_DROP_HELPER;
 	account_forward(ctx, p);
 	return 0;

@@ -87,12 +87,14 @@ plat_inline int flow_known(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *
 	err = deliver_check(ctx, p, st, out);
 	if (err)
 		return err;
+	if (deliver_headers(ctx, p))
+		return -LOOM_DROP_HELPER;
 	if (ct->flags & (LOOM_CT_SNAT | LOOM_CT_SNAT_BACK)) {
 		err = flow_nat(ctx, p, ct);
 		if (err)
 			return err;
 	}
-	return deliver_write(ctx, p);
+	return deliver_finish(ctx, p);
 }
 
 /*
@@ -151,19 +153,40 @@ plat_inline void flow_entry(const struct pkt *p, const struct loom_state *st, in
 	}
 }
 
+/* Enters a new flow, in p->entry, into loom_ct_new. 0 or a negative reason. */
+plat_inline int flow_create(struct plat_ctx *ctx, struct pkt *p, const struct loom_state *st,
+			    int out)
+{
+	struct loom_ct *ct = &p->entry;
+	int err;
+
+	flow_entry(p, st, out, ct);
+	if (flow_masquerades(p, st)) {
+		err = nat_masquerade(ctx, ct);
+		if (err)
+			return err;
+	}
+	addr_copy(&p->target, &p->saddr);
+	err = route_identity(ctx);
+	if (p->flags & PKT_FROM_B)
+		ct->identity_b = err;
+	else
+		ct->identity_a = err;
+	err = plat_update(&loom_ct_new, &p->key, ct, BPF_ANY);
+	return err && (ct->flags & LOOM_CT_SNAT) ? -LOOM_DROP_CT_FULL : 0;
+}
+
 /* The first packet of a flow. 0 or a negative reason. */
 plat_fn int flow_start(struct plat_ctx *ctx)
 {
 	struct pkt *p = plat_pkt(ctx);
 	struct loom_state *st;
-	struct loom_ct *ct;
 	__u32 zero = 0;
 	int out, err;
 
 	st = plat_lookup(&loom_state, &zero);
 	if (!p || !st)
 		return -LOOM_DROP_HELPER;
-	ct = &p->entry;
 	p->target_scope = p->scope;
 	addr_copy(&p->target, &p->daddr);
 	if (p->hook == LOOM_HOOK_FROM_NET) {
@@ -186,28 +209,18 @@ plat_fn int flow_start(struct plat_ctx *ctx)
 	if (err)
 		return err;
 	if ((p->flags & PKT_ERROR) || !(p->flags & PKT_STARTS))
-		return deliver_write(ctx, p);
-	flow_entry(p, st, out, ct);
-	if (flow_masquerades(p, st)) {
-		err = nat_masquerade(ctx, ct);
+		return deliver_headers(ctx, p) ? -LOOM_DROP_HELPER : deliver_finish(ctx, p);
+	err = flow_create(ctx, p, st, out);
+	if (err)
+		return err;
+	if (deliver_headers(ctx, p))
+		return -LOOM_DROP_HELPER;
+	if (p->entry.flags & LOOM_CT_SNAT) {
+		err = nat_rewrite(ctx, &p->entry, 1);
 		if (err)
 			return err;
 	}
-	addr_copy(&p->target, &p->saddr);
-	err = route_identity(ctx);
-	if (p->flags & PKT_FROM_B)
-		ct->identity_b = err;
-	else
-		ct->identity_a = err;
-	err = plat_update(&loom_ct_new, &p->key, ct, BPF_ANY);
-	if (err && (ct->flags & LOOM_CT_SNAT))
-		return -LOOM_DROP_CT_FULL;
-	if (ct->flags & LOOM_CT_SNAT) {
-		err = nat_rewrite(ctx, ct, 1);
-		if (err)
-			return err;
-	}
-	return deliver_write(ctx, p);
+	return deliver_finish(ctx, p);
 }
 
 /*

@@ -50,13 +50,13 @@ plat_inline struct pkt *plat_pkt(struct plat_ctx *ctx)
 #define plat_update(map, key, value, flags) bpf_map_update_elem(map, key, value, flags)
 #define plat_load(ctx, off, to, n)	    bpf_skb_load_bytes(ctx, off, to, n)
 #define plat_store(ctx, off, from, n)	    bpf_skb_store_bytes(ctx, off, from, n, 0)
-/* For bytes that no checksum of their own makes up for. */
-#define plat_store_csum(ctx, off, from, n) \
-	bpf_skb_store_bytes(ctx, off, from, n, BPF_F_RECOMPUTE_CSUM)
-#define plat_now_ns()	       bpf_ktime_get_coarse_ns()
-#define plat_add(counter, n)   __sync_fetch_and_add(counter, n)
-#define plat_copy(to, from, n) __builtin_memcpy(to, from, n)
-#define plat_zero(to, n)       __builtin_memset(to, 0, n)
+/* Bytes changed that no checksum in the packet makes up for: tells a checksum kept outside of it.
+ */
+#define plat_csum_update(ctx, diff) ((void)bpf_csum_update(ctx, diff))
+#define plat_now_ns()		    bpf_ktime_get_coarse_ns()
+#define plat_add(counter, n)	    __sync_fetch_and_add(counter, n)
+#define plat_copy(to, from, n)	    __builtin_memcpy(to, from, n)
+#define plat_zero(to, n)	    __builtin_memset(to, 0, n)
 
 plat_inline __u32 plat_len(struct plat_ctx *ctx)
 {

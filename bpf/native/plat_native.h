@@ -65,7 +65,7 @@ extern struct loom_config loom_cfg;
 #define plat_gso_size(ctx)		    ((ctx)->gso_size)
 #define plat_packets(ctx)		    ((ctx)->gso_segs ? (ctx)->gso_segs : 1)
 #define plat_accept(ctx)		    ((void)(ctx))
-#define plat_store_csum(ctx, off, from, n)  plat_store(ctx, off, from, n)
+#define plat_csum_update(ctx, diff)	    ((void)(diff))
 
 plat_inline int plat_load(const struct plat_ctx *ctx, __u32 off, void *to, __u32 n)
 {
