@@ -13,6 +13,8 @@ import subprocess
 import threading
 import time
 
+import pytest
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPO = os.path.dirname(os.path.dirname(HERE))
 DEMO = os.path.join(REPO, "deploy", "demo", "netloom-demo")
@@ -129,6 +131,8 @@ class Cluster:
         return process
 
     def __enter__(self):
+        if reason := missing():
+            pytest.skip(reason)
         try:
             self.demo("up", *self._options)
         except BaseException:

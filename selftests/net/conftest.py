@@ -10,13 +10,6 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 import cluster as clusters  # noqa: E402
 
 
-@pytest.fixture(scope="session", autouse=True)
-def possible():
-    reason = clusters.missing()
-    if reason:
-        pytest.skip(reason, allow_module_level=True)
-
-
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes, dual stack, VXLAN; shared by a module's tests, which leave it as they found it."""
