@@ -59,6 +59,10 @@ plat_inline int parse_ip4(struct plat_ctx *ctx, struct pkt *p)
 
 	if (p->ip[0] >> 4 != 4 || ihl < 20)
 		return -LOOM_DROP_MALFORMED;
+	addr_set_v4(&p->saddr, get32(p->ip + 12));
+	addr_set_v4(&p->daddr, get32(p->ip + 16));
+	p->family = 4;
+	p->proto = p->ip[9];
 	p->ip_len = p->ip[2] << 8 | p->ip[3];
 	if (!p->ip_len && plat_gso_size(ctx)) /* larger than 64 KB: the kernel leaves it zero */
 		p->ip_len = p->len - p->l3;
@@ -66,10 +70,7 @@ plat_inline int parse_ip4(struct plat_ctx *ctx, struct pkt *p)
 		return -LOOM_DROP_MALFORMED;
 	if (p->l3 + p->ip_len > p->len)
 		return -LOOM_DROP_SHORT;
-	addr_set_v4(&p->saddr, get32(p->ip + 12));
-	addr_set_v4(&p->daddr, get32(p->ip + 16));
 	p->ttl = p->ip[8];
-	p->proto = p->ip[9];
 	p->l4 = p->l3 + ihl;
 	p->frag_flags = frag;
 	if (frag & 0x3fff) {
@@ -85,17 +86,18 @@ plat_inline int parse_ip6(struct plat_ctx *ctx, struct pkt *p)
 
 	if (p->ip[0] >> 4 != 6)
 		return -LOOM_DROP_MALFORMED;
+	addr_get(&p->saddr, p->ip + 8);
+	addr_get(&p->daddr, p->ip + 24);
+	p->family = 6;
+	p->proto = p->ip[6];
 	p->ip_len = payload + 40;
 	if (!payload && plat_gso_size(ctx))
 		p->ip_len = p->len - p->l3;
 	if (p->l3 + p->ip_len > p->len)
 		return -LOOM_DROP_SHORT;
-	addr_get(&p->saddr, p->ip + 8);
-	addr_get(&p->daddr, p->ip + 24);
 	if (addr_is_mapped(&p->saddr) || addr_is_mapped(&p->daddr))
 		return -LOOM_DROP_MALFORMED;
 	p->ttl = p->ip[7];
-	p->proto = p->ip[6];
 	p->l4 = p->l3 + 40;
 	p->frag_flags = 0;
 	if (p->proto == 0 || p->proto == 43 || p->proto == 44 || p->proto == 51 || p->proto == 60)
@@ -183,7 +185,10 @@ plat_inline int parse_l4(struct plat_ctx *ctx, struct pkt *p)
 	return 0;
 }
 
-/* IP header and transport header of a packet whose ethertype is known to be IP. */
+/*
+ * IP header and transport header of a packet whose ethertype is known to be IP. `family` is set as
+ * soon as there are addresses: until then an event has none to tell.
+ */
 plat_inline int parse_ip(struct plat_ctx *ctx, struct pkt *p)
 {
 	__u32 at = p->l3 ? 0 : PKT_ETH_LEN;
@@ -195,8 +200,7 @@ plat_inline int parse_ip(struct plat_ctx *ctx, struct pkt *p)
 		err = at ? plat_load(ctx, 0, p->ip, 40) : plat_load(ctx, 0, p->eth, 54);
 	if (err)
 		return -LOOM_DROP_SHORT;
-	p->family = p->ethertype == ETH_P_IP ? 4 : 6;
-	err = p->family == 4 ? parse_ip4(ctx, p) : parse_ip6(ctx, p);
+	err = p->ethertype == ETH_P_IP ? parse_ip4(ctx, p) : parse_ip6(ctx, p);
 	if (err)
 		return err;
 	if (p->flags & PKT_LATER_FRAG)

@@ -17,7 +17,7 @@ MAP(loom_ep, hash, 8192, struct loom_ipkey, struct loom_ep);
 MAP(loom_ip, hash, 65536, struct loom_ipkey, struct loom_remote);
 MAP(loom_cidr, lpm, 32768, struct loom_cidrkey, struct loom_remote);
 MAP(loom_node, array, 1024, __u32, struct loom_node);
-MAP(loom_ct, hash, 262144, struct loom_ctkey, struct loom_ct);
+MAP(loom_ct, hash, 4096, struct loom_ctkey, struct loom_ct);
 MAP(loom_ct_new, lru, 65536, struct loom_ctkey, struct loom_ct);
 MAP(loom_frag, lru, 8192, struct loom_fragkey, struct loom_frag);
 MAP(loom_metrics, array, LOOM_DROP_MAX *LOOM_HOOK_MAX, __u32, struct loom_counter);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 #include "selftests/bpf/golden.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -198,6 +199,38 @@ static __u64 counter(const struct run *r)
 	return c.packets;
 }
 
+static __u64 full_total(const struct run *r)
+{
+	struct loom_state st = {};
+	__u32 zero = 0;
+
+	r->t->get("loom_state", &zero, &st);
+	return st.ct_full_total;
+}
+
+static bool is_quiet(const struct golden_step *s)
+{
+	return s->reason == LOOM_DROP_MULTICAST || s->reason == LOOM_DROP_LINK_LOCAL;
+}
+
+/* Each drop that is not an everyday one is told, with its packet. */
+static void check_event(struct run *r, const struct packet *in)
+{
+	struct loom_event ev;
+	int err = r->t->event(&ev);
+
+	if (!r->s->reason || is_quiet(r->s)) {
+		check_eq(r, err, -ENOENT);
+		return;
+	}
+	check_eq(r, err, 0);
+	check_eq(r, ev.reason, r->s->reason);
+	check_eq(r, ev.hook, r->s->hook);
+	check_eq(r, ev.ifindex, LINK_A);
+	if (ev.family && !r->s->v4_in_v6)
+		check(r, !memcmp(&ev.saddr, &in->src, 16) && !memcmp(&ev.daddr, &in->dst, 16));
+}
+
 static void run_packet(struct run *r)
 {
 	const struct golden_step *s = r->s;
@@ -229,6 +262,9 @@ static void run_packet(struct run *r)
 		check_eq(r, v.node, s->node);
 	check_packet(r, &in, &bytes);
 	check_table(r);
+	check_event(r, &in);
+	if (s->want_full)
+		check_eq(r, full_total(r), s->want_full);
 	if (s->kind != VERDICT_STACK)
 		check_eq(r, counter(r) - before, 1);
 }
@@ -246,6 +282,21 @@ static void run_gc(struct run *r)
 	check_eq(r, r->t->gc(&args), 0);
 	check_eq(r, args.error, 0);
 	check_eq(r, args.deleted + args.new_deleted, r->s->want_deleted);
+}
+
+/* What the map refuses, and with it the data plane. */
+static void fill_ct(struct run *r)
+{
+	struct loom_ctkey k = { .proto = 255 };
+	struct loom_ct v = {};
+	__u32 i;
+
+	for (i = 0; i < 1 << 20; i++) {
+		k.a.w[0] = i;
+		if (r->t->put("loom_ct", &k, &v))
+			return;
+	}
+	check(r, !"loom_ct has an end");
 }
 
 static void lose_entry(struct run *r)
@@ -270,6 +321,8 @@ void golden_run(const struct target *t, const struct golden *g, int family)
 			world_bump_route_gen(t);
 		else if (r.s->act == DO_GC_LATER || r.s->act == DO_GC_ADDR)
 			run_gc(&r);
+		else if (r.s->act == DO_FILL_CT)
+			fill_ct(&r);
 		else if (r.s->act == DO_LOSE_NEW)
 			lose_entry(&r);
 		else if (r.s->src)

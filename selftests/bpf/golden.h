@@ -17,6 +17,7 @@ enum golden_act {
 	DO_BUMP_ROUTES,
 	DO_GC_LATER, /* collect as if in `seconds` */
 	DO_GC_ADDR,  /* forget all about `src` */
+	DO_FILL_CT,  /* loom_ct takes no more */
 	DO_LOSE_NEW, /* the LRU pushes out the pod side (src=A) or wire side (src=NODE) of a flow */
 };
 
@@ -36,6 +37,7 @@ struct golden_step {
 	__u32 cut;     /* bytes to leave of the packet */
 	__u32 seconds; /* DO_GC_LATER */
 	__u32 want_deleted;
+	__u32 want_full; /* loom_state.ct_full_total, when not 0 */
 	/* What must become of it. */
 	int reason;
 	__u32 kind, ifindex, node;

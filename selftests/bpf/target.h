@@ -38,6 +38,8 @@ struct target {
 	/* Runs the packet, which is changed in place. */
 	int (*run)(enum loom_hook hook, struct target_packet *p, struct target_verdict *ret);
 	int (*gc)(struct loom_gc_args *args);
+	/* The last event since reset() or the last call; -ENOENT when there was none. */
+	int (*event)(struct loom_event *ret);
 };
 
 extern const struct target target_bpf;

@@ -222,6 +222,29 @@ static int bpf_run(enum loom_hook hook, struct target_packet *p, struct target_v
 	return read_verdict(opts.retval, ret);
 }
 
+static int keep_event(void *ctx, void *data, size_t size)
+{
+	*(struct loom_event *)ctx = *(struct loom_event *)data;
+	return 0;
+}
+
+static int bpf_event(struct loom_event *ret)
+{
+	struct loom_event ev = {};
+	struct ring_buffer *ring;
+	int n;
+
+	ring = ring_buffer__new(bpf_map__fd(skel->maps.loom_events), keep_event, &ev, NULL);
+	if (!ring)
+		return -errno;
+	n = ring_buffer__consume(ring);
+	ring_buffer__free(ring);
+	if (n <= 0)
+		return n ? n : -ENOENT;
+	*ret = ev;
+	return 0;
+}
+
 static int bpf_collect(struct loom_gc_args *args)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = args, .ctx_size_in = sizeof(*args));
@@ -239,4 +262,5 @@ const struct target target_bpf = {
 	.del = bpf_del,
 	.run = bpf_run,
 	.gc = bpf_collect,
+	.event = bpf_event,
 };

@@ -45,6 +45,22 @@ static __u64 now_ns(void)
 	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
+static struct loom_event last_event;
+
+static void keep_event(const struct loom_event *ev)
+{
+	last_event = *ev;
+}
+
+static int native_event(struct loom_event *ret)
+{
+	if (!last_event.time_ns)
+		return -ENOENT;
+	*ret = last_event;
+	last_event.time_ns = 0;
+	return 0;
+}
+
 static int native_packet(enum loom_hook hook, struct target_packet *p, struct target_verdict *ret)
 {
 	__u8 buf[PLAT_HEADROOM + TARGET_PKT_MAX];
@@ -56,7 +72,8 @@ static int native_packet(enum loom_hook hook, struct target_packet *p, struct ta
 				.ethertype = p->data[12] << 8 | p->data[13],
 				.now_ns = now_ns(),
 				.tunnel_vni = p->vni,
-				.tunnel_src = p->outer_src };
+				.tunnel_src = p->outer_src,
+				.event = keep_event };
 	int err;
 
 	memcpy(ctx.data, p->data, p->len);
@@ -88,4 +105,5 @@ const struct target target_native = {
 	.del = native_del,
 	.run = native_packet,
 	.gc = native_collect,
+	.event = native_event,
 };
