@@ -86,7 +86,9 @@ static void fill_response(struct http_call *call, CURLcode code, struct http_res
 	curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
 	ret->retry_after_s = after > 0 ? MIN(after, INT_MAX) : 0;
 	ret->unsent = ret->err && sent == 0;
-	if (ret->err)
+	if (ret->err && call->err)
+		ret->error = call->why[0] ? call->why : strerror(-call->err);
+	else if (ret->err)
 		ret->error = call->error[0] ? call->error : curl_easy_strerror(code);
 }
 
@@ -113,7 +115,7 @@ static int body_append(struct http_call *call, const char *data, size_t len)
 	char *body;
 
 	if (len > call->max_body - call->body_len) {
-		snprintf(call->error, sizeof(call->error), "answer is longer than %zu bytes",
+		snprintf(call->why, sizeof(call->why), "answer is longer than %zu bytes",
 			 call->max_body);
 		return -EMSGSIZE;
 	}
@@ -180,7 +182,7 @@ static void on_stall(evutil_socket_t fd, short what, void *arg)
 
 	http_client_enter(c);
 	call->err = -ETIMEDOUT;
-	snprintf(call->error, sizeof(call->error), "no byte for %lld ms",
+	snprintf(call->why, sizeof(call->why), "no byte for %lld ms",
 		 call->stall_after.tv_sec * 1000ll + call->stall_after.tv_usec / 1000);
 	http_call_finish(call, CURLE_OPERATION_TIMEDOUT);
 	http_client_leave(c);

@@ -35,7 +35,8 @@ struct http_call {
 	size_t body_len, body_cap, max_body;
 	int err; /* why we ended it: 0, or negative errno from on_data, the bound, or the stall */
 	bool added, cancelled;
-	char error[CURL_ERROR_SIZE];
+	char why[128];		     /* the sentence for `err` */
+	char error[CURL_ERROR_SIZE]; /* curl's */
 };
 
 /* setup.c: all options of the easy handle. */

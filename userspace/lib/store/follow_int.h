@@ -12,15 +12,19 @@
 #include "lib/store/store_int.h"
 #include "lib/store/watch_msg.h"
 
-/* The newest key that was seen, which tells after a break whether this is still the same history:
- * a cluster whose data was lost counts its revisions from 1 again, and may well have overtaken. */
+/*
+ * The newest key that was seen, which tells when a watch begins whether this is still the same
+ * history: a cluster that lost its data counts its revisions from 1 again, may keep its id, and may
+ * well have overtaken.
+ */
 struct anchor {
-	char *key; /* NULL: none */
+	char *key; /* not NUL-terminated; NULL: none */
+	size_t key_len;
 	int64_t mod_revision;
 	uint64_t value_hash;
 };
 
-enum follow_state { FOLLOW_WAITING, FOLLOW_LISTING, FOLLOW_CHECKING, FOLLOW_WATCHING };
+enum follow_state { FOLLOW_WAITING, FOLLOW_LISTING, FOLLOW_WATCHING };
 
 struct store_follow {
 	struct store *store; /* NULL: the store was freed */
@@ -40,7 +44,8 @@ struct store_follow {
 
 	struct store_attempt watch;
 	char *watch_body;
-	bool created;
+	bool created, checked; /* nothing is told before the history was checked */
+	bool fragment;	       /* the last message was one */
 	struct line_buf lines;
 	struct kv_list pending; /* events not told yet: their revision may not be complete */
 	uint64_t heard_ms;
@@ -56,7 +61,19 @@ void follow_broken(struct store_follow *f, const struct err *err);
 /* Tells what is pending; `whole`: the last revision in it is complete. False: stop, f is dead. */
 bool follow_deliver(struct store_follow *f, bool whole);
 
+/* check.c */
+
+/* Of a value, for anchors. */
+uint64_t store_value_hash(const struct store_kv *kv);
+/* Asks the watch's endpoint for the anchor as it was at f->at; ends in stream_checked(). */
+int check_start(struct store_follow *f);
+/* Asks the watch's endpoint whether it is there; ends in stream_alive(). */
+int probe_start(struct store_follow *f);
+
 /* stream.c */
+/* err NULL: this is the history that we know. */
+void stream_checked(struct store_follow *f, const struct err *err);
+void stream_alive(struct store_follow *f, const struct err *err);
 int stream_start(struct store_follow *f);
 void stream_stop(struct store_follow *f);
 void stream_silence(struct store_follow *f);

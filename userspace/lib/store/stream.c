@@ -19,6 +19,19 @@ static void broken(struct store_follow *f, const struct err *err)
 	follow_broken(f, err);
 }
 
+/* What was told so far is not told again; what is pending is not told before it is checked. */
+static bool tell(struct store_follow *f, const struct watch_msg *m)
+{
+	if (!f->checked)
+		return true;
+	if (!follow_deliver(f, !m->fragment))
+		return false;
+	/* Progress: nothing is below the header's revision that was not told. */
+	if (!m->created && !m->n_events && !m->fragment && m->header.revision > f->at.revision)
+		f->at.revision = m->header.revision;
+	return true;
+}
+
 /* False: the stream has ended, and perhaps f with it. */
 static bool take_message(struct store_follow *f, const struct watch_msg *m)
 {
@@ -29,17 +42,17 @@ static bool take_message(struct store_follow *f, const struct watch_msg *m)
 		follow_broken(f, &e);
 		return false;
 	}
-	if (m->created) {
+	f->fragment = m->fragment;
+	if (m->created && !f->created) {
 		f->created = true;
-		f->told_broken = false;
 		store_endpoint_ok(f->store);
+		if (check_start(f) < 0) {
+			err_set(&e, -ENOMEM, "out of memory");
+			follow_broken(f, &e);
+			return false;
+		}
 	}
-	if (!follow_deliver(f, !m->fragment))
-		return false;
-	/* Progress: nothing is below the header's revision that was not told. */
-	if (!m->created && !m->n_events && !m->fragment && m->header.revision > f->at.revision)
-		f->at.revision = m->header.revision;
-	return true;
+	return tell(f, m);
 }
 
 static void refused(struct store_follow *f, const struct watch_msg *m, const struct err *err)
@@ -116,54 +129,31 @@ static void on_done(struct store_attempt *a, const struct http_response *res)
 	follow_leave(f);
 }
 
-/* ---- silence ---- */
+/* ---- what check.c found ---- */
 
-static void on_asked(struct store_request *r, struct json_object *answer, const struct err *err)
+void stream_checked(struct store_follow *f, const struct err *err)
 {
-	struct store_follow *f = container_of(r, struct store_follow, ask);
-	struct store_header h;
-	struct err e = {};
-
-	f->asking = false;
-	follow_enter(f);
-	if (err->code == -EAGAIN || err->code == -EPROTO) {
-		err_set(&e, -EAGAIN, "the watch's endpoint hangs: %.300s", err->msg);
-		follow_broken(f, &e);
-	} else if (!err->code &&
-		   (header_decode(answer, &h, &e) < 0 || h.cluster_id != f->at.cluster_id ||
-		    h.revision < f->at.revision)) {
-		err_set(&e, -ESTALE, "the cluster was replaced or rolled back");
-		follow_broken(f, &e);
-	} else {
-		f->breaks = 0;
-		listen_on(f);
+	if (err) {
+		if (err->code == -EAGAIN)
+			broken(f, err);
+		else
+			follow_broken(f, err);
+		return;
 	}
-	follow_leave(f);
+	f->checked = true;
+	f->told_broken = false;
+	if (follow_deliver(f, !f->fragment))
+		listen_on(f);
 }
 
-/* One key, counted only: the cheapest question that needs a leader. */
-static int ask(struct store_follow *f)
+void stream_alive(struct store_follow *f, const struct err *err)
 {
-	_cleanup_(freep) char *body = NULL;
-	FILE *file = open_memstream(&body, &f->ask.len);
-
-	if (!file)
-		return -ENOMEM;
-	fputc('{', file);
-	put_bytes(file, "key", f->prefix, f->prefix[0] ? strlen(f->prefix) : 1);
-	fputs(",\"count_only\":true}", file);
-	if (put_close(file, &body) < 0)
-		return -ENOMEM;
-	f->ask.body = TAKE_PTR(body);
-	f->ask.store = f->store;
-	f->ask.path = "/v3/kv/range";
-	f->ask.retry = RETRY_ANY;
-	f->ask.pinned = true;
-	f->ask.attempt.endpoint = f->watch.endpoint;
-	f->ask.fn = on_asked;
-	f->asking = true;
-	request_start(&f->ask);
-	return 0;
+	if (err) {
+		follow_broken(f, err);
+		return;
+	}
+	f->breaks = 0;
+	listen_on(f);
 }
 
 void stream_silence(struct store_follow *f)
@@ -176,7 +166,7 @@ void stream_silence(struct store_follow *f)
 	} else if (clock_ms() - f->heard_ms > SILENCE_MAX_MS) {
 		err_set(&e, -EAGAIN, "no progress for %u s", SILENCE_MAX_MS / 1000);
 		broken(f, &e);
-	} else if (!f->asking && ask(f) < 0) {
+	} else if (!f->asking && probe_start(f) < 0) {
 		listen_on(f);
 	}
 }
@@ -209,7 +199,7 @@ int stream_start(struct store_follow *f)
 	if (err < 0)
 		return err;
 	f->state = FOLLOW_WATCHING;
-	f->created = false;
+	f->created = f->checked = f->fragment = false;
 	f->heard_ms = clock_ms();
 	a->store = f->store;
 	a->endpoint = f->store->current;
