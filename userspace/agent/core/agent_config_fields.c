@@ -68,9 +68,9 @@ const struct config_field agent_config_fields[] = {
 	      RANGE(1, 65535)),
 
 	FIELD("uplink.interface", CONFIG_STRING, uplink.interface, "\"\"",
-	      "Interface that leads to the other nodes. Empty: the one that has the node's "
-	      "address, else "
-	      "the one of the default route.",
+	      "Interface that leads to the other nodes. Empty: the one that has address4 or "
+	      "address6, else the one of the default route, else the one that has the Node "
+	      "object's address.",
 	      RANGE(0, 15)),
 	FIELD("uplink.address4", CONFIG_ADDRESS, uplink.address4, "\"\"",
 	      "IPv4 address of this node. Empty: the first global one of the uplink."),

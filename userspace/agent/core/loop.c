@@ -185,7 +185,6 @@ static void run_resync(struct run *r)
 	}
 	if (err < 0)
 		fail(r, NULL, err, &e);
-	healing_resynced(r->a, !r->failed);
 }
 
 /* ---- what is kept of it ---- */
@@ -268,6 +267,8 @@ static void finish(struct run *r, uint64_t start_ns)
 		agent_heal(r->a, "a failed transaction could not be taken back whole");
 	else if (r->failed && !r->taken_back)
 		agent_heal(r->a, r->e.msg);
+	if (t->method != EVENT_UPDATE)
+		healing_resynced(r->a, !r->failed);
 	if (t->done)
 		t->done(r->ev, r->taken_back ? r->err : 0, r->taken_back ? &r->e : NULL);
 }

@@ -136,7 +136,7 @@ static struct json_object *item_json(const struct item_view *item)
 		json_add_str(o, "error", item->error);
 	if (item->waits_for)
 		json_add_str(o, "waitsFor", item->waits_for);
-	if (item->descriptor->describe && item->value)
+	if (item->descriptor->describe)
 		value = item->descriptor->describe(slash ? slash + 1 : item->key, item->value);
 	if (value)
 		json_add(o, "value", value);
