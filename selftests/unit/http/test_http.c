@@ -450,6 +450,36 @@ static void unsound_requests_are_refused_by_name(void **state)
 	}
 }
 
+/* What curl would do by itself: the connection was kept, and died after the request. */
+static void what_must_not_happen_twice_is_sent_once(void **state)
+{
+	for (int once = 0; once < 2; once++) {
+		struct http_request req = {
+			.method = "POST",
+			.body = "x",
+			.body_len = 1,
+			.once = once,
+		};
+		struct seen first = {}, s = {};
+
+		start_request(&first, &req, "/echo", false);
+		wait_for(&first.done, 1);
+		assert_non_null(strstr(first.body, "|x"));
+		n_held = 0;
+		start_request(&s, &req, "/hold", false);
+		wait_for(&n_held, 1);
+		fake_close(held);
+		if (once) {
+			wait_for(&s.done, 1);
+			assert_int_equal(s.err, -ECONNRESET);
+			assert_false(s.unsent);
+		} else {
+			wait_for(&n_held, 2);
+			http_call_cancel(s.call);
+		}
+	}
+}
+
 static void the_environments_proxy_is_not_used(void **state)
 {
 	struct seen s = {};
@@ -482,6 +512,7 @@ int main(void)
 		T(the_client_may_be_freed_inside_of_callbacks),
 		T(unix_sockets_are_spoken_to),
 		T(unsound_requests_are_refused_by_name),
+		T(what_must_not_happen_twice_is_sent_once),
 		T(the_environments_proxy_is_not_used),
 	};
 

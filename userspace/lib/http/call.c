@@ -20,6 +20,7 @@ void http_call_free(struct http_call *call)
 		event_free(call->stall);
 	curl_slist_free_all(call->headers);
 	curl_slist_free_all(call->connect_to);
+	free(call->upload);
 	free(call->body);
 	free(call);
 }
@@ -53,6 +54,7 @@ static int code_errno(const struct http_call *call, CURLcode code)
 		return -ECONNRESET;
 	case CURLE_GOT_NOTHING:
 	case CURLE_PARTIAL_FILE:
+	case CURLE_SEND_FAIL_REWIND: /* `once`, on a connection that was dead */
 		return -ECONNRESET;
 	case CURLE_SSL_CONNECT_ERROR:
 	case CURLE_PEER_FAILED_VERIFICATION:
@@ -68,6 +70,18 @@ static int code_errno(const struct http_call *call, CURLcode code)
 	default:
 		return -EPROTO;
 	}
+}
+
+/*
+ * With TLS 1.3 the client may already write when the server refuses its certificate, and then the
+ * alert that says so can be lost to the reset. Only a hint is possible.
+ */
+static bool maybe_refused(struct http_call *call, const struct http_response *res)
+{
+	curl_off_t handshake_us = 0;
+
+	curl_easy_getinfo(call->easy, CURLINFO_APPCONNECT_TIME_T, &handshake_us);
+	return res->err == -ECONNRESET && !res->status && handshake_us > 0;
 }
 
 static void fill_response(struct http_call *call, CURLcode code, struct http_response *ret)
@@ -90,6 +104,11 @@ static void fill_response(struct http_call *call, CURLcode code, struct http_res
 		ret->error = call->why[0] ? call->why : strerror(-call->err);
 	else if (ret->err)
 		ret->error = call->error[0] ? call->error : curl_easy_strerror(code);
+	if (maybe_refused(call, ret)) {
+		snprintf(call->why, sizeof(call->why),
+			 "%.64s; was the client's certificate refused?", ret->error);
+		ret->error = call->why;
+	}
 }
 
 void http_call_finish(struct http_call *call, CURLcode code)

@@ -39,6 +39,8 @@ struct http_request {
 	unsigned int timeout_ms;	 /* whole call; 0 = none (streams) */
 	unsigned int
 		stall_timeout_ms; /* no byte for so long ends the call with -ETIMEDOUT; 0 = none */
+	bool once; /* must not happen twice: not sent anew when a kept connection turns out dead
+		      after it was sent, as is done with others */
 	size_t max_body; /* gathered bytes above end the call with -EMSGSIZE; 0 = 256 MiB */
 };
 

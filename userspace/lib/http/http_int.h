@@ -33,6 +33,8 @@ struct http_call {
 	struct timeval stall_after; /* zero: no bound */
 	char *body;
 	size_t body_len, body_cap, max_body;
+	char *upload; /* the request's body, if it is sent once only */
+	size_t upload_len, upload_at;
 	int err; /* why we ended it: 0, or negative errno from on_data, the bound, or the stall */
 	bool added, cancelled;
 	char why[128];		     /* the sentence for `err` */

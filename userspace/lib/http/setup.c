@@ -158,15 +158,55 @@ static int set_tls(CURL *easy, const struct http_tls *t, struct err *e)
 	return 0;
 }
 
-static int set_method(CURL *easy, const struct http_request *req, struct err *e)
+static size_t upload_read(char *to, size_t size, size_t n, void *arg)
+{
+	struct http_call *call = arg;
+	size_t len = MIN(size * n, call->upload_len - call->upload_at);
+
+	memcpy(to, call->upload + call->upload_at, len);
+	call->upload_at += len;
+	return len;
+}
+
+/* curl rewinds to send again, which it does unasked on a connection that was kept. */
+static int upload_seek(void *arg, curl_off_t offset, int origin)
+{
+	struct http_call *call = arg;
+
+	return call->upload_at == 0 && offset == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
+}
+
+static int set_body(struct http_call *call, const struct http_request *req)
+{
+	CURL *easy = call->easy;
+
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)req->body_len);
+	if (!req->once)
+		return curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, req->body) == CURLE_OK
+			       ? 0
+			       : -ENOMEM;
+	call->upload = malloc(req->body_len + 1);
+	if (!call->upload)
+		return -ENOMEM;
+	memcpy(call->upload, req->body, req->body_len);
+	call->upload_len = req->body_len;
+	curl_easy_setopt(easy, CURLOPT_POST, 1L);
+	curl_easy_setopt(easy, CURLOPT_READFUNCTION, upload_read);
+	curl_easy_setopt(easy, CURLOPT_READDATA, call);
+	curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, upload_seek);
+	curl_easy_setopt(easy, CURLOPT_SEEKDATA, call);
+	return 0;
+}
+
+static int set_method(struct http_call *call, const struct http_request *req, struct err *e)
 {
 	const char *method = req->method ? req->method : "GET";
+	CURL *easy = call->easy;
 
 	if (!method[0] || strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(method))
 		return err_set(e, -EINVAL, "'%s' is no HTTP method", method);
 	if (req->body) {
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)req->body_len);
-		if (curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, req->body) != CURLE_OK)
+		if (set_body(call, req) < 0)
 			return err_set(e, -ENOMEM, "out of memory");
 	} else if (!strcmp(method, "HEAD")) {
 		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
@@ -217,7 +257,7 @@ int http_call_setup(struct http_call *call, const struct http_request *req, stru
 	err = set_url(call, req, e);
 	if (err < 0)
 		return err;
-	err = set_method(call->easy, req, e);
+	err = set_method(call, req, e);
 	if (err < 0)
 		return err;
 	err = set_tls(call->easy, req->tls, e);

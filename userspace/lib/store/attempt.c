@@ -54,6 +54,7 @@ static int post(struct store_attempt *a, struct err *e)
 		.body_len = a->len,
 		.timeout_ms = a->timeout_ms,
 		.stall_timeout_ms = a->stall_ms,
+		.once = a->once,
 		.max_body = store_answer_max(a->store),
 	};
 	unsigned int n = 0;

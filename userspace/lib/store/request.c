@@ -157,6 +157,7 @@ void request_start(struct store_request *r)
 	r->attempt.path = r->path;
 	r->attempt.body = r->body;
 	r->attempt.len = r->len;
+	r->attempt.once = r->retry == RETRY_UNSENT;
 	r->attempt.on_done = on_done;
 	r->deadline_ms = clock_ms() + s->timeout_ms;
 	r->tried = 0;

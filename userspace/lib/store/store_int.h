@@ -68,6 +68,7 @@ struct store_attempt {
 	const char *path, *body;
 	size_t len;
 	unsigned int timeout_ms, stall_ms; /* as in struct http_request */
+	bool once;			   /* as in struct http_request */
 	bool hasleader;			   /* the member refuses when it knows no leader */
 	int (*on_data)(struct store_attempt *a, const void *data, size_t len); /* may be NULL */
 	void (*on_done)(struct store_attempt *a, const struct http_response *res);
