@@ -48,9 +48,17 @@ def rounds(call, ns, count):
     return times
 
 
+def agent_pid(world):
+    for line in worlds.sh(*world.demo, "status").splitlines():
+        words = line.split()
+        if words[:2] == ["agent-node1", "pid"]:
+            return int(words[2])
+    raise RuntimeError("the agent of node1 does not run")
+
+
 def node_shell(world):
     """A command prefix that is cheap: enter the node's namespaces directly, as kubelet would be inside of them."""
-    pid = worlds.sh(*world.demo, "node", "node1", "--", "sh", "-c", "cat /run/netloom/agent.pid").strip()
+    pid = agent_pid(world)
     return ["/usr/bin/nsenter", f"--net=/proc/{pid}/ns/net", f"--mount=/proc/{pid}/ns/mnt"]
 
 
@@ -120,7 +128,7 @@ def agent_cost(out, results):
         pods = "".join(worlds.POD.format(name=f"p{i}", node="node1") for i in range(PODS - 2))
         worlds.sh(*world.demo, "kubectl", "apply", "-f", "-", input=pods)
         worlds.sh(*world.demo, "kubectl", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=300s")
-        pid = worlds.sh(*world.demo, "node", "node1", "--", "sh", "-c", "cat /run/netloom/agent.pid").strip()
+        pid = agent_pid(world)
         status = Path(f"/proc/{pid}/status").read_text()
         rss = {k: int(line.split()[1]) for line in status.splitlines()
                for k in ("VmRSS", "VmHWM", "RssAnon") if line.startswith(k + ":")}

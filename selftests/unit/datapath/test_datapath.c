@@ -141,22 +141,22 @@ static void a_device_that_came_back_gets_its_programs_again(void **state)
 	struct image_config image = fixture_image();
 	struct seen_list there = {};
 	struct attach_items ctx;
-	struct attach_item *want = attach_item_new(DATAPATH_POD, "nlpod", 4242, NULL), *got;
+	struct attach_item *want = attach_item_new(DATAPATH_OVERLAY, "ovl1", 4242, NULL), *got;
 	struct err e = {};
 	char dir[128];
 
 	ctx.loaded = fixture_load(fixture_dir("device", dir), &image, false);
 	ctx.attacher = (struct attacher){ dir, ctx.loaded->mode };
-	assert_int_equal(fixture_veth("nlpod", 4242), 0);
+	assert_int_equal(fixture_veth("ovl1", 4242), 0);
 	assert_int_equal(attach_descriptor.create(&ctx, "", want, &e), 0);
 	assert_int_equal(attach_descriptor.dump(&ctx, (struct dump_list *)&there, &e), 0);
 	assert_int_equal(there.n, 1);
-	assert_string_equal(there.items[0].name, "pod-nlpod");
+	assert_string_equal(there.items[0].name, "overlay-ovl1");
 	assert_true(attach_descriptor.equal(there.items[0].value, want));
 	seen_release(&there, attach_descriptor.free);
 
-	assert_int_equal(fixture_link_del("nlpod"), 0);
-	assert_int_equal(fixture_veth("nlpod", 4242), 0);
+	assert_int_equal(fixture_link_del("ovl1"), 0);
+	assert_int_equal(fixture_veth("ovl1", 4242), 0);
 	assert_int_equal(attach_descriptor.dump(&ctx, (struct dump_list *)&there, &e), 0);
 	got = there.items[0].value;
 	assert_int_equal(got->ifindex, 0);
@@ -168,6 +168,31 @@ static void a_device_that_came_back_gets_its_programs_again(void **state)
 	assert_true(attach_descriptor.equal(there.items[0].value, want));
 	seen_release(&there, attach_descriptor.free);
 	attach_descriptor.free(want);
+	loaded_free((struct loaded *)ctx.loaded);
+	fixture_link_del("ovl1");
+}
+
+/* A tcx link would keep CNI ADD waiting for a grace period. */
+static void pods_have_filters_where_others_have_links(void **state)
+{
+	struct image_config image = fixture_image();
+	struct attach_item *item = attach_item_new(DATAPATH_POD, "nlpod", 4243, NULL);
+	struct attach_items ctx;
+	struct attached at;
+	struct err e = {};
+	char dir[128];
+
+	ctx.loaded = fixture_load(fixture_dir("pod", dir), &image, false);
+	ctx.attacher = (struct attacher){ dir, ctx.loaded->mode };
+	assert_int_equal(fixture_veth("nlpod", 4243), 0);
+	assert_int_equal(attach_descriptor.create(&ctx, "", item, &e), 0);
+	at = the_only_one(&ctx.attacher);
+	assert_string_equal(at.prog, "loom_from_pod");
+	assert_int_equal(at.ifindex, 4243);
+	assert_int_equal(at.link_id, 0);
+	assert_int_equal(attach_descriptor.delete(&ctx, "", item, &e), 0);
+	assert_int_equal(attach_foreach(&ctx.attacher, take, &(struct only){}), 0);
+	attach_descriptor.free(item);
 	loaded_free((struct loaded *)ctx.loaded);
 	fixture_link_del("nlpod");
 }
@@ -548,6 +573,7 @@ int main(void)
 		cmocka_unit_test(a_new_configuration_replaces_programs_in_place),
 		cmocka_unit_test(the_same_holds_with_clsact_filters),
 		cmocka_unit_test(a_device_that_came_back_gets_its_programs_again),
+		cmocka_unit_test(pods_have_filters_where_others_have_links),
 		cmocka_unit_test(attaching_to_no_device_says_so),
 		cmocka_unit_test(a_map_of_another_size_keeps_its_entries),
 		cmocka_unit_test(a_map_of_other_fields_starts_empty),

@@ -120,10 +120,20 @@ static int tcx_put(const struct attacher *a, const struct attach_hook *hook, int
 	return pin_put(fd, a->dir, PIN_LINK, pin, e);
 }
 
+/*
+ * Making a tcx link waits for a grace period of RCU (12 ms here), a clsact filter does not (0.3
+ * ms), and a pod waits for it in CNI ADD. Links that are attached once a boot are tcx where there
+ * is tcx.
+ */
+static enum attach_mode hook_mode(const struct attacher *a, const struct attach_hook *hook)
+{
+	return hook->role == DATAPATH_POD ? ATTACH_CLSACT : a->mode;
+}
+
 int attach_put(const struct attacher *a, const struct attach_hook *hook, int prog_fd,
 	       const char *ifname, unsigned int ifindex, struct err *e)
 {
-	if (a->mode == ATTACH_CLSACT)
+	if (hook_mode(a, hook) == ATTACH_CLSACT)
 		return clsact_put(hook, prog_fd, ifname, ifindex, e);
 	return tcx_put(a, hook, prog_fd, ifname, ifindex, e);
 }
@@ -135,7 +145,7 @@ int attach_del(const struct attacher *a, const struct attach_hook *hook, const c
 	char pin[LINK_PIN_STRLEN];
 	int err;
 
-	if (a->mode == ATTACH_CLSACT)
+	if (hook_mode(a, hook) == ATTACH_CLSACT)
 		return clsact_del(hook, ifname, e);
 	link_pin_name(hook->prog, ifname, pin);
 	fd = pin_open(a->dir, PIN_LINK, pin, NULL);
@@ -177,9 +187,10 @@ int attach_foreach(const struct attacher *a, int (*fn)(const struct attached *at
 		   void *arg)
 {
 	struct each each = { a, fn, arg };
+	int err = clsact_foreach(fn, arg);
 
-	if (a->mode == ATTACH_CLSACT)
-		return clsact_foreach(fn, arg);
+	if (err || a->mode == ATTACH_CLSACT)
+		return err;
 	return pin_foreach(a->dir, PIN_LINK, each_pin, &each);
 }
 

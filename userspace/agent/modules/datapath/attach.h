@@ -2,8 +2,9 @@
 #pragma once
 /*
  * Programs on links: as tcx links (kernel 6.6 and newer), pinned at links/<program>-<interface> so
- * that they outlive the agent, or as clsact filters with a fixed handle and priority before that.
- * Either way a program is replaced in place: there is no moment without one.
+ * that they outlive the agent, or as clsact filters with a fixed handle and priority: on older
+ * kernels, and on pods' links, where making a tcx link would cost CNI ADD a grace period. Either
+ * way a program is replaced in place: there is no moment without one.
  *
  * Interfaces are those of the calling thread's network namespace. Nothing is kept in memory: what
  * is attached is read from the kernel each time.
@@ -31,8 +32,8 @@ enum attach_mode attach_mode_probe(int prog_fd);
 const char *attach_mode_name(enum attach_mode mode);
 
 struct attacher {
-	const char *dir; /* paths.bpf; borrowed */
-	enum attach_mode mode;
+	const char *dir;       /* paths.bpf; borrowed */
+	enum attach_mode mode; /* of all but pods' links, which are clsact */
 };
 
 /* Attaches, or replaces what the same hook has on that interface. A pinned link whose device is
