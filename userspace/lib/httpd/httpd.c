@@ -61,7 +61,14 @@ static void send_text(struct evhttp_request *req, int status, const char *type, 
 {
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
 	struct evbuffer *body = evbuffer_new();
+	char length[32];
 
+	/* evhttp would send a HEAD's body. */
+	if (evhttp_request_get_command(req) == EVHTTP_REQ_HEAD) {
+		snprintf(length, sizeof(length), "%zu", strlen(text));
+		evhttp_add_header(headers, "Content-Length", length);
+		text = "";
+	}
 	if (!body || evbuffer_add(body, text, strlen(text)) < 0) {
 		if (body)
 			evbuffer_free(body);
@@ -116,7 +123,7 @@ static const struct route *find_route(const struct httpd *h, const char *method,
 	const struct route *best = NULL;
 	size_t used = 0;
 
-	/* A HEAD is a GET whose body evhttp leaves out. */
+	/* A HEAD is a GET whose body is left out. */
 	if (strcmp(method, "HEAD") == 0)
 		method = "GET";
 	ret_allow[0] = 0;
@@ -197,13 +204,21 @@ static void on_unix(struct evhttp_request *req, void *arg)
 
 static void on_tcp(struct evhttp_request *req, void *arg)
 {
-	const char *host = evhttp_find_header(evhttp_request_get_input_headers(req), "Host");
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(req);
+	const char *host = evhttp_find_header(headers, "Host");
 	struct httpd *h = arg;
 
 	/* A web page whose name resolves to 127.0.0.1 must not read the node. */
 	if (!httpd_host_allowed(host, h->address)) {
 		send_error(req, 403,
 			   "the Host header must be localhost or the address that is served");
+		return;
+	}
+	/* Nor may one that knows the address change anything: browsers say where a request is from.
+	 */
+	if (evhttp_request_get_command(req) != EVHTTP_REQ_GET &&
+	    evhttp_find_header(headers, "Origin")) {
+		send_error(req, 403, "requests with an Origin header may only read");
 		return;
 	}
 	dispatch(h, req);

@@ -4,7 +4,8 @@
  * Small HTTP server (libevent's evhttp) for probes, metrics and the REST view, on a loopback port
  * and/or a unix socket. Handlers are called on the loop's thread with a parsed request and fill a
  * reply. Unknown path: 404 JSON; other method: 405; bodies above 1 MiB: 413. Requests are hostile:
- * the Host header must be loopback, localhost or the bind address (DNS rebinding).
+ * the Host header must be loopback, localhost or the bind address (DNS rebinding), and a request
+ * other than GET must have no Origin header (web pages).
  */
 #include <event2/event.h>
 #include <json-c/json.h>
