@@ -225,7 +225,8 @@ plat_fn int flow_start(struct plat_ctx *ctx)
 
 /*
  * The initiator of a masqueraded flow that nobody has answered yet: its wire side may have been
- * pushed out of the LRU, and is claimed again. 0, or -EEXIST when somebody else has the port now.
+ * pushed out of the LRU, and is claimed again. 0; 1 when it was claimed, which may have pushed out
+ * any other entry, this flow's too; -EEXIST when somebody else has the port now.
  */
 plat_inline int flow_keep_wire(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *ct)
 {
@@ -237,8 +238,26 @@ plat_inline int flow_keep_wire(struct plat_ctx *ctx, struct pkt *p, struct loom_
 	if (!wire)
 		wire = plat_lookup(&loom_ct, &k);
 	if (!wire)
-		return nat_claim(ctx, ct);
+		return nat_claim(ctx, ct) ? -EEXIST : 1;
 	return addr_eq(&wire->xaddr, &p->saddr) && wire->xport == p->sport ? 0 : -EEXIST;
+}
+
+/* The packet's entry in loom_ct_new with, if it is half of a pair, its other half; or NULL. */
+plat_inline struct loom_ct *flow_unconfirmed(struct plat_ctx *ctx, struct pkt *p)
+{
+	struct loom_ct *ct = plat_lookup(&loom_ct_new, &p->key);
+	int kept;
+
+	if (!ct || (p->flags & PKT_ERROR) || !(ct->flags & LOOM_CT_SNAT) ||
+	    !ct_from_initiator(p, ct))
+		return ct;
+	kept = flow_keep_wire(ctx, p, ct);
+	if (!kept)
+		return ct;
+	if (kept > 0)
+		return plat_lookup(&loom_ct_new, &p->key);
+	plat_delete(&loom_ct_new, &p->key);
+	return NULL;
 }
 
 /*
@@ -271,25 +290,18 @@ plat_fn int flow_confirm_pod_side(struct plat_ctx *ctx, struct loom_ct *wire)
 	return ct_promote(&k, v);
 }
 
-/*
- * A packet of a flow in loom_ct_new. Returns 1 when the entry has moved to loom_ct, 0 when it
- * stays, negative errno when it is worth nothing any more.
- */
+/* A packet of a flow in loom_ct_new. 1 when the entry has moved to loom_ct, 0 when it stays. */
 plat_fn int flow_confirm(struct plat_ctx *ctx, struct loom_ct *ct)
 {
 	struct pkt *p = plat_pkt(ctx);
 
 	if (!p || !ct)
-		return -EINVAL;
+		return 0;
 	if (ct_restarts(p, ct))
 		ct_restart(p, ct);
 	ct_touch(p, ct);
-	if (ct_from_initiator(p, ct)) {
-		if ((ct->flags & LOOM_CT_SNAT) && flow_keep_wire(ctx, p, ct))
-			return -EEXIST;
-	} else {
+	if (!ct_from_initiator(p, ct))
 		ct->flags |= LOOM_CT_REPLIED;
-	}
 	if (!ct_confirmed(&p->key, ct))
 		return 0;
 	if ((ct->flags & LOOM_CT_SNAT_BACK) && flow_confirm_pod_side(ctx, ct))
@@ -303,24 +315,13 @@ plat_fn int flow_slow(struct plat_ctx *ctx)
 {
 	struct pkt *p = plat_pkt(ctx);
 	struct loom_ct *ct;
-	int moved = 0;
 
 	if (!p)
 		return -LOOM_DROP_HELPER;
-	ct = plat_lookup(&loom_ct_new, &p->key);
-	if (!ct)
-		return flow_start(ctx);
-	if (!(p->flags & PKT_ERROR))
-		moved = flow_confirm(ctx, ct);
-	if (moved < 0) {
-		plat_delete(&loom_ct_new, &p->key);
-		return flow_start(ctx);
-	}
-	if (moved)
+	ct = flow_unconfirmed(ctx, p);
+	if (ct && !(p->flags & PKT_ERROR) && flow_confirm(ctx, ct))
 		ct = plat_lookup(&loom_ct, &p->key);
-	if (!ct)
-		return flow_start(ctx);
-	return flow_known(ctx, p, ct);
+	return ct ? flow_known(ctx, p, ct) : flow_start(ctx);
 }
 
 /* p->key and direction, from the packet or from what it quotes. 0 or a negative reason. */
