@@ -6,9 +6,9 @@
 #define NETLOOM_AGENT_CONFIG   "/etc/netloom/agent.yaml"
 #define NETLOOM_KSR_CONFIG     "/etc/netloom/ksr.yaml"
 #define NETLOOM_RUN_DIR	       "/run/netloom"
-#define NETLOOM_AGENT_SOCKET   "/run/netloom/agent.sock"	/* REST, mode 0600: what the CLI uses */
-#define NETLOOM_CNI_SOCKET     "/run/netloom/cni.sock"	/* gRPC, mode 0600 */
-#define NETLOOM_CNI_SPOOL      "/run/netloom/cni-spool" /* DELs taken while the agent was away */
+#define NETLOOM_AGENT_SOCKET   "/run/netloom/agent.sock" /* REST, mode 0600: what the CLI uses */
+#define NETLOOM_CNI_SOCKET     "/run/netloom/cni.sock"	 /* gRPC, mode 0600 */
+#define NETLOOM_CNI_SPOOL      "/run/netloom/cni-spool"	 /* DELs taken while the agent was away */
 #define NETLOOM_STATE_DIR      "/var/lib/netloom"
 #define NETLOOM_BPF_DIR	       "/sys/fs/bpf/netloom" /* maps/ progs/ links/ below */
 #define NETLOOM_BPF_OBJECT_DIR "/usr/local/lib/netloom"

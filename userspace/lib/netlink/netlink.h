@@ -86,10 +86,10 @@ int nl_link_add_vxlan(struct nl_sock *nl, const char *name, unsigned int ifindex
 struct nl_link_set {
 	unsigned int ifindex;
 	enum nl_switch up, arp;
-	unsigned int mtu;     /* 0: keep */
-	const uint8_t *mac;   /* NULL: keep */
-	const char *alias;    /* NULL: keep */
-	bool no_addrgen;      /* no automatic IPv6 link-local address; before the link goes up */
+	unsigned int mtu;   /* 0: keep */
+	const uint8_t *mac; /* NULL: keep */
+	const char *alias;  /* NULL: keep */
+	bool no_addrgen;    /* no automatic IPv6 link-local address; before the link goes up */
 	bool rp_filter_off; /* net.ipv4.conf.<link>.rp_filter = 0 */
 };
 int nl_link_set(struct nl_sock *nl, const struct nl_link_set *set, struct err *e);
