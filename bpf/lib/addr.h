@@ -67,16 +67,19 @@ plat_inline int addr_order(const union loom_addr *a, const union loom_addr *b)
 	return 0;
 }
 
+#define ADDR_GATEWAY4 0xa9fe0101 /* 169.254.1.1, the pods' gateway */
+
 /*
  * 0 when the data plane routes to the address, else the negative reason why not: multicast and
- * broadcast, link-local, and what is never on a wire (0/8, 127/8, ::, ::1).
+ * broadcast, link-local (of IPv4 only the gateway: node-local DNS caches and clouds' metadata
+ * services live in the rest), and what is never on a wire (0/8, 127/8, ::, ::1).
  */
 plat_inline int addr_check_unicast(const union loom_addr *a, int v4)
 {
 	if (v4) {
 		if (a->b[12] >= 224)
 			return -LOOM_DROP_MULTICAST;
-		if (a->b[12] == 169 && a->b[13] == 254)
+		if (a->w[3] == plat_htonl(ADDR_GATEWAY4))
 			return -LOOM_DROP_LINK_LOCAL;
 		if (a->b[12] == 127 || !a->b[12])
 			return -LOOM_DROP_NO_ROUTE;

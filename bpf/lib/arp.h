@@ -6,8 +6,6 @@
  */
 #include "bpf/lib/account.h"
 
-#define ARP_GATEWAY 0xa9fe0101 /* 169.254.1.1 */
-
 /* Ethernet and ARP header of IPv4 over Ethernet, as one (RFC 826). */
 struct arp_frame {
 	__u8 dst[6];
@@ -52,7 +50,7 @@ plat_fn int arp_from_pod(struct plat_ctx *ctx)
 			return -LOOM_DROP_SPOOF_IP;
 	}
 	plat_copy(&tpa, f.tpa, 4);
-	if (f.op != plat_htons(1) || tpa != plat_htonl(ARP_GATEWAY)) {
+	if (f.op != plat_htons(1) || tpa != plat_htonl(ADDR_GATEWAY4)) {
 		p->flags |= PKT_QUIET;
 		return -LOOM_DROP_LINK_LOCAL;
 	}

@@ -14,6 +14,14 @@ plat_inline __u32 flow_out(const struct pkt *p, const struct loom_ct *ct)
 	return p->flags & PKT_FROM_B ? ct->out_a : ct->out_b;
 }
 
+/* The node has another address than the one that the flow's answers would come to. */
+plat_inline int flow_outdated(const struct pkt *p, const struct loom_state *st,
+			      const struct loom_ct *ct)
+{
+	return (ct->flags & LOOM_CT_SNAT) &&
+	       !addr_eq(&ct->xaddr, p->family == 4 ? &st->masq4 : &st->masq6);
+}
+
 /* Where this direction of a known flow goes, asked anew. LOOM_OUT() value or a negative reason. */
 plat_fn int flow_resolve(struct plat_ctx *ctx, struct loom_ct *ct)
 {
@@ -25,6 +33,11 @@ plat_fn int flow_resolve(struct plat_ctx *ctx, struct loom_ct *ct)
 	st = plat_lookup(&loom_state, &zero);
 	if (!p || !ct || !st)
 		return -LOOM_DROP_HELPER;
+	if (flow_outdated(p, st, ct)) {
+		plat_delete(&loom_ct, &p->key);
+		plat_delete(&loom_ct_new, &p->key);
+		return -LOOM_DROP_CT_INVALID; /* the next packet starts anew */
+	}
 	if (ct->route_gen != st->route_gen || ct->policy_gen != st->policy_gen) {
 		ct->out_a = 0;
 		ct->out_b = 0;

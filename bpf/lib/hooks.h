@@ -126,6 +126,13 @@ plat_inline int hook_is_hosts(const struct pkt *p, const struct loom_state *st)
 	return port < loom_cfg.masq_port_min || port > loom_cfg.masq_port_max;
 }
 
+plat_inline int hook_is_pods(struct plat_ctx *ctx, struct pkt *p)
+{
+	p->target_scope = 0;
+	addr_copy(&p->target, &p->daddr);
+	return flow_is_ours(route_resolve(ctx));
+}
+
 /*
  * The uplink carries the node's own traffic too (tunnels among it), which passes untouched and
  * uncounted, malformed or not: only what belongs to a pod is ours.
@@ -142,16 +149,12 @@ plat_inline int hook_from_net(struct plat_ctx *ctx, struct pkt *p)
 		return hook_pass(p);
 	pkt_link(p);
 	err = parse_ip(ctx, p);
-	if (err == -LOOM_DROP_FRAG_NO_FIRST) {
-		p->target_scope = 0;
-		addr_copy(&p->target, &p->daddr);
-		if (flow_is_ours(route_resolve(ctx)))
-			return hook_fail(ctx, err);
-	}
+	if (err == -LOOM_DROP_FRAG_NO_FIRST && hook_is_pods(ctx, p))
+		return hook_fail(ctx, err);
 	if (err || hook_is_hosts(p, st))
 		return hook_pass(p);
 	err = flow_forward(ctx, p);
-	if (err == -LOOM_DROP_ICMP_UNRELATED || err == -LOOM_DROP_MULTICAST)
+	if (err == -LOOM_DROP_ICMP_UNRELATED && !hook_is_pods(ctx, p))
 		return hook_pass(p);
 	return err ? hook_fail(ctx, err) : 0;
 }

@@ -60,7 +60,7 @@ plat_inline void icmp_gen_source(const struct pkt *p, struct icmp_gen *g)
 			return;
 	}
 	if (p->family == 4) {
-		addr_set_v4(&g->from, plat_htonl(0xa9fe0101)); /* 169.254.1.1 */
+		addr_set_v4(&g->from, plat_htonl(ADDR_GATEWAY4));
 	} else {
 		g->from.w[0] = plat_htonl(0xfe800000);
 		g->from.w[1] = 0;

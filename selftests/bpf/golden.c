@@ -319,6 +319,8 @@ void golden_run(const struct target *t, const struct golden *g, int family)
 			continue;
 		if (r.s->act == DO_BUMP_ROUTES)
 			world_bump_route_gen(t);
+		else if (r.s->act == DO_RENUMBER)
+			world_renumber(t);
 		else if (r.s->act == DO_GC_LATER || r.s->act == DO_GC_ADDR)
 			run_gc(&r);
 		else if (r.s->act == DO_FILL_CT)

@@ -15,6 +15,7 @@
 enum golden_act {
 	DO_PACKET,
 	DO_BUMP_ROUTES,
+	DO_RENUMBER, /* masquerade with NODE2's address from now on */
 	DO_GC_LATER, /* collect as if in `seconds` */
 	DO_GC_ADDR,  /* forget all about `src` */
 	DO_FILL_CT,  /* loom_ct takes no more */

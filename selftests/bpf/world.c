@@ -127,6 +127,18 @@ void world_bump_route_gen(const struct target *t)
 	must(t->put("loom_state", &zero, &st));
 }
 
+void world_renumber(const struct target *t)
+{
+	struct loom_state st;
+	__u32 zero = 0;
+
+	must(t->get("loom_state", &zero, &st));
+	st.masq4 = world_addr(NODE2, 4);
+	st.masq6 = world_addr(NODE2, 6);
+	st.route_gen++;
+	must(t->put("loom_state", &zero, &st));
+}
+
 void world_build(const struct target *t, enum loom_hook hook)
 {
 	struct loom_state st = { .policy_gen = 1,

@@ -29,5 +29,6 @@ union loom_addr world_addr(enum who who, int family);
 void world_build(const struct target *t, enum loom_hook hook);
 /* Changes what link 1 is, leaving all else: at from_pod, the link of pod B, or else of A. */
 void world_set_link(const struct target *t, enum loom_hook hook, enum who pod);
-/* Reads, changes and writes loom_state. */
+/* These read, change and write loom_state. The node's new address is that of NODE2. */
+void world_renumber(const struct target *t);
 void world_bump_route_gen(const struct target *t);
