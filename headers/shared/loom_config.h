@@ -31,6 +31,6 @@ struct loom_config {
 	{                                                                                     \
 		.size = sizeof(struct loom_config), .ct_tcp_new_s = 30, .ct_tcp_s = 7200,     \
 		.ct_tcp_closing_s = 10, .ct_udp_new_s = 30, .ct_udp_s = 120, .ct_icmp_s = 30, \
-		.ct_other_s = 600, .masq_port_min = 32768, .masq_port_max = 60999,            \
+		.ct_other_s = 600, .masq_port_min = 10240, .masq_port_max = 29999,            \
 		.event_rate = 100, .event_burst = 200, .overlay_vni = LOOM_DEFAULT_VNI,       \
 	}
