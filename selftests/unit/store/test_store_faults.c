@@ -28,11 +28,13 @@ struct script {
 
 static struct fake_http *server;
 static struct script script;
+static struct fake_conn *watching; /* the last watch */
 
 static void serve_watch(struct fake_conn *c, const char *head, const char *body)
 {
 	const char *const *lines = script.watches++ ? script.later : script.lines;
 
+	watching = c;
 	snprintf(script.watch_body, sizeof(script.watch_body), "%s", body);
 	snprintf(script.watch_head, sizeof(script.watch_head), "%s", head);
 	if (!lines[0])
@@ -320,12 +322,17 @@ static void progress_moves_the_place_to_resume(void **state)
 	struct followed r;
 
 	script.range = ONE_KEY;
+	script.hold = true;
 	script.lines[0] = CREATED;
-	script.lines[1] = "{\"result\":{" EVENTS_REV("50") "}}\n";
+	script.lines[1] =
+		"{\"result\":{" EVENTS_REV("8") ",\"events\":[" EVENT("L3QvYg==", "8") "]}}\n";
 	script.later[0] = CREATED;
 	follow(*state, "/t/", &r);
+	wait_for(&r.changes, 1);
+	fake_stream_text(watching, "{\"result\":{" EVENTS_REV("50") "}}\n");
+	fake_stream_end(watching);
 	wait_for(&script.watches, 2);
-	assert_non_null(strstr(script.watch_body, "\"start_revision\":\""));
+	assert_non_null(strstr(script.watch_body, "\"start_revision\":\"51\""));
 	store_follow_free(r.f);
 }
 

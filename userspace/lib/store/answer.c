@@ -61,7 +61,7 @@ int error_decode(struct json_object *obj, struct err *e)
 		json_opt_str(obj, "error", &message, NULL);
 	if (json_opt_int(obj, "grpc_code", 0, 1000, &code, NULL) < 0 || code == CODE_UNKNOWN)
 		json_opt_int(obj, "code", 0, 1000, &code, NULL);
-	if (!message)
+	if (!message || !message[0])
 		message = "error without a message";
 	err_set(e, grpc_code_errno(code, message), "%.300s", message);
 	return code;

@@ -37,7 +37,9 @@ struct store_kv {
 
 int store_new(struct event_base *base, const struct store_config *cfg, struct store **ret,
 	      struct err *e);
-void store_free(struct store *s); /* cancels all operations without callbacks; accepts NULL */
+/* Cancels all operations without callbacks; accepts NULL. Follows and leases fall silent, but are
+ * still to be freed. */
+void store_free(struct store *s);
 void store_op_cancel(struct store_op *op);
 
 /* True while the last request to some endpoint succeeded; `on_change` is told of each change. */
@@ -95,7 +97,11 @@ typedef void (*store_txn_fn)(const struct store_txn_result *res, void *arg);
  * Writes if all comparisons hold. More than 128 operations, or more than 1.5 MiB, are split into
  * several transactions, each with the same comparisons (so a fence holds for all), in order,
  * stopping at the first that fails. A later write to the same key in one call replaces the earlier
- * one. Everything is copied.
+ * one. Everything is copied. When there are several parts, what is written to compared keys comes
+ * last, since it would make the comparisons of later parts fail.
+ *
+ * `fn` may be NULL. Without comparisons a write whose answer is lost is repeated; with them it is
+ * not, and ends with -EAGAIN: read to learn what happened.
  */
 int store_txn(struct store *s, const struct store_cmp *cmps, size_t n_cmps,
 	      const struct store_write *writes, size_t n_writes, store_txn_fn fn, void *arg,
@@ -130,8 +136,9 @@ void store_follow_free(struct store_follow *f);
 /* ---- leases ---- */
 
 /*
- * A lease kept alive while the object lives; granted anew when etcd forgot it (on_lost, then
- * on_granted with the new id: write the keys again). store_lease_free() revokes it.
+ * A lease kept alive while the object lives; granted anew when etcd forgot it, or when it could not
+ * be renewed within its TTL (on_lost, then on_granted with the new id: write the keys again).
+ * store_lease_free() revokes it, if the loop still turns.
  */
 struct store_lease_ops {
 	void (*on_granted)(int64_t id, void *arg);
