@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -21,19 +22,35 @@
 #define START_MS  20000
 #define MAX_PORTS 5 /* another program may take the port that was found */
 
-uint16_t unused_port(void)
+/* Below the range from which outgoing connections take theirs, so that none steals it between a
+ * server's end and its restart. */
+#define PORT_FIRST 20000
+#define PORT_COUNT 12000
+
+static bool port_is_free(uint16_t port)
 {
 	_cleanup_(closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_in sa = {
 		.sin_family = AF_INET,
+		.sin_port = htons(port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
-	socklen_t len = sizeof(sa);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
-		return 0;
-	return ntohs(sa.sin_port);
+	return fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0;
+}
+
+uint16_t unused_port(void)
+{
+	uint16_t port, noise = 0;
+
+	for (int i = 0; i < 1000; i++) {
+		if (getrandom(&noise, sizeof(noise), 0) != sizeof(noise))
+			break;
+		port = PORT_FIRST + noise % PORT_COUNT;
+		if (port_is_free(port))
+			return port;
+	}
+	return 0;
 }
 
 static void die_with_parent(void)

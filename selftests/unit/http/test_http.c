@@ -73,16 +73,23 @@ static void on_done(struct http_call *call, const struct http_response *res, voi
 static const struct http_ops gathering = { .on_done = on_done };
 static const struct http_ops streaming = { .on_data = on_data, .on_done = on_done };
 
+static void on_time(evutil_socket_t fd, short what, void *arg)
+{
+	*(bool *)arg = true;
+}
+
 static void wait_for(const int *flag, int value)
 {
-	for (int i = 0; *flag < value; i++) {
-		struct timeval tv = { .tv_sec = 10 };
+	struct timeval tv = { .tv_sec = 20 };
+	bool late = false;
+	struct event *ev = evtimer_new(base, on_time, &late);
 
-		event_base_loopexit(base, &tv);
+	event_add(ev, &tv);
+	while (*flag < value && !late)
 		event_base_loop(base, EVLOOP_ONCE);
-		if (i > 100000)
-			fail_msg("have %d, wanted %d", *flag, value);
-	}
+	event_free(ev);
+	if (late)
+		fail_msg("have %d, wanted %d", *flag, value);
 }
 
 /* Turns the loop until nothing is left to do at once. */

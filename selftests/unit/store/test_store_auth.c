@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "lib/http/http.h"
+
 #define SH(cmd) run_command((const char *const[]){ "sh", "-ec", cmd, NULL })
 
 static struct etcd etcd;
@@ -141,6 +143,88 @@ static void files_that_are_not_there_are_named(void **state)
 	assert_int_equal(store_new(base, &cfg, &s, &e), -EINVAL);
 }
 
+/* ---- what lib/http does with TLS, since a server that speaks it stands here ---- */
+
+static char *read_text(const char *path)
+{
+	char *text = calloc(1, 8192);
+	FILE *f = fopen(path, "r");
+
+	assert_non_null(f);
+	assert_true(fread(text, 1, 8191, f) > 0);
+	fclose(f);
+	return text;
+}
+
+struct reached {
+	int done, err;
+	long status;
+};
+
+static void on_reached(struct http_call *call, const struct http_response *res, void *arg)
+{
+	struct reached *r = arg;
+
+	*r = (struct reached){ .done = 1, .err = res->err, .status = res->status };
+}
+
+static struct reached reach(const struct http_tls *tls)
+{
+	static const struct http_ops ops = { .on_done = on_reached };
+	struct http_client *c;
+	struct http_call *call;
+	struct reached r = {};
+	char url[96];
+	struct http_request req = { .url = url, .tls = tls };
+
+	snprintf(url, sizeof(url), "%s/version", etcd.url);
+	assert_int_equal(http_client_new(base, &c), 0);
+	assert_int_equal(http_call_new(c, &req, &ops, &r, &call, NULL), 0);
+	wait_for(&r.done, 1);
+	http_client_free(c);
+	return r;
+}
+
+static void certificates_may_be_text_and_text_wins(void **state)
+{
+	char *ca_pem = read_text(ca), *cert_pem = read_text(cert), *key_pem = read_text(key);
+	char *strange_pem = read_text(other_ca);
+	const struct http_tls text = { .ca_pem = ca_pem, .cert_pem = cert_pem, .key_pem = key_pem };
+	const struct http_tls both = {
+		.ca_file = ca,
+		.cert_file = cert,
+		.key_file = key,
+		.ca_pem = strange_pem,
+	};
+
+	assert_int_equal(reach(&text).status, 200);
+	assert_int_equal(reach(&both).err, -EACCES);
+	free(ca_pem);
+	free(cert_pem);
+	free(key_pem);
+	free(strange_pem);
+}
+
+static void another_name_may_be_verified(void **state)
+{
+	struct http_tls tls = { .ca_file = ca, .cert_file = cert, .key_file = key };
+
+	assert_int_equal(reach(&tls).status, 200);
+	tls.server_name = "localhost";
+	assert_int_equal(reach(&tls).status, 200);
+	tls.server_name = "etcd.example";
+	assert_int_equal(reach(&tls).err, -EACCES);
+}
+
+static void verification_is_off_only_when_asked_for(void **state)
+{
+	struct http_tls tls = { .ca_file = other_ca, .cert_file = cert, .key_file = key };
+
+	assert_int_equal(reach(&tls).err, -EACCES);
+	tls.insecure = true;
+	assert_int_equal(reach(&tls).status, 200);
+}
+
 /* ---- users ---- */
 
 static void enable_auth(void)
@@ -239,6 +323,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TLS(a_client_certificate_opens_the_door),
 		TLS(no_or_a_strangers_certificate_does_not),
+		TLS(certificates_may_be_text_and_text_wins),
+		TLS(another_name_may_be_verified),
+		TLS(verification_is_off_only_when_asked_for),
 		PLAIN(files_that_are_not_there_are_named),
 		PLAIN(a_user_may_do_what_its_role_allows),
 		PLAIN(a_wrong_password_or_none_is_refused),
