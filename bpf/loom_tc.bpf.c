@@ -46,12 +46,31 @@ static __always_inline int exec_tunnel(struct __sk_buff *skb, struct pkt *p)
 	return bpf_redirect(st->overlay_ifindex, 0);
 }
 
-static __always_inline int exec_neigh(struct pkt *p)
+/*
+ * What the host's stack sends carries the route that brought it to loom_host. A neighbour that was
+ * resolved asks that route again who each waiting packet is for, and the route's own link has no
+ * neighbours: all but the last would leave with no one's MAC. A tunnel key takes the route's place,
+ * and names no neighbour, so the packet goes to the one that it waited for.
+ */
+static __always_inline int exec_forget_route(struct __sk_buff *skb, struct pkt *p)
+{
+	struct bpf_tunnel_key none = {};
+	int err;
+
+	if (p->hook != LOOM_HOOK_FROM_HOST)
+		return 0;
+	err = bpf_skb_set_tunnel_key(skb, &none, sizeof(none), 0);
+	p->aux = err;
+	return err ? -LOOM_DROP_TUNNEL_KEY : 0;
+}
+
+static __always_inline int exec_neigh(struct __sk_buff *skb, struct pkt *p)
 {
 	struct bpf_redir_neigh nh = {};
 	__u32 id = p->v_node;
 	struct loom_node *n;
 	union loom_addr *hop;
+	int err;
 
 	if (!id)
 		return bpf_redirect_neigh(p->v_ifindex, NULL, 0, 0);
@@ -61,6 +80,9 @@ static __always_inline int exec_neigh(struct pkt *p)
 	hop = p->family == 4 ? &n->nexthop4 : &n->nexthop6;
 	if (addr_is_none(hop))
 		return bpf_redirect_neigh(p->v_ifindex, NULL, 0, 0);
+	err = exec_forget_route(skb, p);
+	if (err)
+		return err;
 	if (addr_is_mapped(hop)) {
 		nh.nh_family = AF_INET;
 		nh.ipv4_nh = hop->w[3];
@@ -87,7 +109,7 @@ static __always_inline int exec_verdict(struct __sk_buff *skb, struct pkt *p, in
 	case VERDICT_TUNNEL:
 		return exec_tunnel(skb, p);
 	case VERDICT_NEIGH:
-		return exec_neigh(p);
+		return exec_neigh(skb, p);
 	case VERDICT_REDIRECT:
 		return bpf_redirect(p->v_ifindex, 0);
 	case VERDICT_INGRESS:
