@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The etcd schema (docs/etcd.md). All values are JSON objects.
+ * The etcd schema; docs/etcd.md has it in full. All values are JSON objects.
  *
- *	/netloom/k8s/<resource>/<namespace>/<name>  reflected object, written by ksr only;
- *namespaced resources /netloom/k8s/<resource>/<name>              the same, cluster-scoped
- *resources (namespace, node) <resource>: namespace pod node service endpointslice networkpolicy
- *(singular, lower case) value: the Kubernetes object reduced to what agents need, same field names
- *and nesting as in the API, with metadata {name, namespace, uid, resourceVersion, labels,
- *annotations we use} /netloom/ksr/leader                         {"holder","epoch"}: fences ksr's
- *writes /netloom/ksr/synced/<resource>              {"epoch","revision","count"}: this resource is
- *reflected whole /netloom/alloc/node/<id>                    {"name": <node>}: node ids, created if
- *absent, never reused while /netloom/node/<name> or the Kubernetes node exists /netloom/node/<name>
- *what a node publishes: {"id", "name", "addresses": ["10.0.0.1", "fd00::1"], "podCIDRs":
- *["10.1.1.0/24"], "underlay": "10.0.0.1", "transport": "vxlan"|"native", "version", "started"}
- *	/netloom/endpoint/<namespace>/<pod>         {"node", "ips": [], "mac", "containerID", "uid"}
+ *	k8s/<resource>/<namespace>/<name>  reflected object, written by ksr only: the Kubernetes
+ *object reduced to what agents need, names and nesting as in the API k8s/<resource>/<name> the
+ *same, cluster-scoped: namespace, node ksr/leader                         {"holder", "epoch"}:
+ *fences ksr's writes ksr/synced/<resource>              {"epoch", "revision", "count"}: reflected
+ *whole alloc/node/<id>                    {"name"}: node ids, created if absent, never freed
+ *	node/<name>                        what a node publishes: {"id", "name", "addresses",
+ *	                                   "podCIDRs", "underlay", "transport", "version",
+ *"started"} endpoint/<namespace>/<pod>         {"node", "ips", "mac", "containerID", "uid"}
+ *
+ * <resource> is one of: namespace pod node service endpointslice networkpolicy.
  */
 #define KEY_ROOT       "/netloom/"
 #define KEY_K8S	       KEY_ROOT "k8s/"
@@ -22,7 +20,9 @@
 #define KEY_K8S_NODE   KEY_K8S "node/"
 #define KEY_KSR_LEADER KEY_ROOT "ksr/leader"
 /* Holder of the election without Kubernetes, bound to an etcd lease; text: who holds it. */
-#define KEY_KSR_LOCK   KEY_ROOT "ksr/lock"
+#define KEY_KSR_LOCK KEY_ROOT "ksr/lock"
+#define KEY_KSR_ELECTION \
+	KEY_ROOT "ksr/election" /* held under an etcd lease, without a Kubernetes Lease */
 #define KEY_KSR_SYNCED KEY_ROOT "ksr/synced/"
 #define KEY_ALLOC_NODE KEY_ROOT "alloc/node/"
 #define KEY_NODE       KEY_ROOT "node/"

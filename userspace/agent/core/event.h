@@ -2,9 +2,9 @@
 #pragma once
 /*
  * Events are what the agent reacts to: one queue, one at a time, follow-ups (pushed while an event
- *is handled) first. For each event the loop asks every module that handles it, in the modules'
- *order (reverse order for deletions), to put items into one transaction, commits it, and records
- *all of that in the history.
+ * is handled) first. For each event the loop asks every module that handles it, in the modules'
+ * order (reverse order for deletions), to put items into one transaction, commits it, and records
+ * all of that in the history.
  *
  *	struct add_pod { struct event ev; … };           embed
  *	static const struct event_type add_pod_type = { .name = "add-pod", .method = EVENT_UPDATE,

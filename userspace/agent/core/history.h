@@ -2,14 +2,14 @@
 #pragma once
 /*
  * What the agent did: one record an event, with who handled it, how long it took, and each
- *operation on the node. A ring of the last ones, kept as JSON text, since it is seldom read.
+ * operation on the node. A ring of the last ones, kept as JSON text, since it is seldom read.
  *
  *	history_begin(h, &head);
  *	history_handler(…); history_op(…);     any number
  *	history_end(h, …);
  *
  * Functions that take a part accept that no record is open, and do nothing then. Out of memory
- *costs a record, never more.
+ * costs a record, never more.
  */
 #include <json-c/json.h>
 

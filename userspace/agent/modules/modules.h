@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The one list of the agent's modules, and how they fit. Arrows: needs.
+ * The one list of the agent's modules, and how they fit; in brackets what each needs.
  *
- *	db        etcd follow + local mirror; events db-resync, db-change; publishing
+ *	db        etcd follow and local mirror; events db-resync, db-change; publishing
  *	uplink    the node's uplink: link, addresses, MTU, next hops; event uplink-change
  *	datapath  BPF objects: load, pin, attach, map items, conntrack GC, metrics, drop events
- *	hostlink  loom_host, loom_vxlan, routes and sysctls of the host           -> datapath uplink
- *	nodesync  node id, pod CIDRs of this node, the other nodes in the maps    -> db uplink
- *datapath ipam      addresses of pods                                              -> db nodesync
- *	podwire   what a pod's interface consists of: link, endpoint, attachment  -> datapath
- *hostlink uplink pods      CNI requests, attachments on disk, adoption and GC              -> ipam
- *podwire
+ *	hostlink  loom_host, loom_vxlan, routes and sysctls of the host [datapath uplink]
+ *	nodesync  node id, this node's pod CIDRs, other nodes in the maps [db uplink datapath]
+ *	ipam      addresses of pods [db nodesync]
+ *	podwire   a pod's interface: link, endpoint, attachment [datapath hostlink uplink]
+ *	pods      CNI requests, attachments on disk, adoption and GC [ipam podwire]
  *
  * Handlers run in this order for an AddPod (ipam gives addresses, podwire makes items, pods fills
- *in the reply), and backwards for DelPod.
+ * in the reply), and backwards for DelPod.
  */
 #include "agent/core/module.h"
 

@@ -2,9 +2,9 @@
 #pragma once
 /*
  * A sentence that goes with an error code. Functions that can fail on input return a negative errno
- *and take a `struct err *` (may be NULL) that they fill with what was wrong, naming the object and
- *the field. Callers add what they know in front with err_prefix(), and only the one who decides
- *what happens next logs it.
+ * and take a `struct err *` (may be NULL) that they fill with what was wrong, naming the object and
+ * the field. Callers add what they know in front with err_prefix(), and only the one who decides
+ * what happens next logs it.
  *
  *	struct err e = {};
  *	if (prefix_parse(s, &p, &e) < 0)

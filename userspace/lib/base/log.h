@@ -2,8 +2,8 @@
 #pragma once
 /*
  * Log lines on stderr: `<RFC 3339 time> <level> <subsystem>: <message>`. Written with one write(2)
- *each. lib/ logs at debug only. Messages are lower case, quote their subject, and end without a
- *full stop.
+ * each. lib/ logs at debug only. Messages are lower case, quote their subject, and end without a
+ * full stop.
  *
  * A file that logs names its subsystem before the include:
  *

@@ -45,10 +45,10 @@ const char *httpd_query(const struct httpd_request *req, const char *name);
 
 /*
  * Prometheus text (exposition format 0.0.4) writer. Families appear in the order of their first
- *sample.
+ * sample.
  *
  *	metrics_sample(m, "netloom_drop_packets_total", METRIC_COUNTER, "Packets dropped.", 12,
- *"reason", "ttl", NULL);
+ *	               "reason", "ttl", NULL);
  */
 struct metrics;
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE };

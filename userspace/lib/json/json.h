@@ -2,7 +2,7 @@
 #pragma once
 /*
  * Reading JSON that comes from outside, on top of json-c: parsing with bounds, and typed access by
- *path with errors that name the field.
+ * path with errors that name the field.
  *
  *	const char *name;
  *	err = json_get_str(obj, "metadata.name", &name, &e);
@@ -10,7 +10,7 @@
  *	-> -EINVAL other type:     "metadata.name: want a string, found a number"
  *
  * A path is field names joined by dots; a field name that itself holds a dot (annotations, labels)
- *is read with json_field(). Returned strings and objects are borrowed from `obj`.
+ * is read with json_field(). Returned strings and objects are borrowed from `obj`.
  */
 #include <json-c/json.h>
 

@@ -6,11 +6,11 @@
  * place while packets flow:
  *
  *	1. each map keeps its pin, is made anew and filled from the old one, or starts empty
- *(mapdef.h)
+ * (mapdef.h)
  *	2. the programs are loaded over these maps and pinned
  *	3. every attached program is replaced in place, receivers first
  *	4. what the old programs wrote into copied maps since step 1 follows; the new maps get the
- *pins
+ * pins
  *
  * A tiny pinned map, loom_build, holds the fingerprint of what is loaded, and since step 3 that a
  * swap is under way. After a crash in between, the next start finishes the maps first and then does
