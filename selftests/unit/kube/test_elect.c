@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Elections on a made-up server that keeps one Lease, with resourceVersions and conflicts. */
+#include "selftests/unit/kube/fixture.h"
+
+#include "lib/json/json.h"
+#include "lib/kube/elect.h"
+
+#define DURATION_MS 1500
+#define DEADLINE_MS 900
+#define RETRY_MS    100
+
+static struct {
+	struct fake_http *http;
+	struct json_object *lease;
+	int revision, writes;
+	bool broken; /* 500 for all */
+	bool silent; /* no answer at all */
+} api;
+
+static void answer_lease(struct fake_conn *c, int status)
+{
+	fake_answer(c, status, "", json_text(api.lease));
+}
+
+static void keep_lease(struct fake_conn *c, struct json_object *lease, int status)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", ++api.revision);
+	json_add_str(json_field(lease, "metadata"), "resourceVersion", text);
+	json_object_put(api.lease);
+	api.lease = lease;
+	api.writes++;
+	answer_lease(c, status);
+}
+
+static bool is_current(struct json_object *lease)
+{
+	const char *theirs = "", *ours = "";
+
+	json_opt_str(lease, "metadata.resourceVersion", &theirs, NULL);
+	json_opt_str(api.lease, "metadata.resourceVersion", &ours, NULL);
+	return strcmp(theirs, ours) == 0;
+}
+
+static void on_request(struct fake_conn *c, const char *head, const char *body, void *arg)
+{
+	struct json_object *lease = NULL;
+
+	if (api.silent)
+		return;
+	if (api.broken) {
+		fake_answer(c, 500, "", "{}");
+		return;
+	}
+	if (strncmp(head, "GET /apis/coordination.k8s.io/v1/namespaces/ns/leases/ksr ", 58) == 0) {
+		if (api.lease)
+			answer_lease(c, 200);
+		else
+			fake_answer(c, 404, "", "{}");
+		return;
+	}
+	if (json_parse(body, strlen(body), &lease, NULL) < 0) {
+		fake_answer(c, 400, "", "{}");
+		return;
+	}
+	if ((*head == 'P' && head[1] == 'O') ? api.lease != NULL : !is_current(lease)) {
+		json_object_put(lease);
+		fake_answer(c, 409, "", "{\"code\":409,\"reason\":\"Conflict\"}");
+		return;
+	}
+	keep_lease(c, lease, api.lease ? 200 : 201);
+}
+
+/* ---- candidates ---- */
+
+struct candidate {
+	struct kube *kube;
+	struct kube_elect *el;
+	bool leads, released;
+	int led, lost;
+	uint64_t since_ms, until_ms;
+};
+static struct candidate all[2];
+
+static void on_lead(void *arg)
+{
+	struct candidate *c = arg;
+
+	assert_false(c->leads);
+	for (size_t i = 0; i < 2; i++)
+		assert_false(all[i].leads);
+	c->leads = true;
+	c->led++;
+	c->since_ms = clock_ms();
+}
+
+static void on_lost(const char *why, void *arg)
+{
+	struct candidate *c = arg;
+
+	assert_true(c->leads);
+	c->leads = false;
+	c->lost++;
+	c->until_ms = clock_ms();
+}
+
+static const struct kube_elect_ops ops = { .on_lead = on_lead, .on_lost = on_lost };
+
+static void run_candidate(struct candidate *c, const char *identity)
+{
+	const struct kube_elect_config cfg = {
+		.name_space = "ns",
+		.name = "ksr",
+		.identity = identity,
+		.duration_ms = DURATION_MS,
+		.renew_deadline_ms = DEADLINE_MS,
+		.retry_ms = RETRY_MS,
+	};
+
+	*c = (struct candidate){ .kube = client_of(fake_http_url(api.http), NULL) };
+	assert_int_equal(kube_elect_new(base, c->kube, &cfg, &ops, c, &c->el), 0);
+}
+
+static void crash(struct candidate *c)
+{
+	kube_elect_free(c->el);
+	kube_free(c->kube);
+	*c = (struct candidate){};
+}
+
+static bool leads(void *arg)
+{
+	return ((struct candidate *)arg)->leads;
+}
+
+static bool does_not_lead(void *arg)
+{
+	return !leads(arg);
+}
+
+static bool is_released(void *arg)
+{
+	return ((struct candidate *)arg)->released;
+}
+
+static void on_released(void *arg)
+{
+	struct candidate *c = arg;
+
+	c->released = true;
+	c->leads = false;
+}
+
+static int before(void **state)
+{
+	base = event_base_new();
+	memset(&api, 0, sizeof(api));
+	memset(all, 0, sizeof(all));
+	api.http = fake_http_new(base, NULL, on_request, NULL);
+	return api.http ? 0 : -1;
+}
+
+static int after(void **state)
+{
+	crash(&all[0]);
+	crash(&all[1]);
+	fake_http_free(api.http);
+	json_object_put(api.lease);
+	event_base_free(base);
+	return 0;
+}
+
+/* ---- tests ---- */
+
+static void one_of_two_leads_and_stays(void **state)
+{
+	run_candidate(&all[0], "one");
+	wait_until(leads, &all[0], "one to lead");
+	run_candidate(&all[1], "two");
+	turn_for(2 * DURATION_MS);
+	assert_int_equal(all[0].led, 1);
+	assert_int_equal(all[0].lost, 0);
+	assert_int_equal(all[1].led, 0);
+	assert_string_equal(kube_elect_holder(all[1].el), "one");
+}
+
+static void two_that_start_together_agree(void **state)
+{
+	run_candidate(&all[0], "one");
+	run_candidate(&all[1], "two");
+	turn_for(DURATION_MS);
+	assert_int_equal(all[0].led + all[1].led, 1);
+}
+
+static void a_released_lease_is_taken_at_once(void **state)
+{
+	uint64_t released_ms;
+
+	run_candidate(&all[0], "one");
+	wait_until(leads, &all[0], "one to lead");
+	run_candidate(&all[1], "two");
+	turn_for(2 * RETRY_MS);
+	kube_elect_release(all[0].el, on_released, &all[0]);
+	wait_until(is_released, &all[0], "the release");
+	released_ms = clock_ms();
+	wait_until(leads, &all[1], "two to lead");
+	assert_true(clock_ms() - released_ms < DURATION_MS);
+}
+
+static void the_lease_of_a_dead_leader_is_taken_when_it_has_expired(void **state)
+{
+	uint64_t died_ms;
+
+	run_candidate(&all[0], "one");
+	wait_until(leads, &all[0], "one to lead");
+	run_candidate(&all[1], "two");
+	turn_for(2 * RETRY_MS);
+	crash(&all[0]);
+	died_ms = clock_ms();
+	wait_until(leads, &all[1], "two to lead");
+	/* The Lease counts whole seconds, and may have been renewed just before. */
+	assert_true(clock_ms() - died_ms >= 1000 - 2 * RETRY_MS);
+}
+
+static void a_leader_that_cannot_renew_steps_down_in_time(void **state)
+{
+	uint64_t broken_ms;
+
+	run_candidate(&all[0], "one");
+	wait_until(leads, &all[0], "one to lead");
+	api.broken = true;
+	broken_ms = clock_ms();
+	wait_until(does_not_lead, &all[0], "one to step down");
+	assert_true(clock_ms() - broken_ms <= DEADLINE_MS + RETRY_MS);
+	api.broken = false;
+	wait_until(leads, &all[0], "one to lead again");
+}
+
+static void a_server_that_hangs_costs_leadership_too(void **state)
+{
+	run_candidate(&all[0], "one");
+	wait_until(leads, &all[0], "one to lead");
+	api.silent = true;
+	wait_until(does_not_lead, &all[0], "one to step down");
+	assert_int_equal(all[0].lost, 1);
+}
+
+static void what_others_put_into_the_lease_stays(void **state)
+{
+	static const char text[] = "{\"metadata\":{\"name\":\"ksr\",\"namespace\":\"ns\","
+				   "\"resourceVersion\":\"7\",\"labels\":{\"a\":\"b\"}},"
+				   "\"spec\":{\"holderIdentity\":\"\",\"strategy\":\"X\"}}";
+	const char *s = "";
+
+	assert_int_equal(json_parse(text, strlen(text), &api.lease, NULL), 0);
+	run_candidate(&all[0], "one");
+	wait_until(leads, &all[0], "one to lead");
+	assert_int_equal(json_get_str(api.lease, "metadata.labels.a", &s, NULL), 0);
+	assert_string_equal(s, "b");
+	assert_int_equal(json_get_str(api.lease, "spec.strategy", &s, NULL), 0);
+	assert_int_equal(json_get_str(api.lease, "spec.holderIdentity", &s, NULL), 0);
+	assert_string_equal(s, "one");
+}
+
+static void who_yields_waits_a_whole_duration(void **state)
+{
+	uint64_t yielded_ms;
+
+	run_candidate(&all[0], "one");
+	wait_until(leads, &all[0], "one to lead");
+	kube_elect_yield(all[0].el);
+	all[0].leads = false;
+	yielded_ms = clock_ms();
+	wait_until(leads, &all[0], "one to lead again");
+	assert_true(clock_ms() - yielded_ms >= DURATION_MS);
+	assert_int_equal(all[0].lost, 0);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(one_of_two_leads_and_stays, before, after),
+		cmocka_unit_test_setup_teardown(two_that_start_together_agree, before, after),
+		cmocka_unit_test_setup_teardown(a_released_lease_is_taken_at_once, before, after),
+		cmocka_unit_test_setup_teardown(
+			the_lease_of_a_dead_leader_is_taken_when_it_has_expired, before, after),
+		cmocka_unit_test_setup_teardown(a_leader_that_cannot_renew_steps_down_in_time,
+						before, after),
+		cmocka_unit_test_setup_teardown(a_server_that_hangs_costs_leadership_too, before,
+						after),
+		cmocka_unit_test_setup_teardown(what_others_put_into_the_lease_stays, before,
+						after),
+		cmocka_unit_test_setup_teardown(who_yields_waits_a_whole_duration, before, after),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
