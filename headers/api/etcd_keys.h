@@ -3,14 +3,13 @@
 /*
  * The etcd schema; docs/etcd.md has it in full. All values are JSON objects.
  *
- *	k8s/<resource>/<namespace>/<name>  reflected object, written by ksr only: the Kubernetes
- *object reduced to what agents need, names and nesting as in the API k8s/<resource>/<name> the
- *same, cluster-scoped: namespace, node ksr/leader                         {"holder", "epoch"}:
- *fences ksr's writes ksr/synced/<resource>              {"epoch", "revision", "count"}: reflected
- *whole alloc/node/<id>                    {"name"}: node ids, created if absent, never freed
- *	node/<name>                        what a node publishes: {"id", "name", "addresses",
- *	                                   "podCIDRs", "underlay", "transport", "version",
- *"started"} endpoint/<namespace>/<pod>         {"node", "ips", "mac", "containerID", "uid"}
+ *	k8s/<resource>/<namespace>/<name>  a reflected object, written by ksr only
+ *	k8s/<resource>/<name>              the same, cluster-scoped: namespace, node
+ *	ksr/leader                         fences ksr's writes
+ *	ksr/synced/<resource>              this resource is reflected whole
+ *	alloc/node/<id>                    node ids: created if absent, never freed
+ *	node/<name>                        what a node publishes of itself
+ *	endpoint/<namespace>/<pod>         what a node publishes of a wired pod
  *
  * <resource> is one of: namespace pod node service endpointslice networkpolicy.
  */

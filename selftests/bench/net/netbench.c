@@ -4,10 +4,9 @@
  *
  *	netbench server PORT          TCP echo on PORT, TCP sink on PORT+1, UDP counter on PORT+2
  *	netbench stream ADDR PORT MS  Gbit/s of one TCP stream, as counted by the receiver
- *	netbench rr ADDR PORT MS      1-byte request/response transactions a second, one connection
+ *	netbench rr ADDR PORT MS      1-byte transactions a second on one connection
  *	netbench crr ADDR PORT MS     connect, request, response, close: transactions a second
- *	netbench pps ADDR PORT MS     64-byte UDP frames a second that arrive; stderr: that were
- *sent
+ *	netbench pps ADDR PORT MS     64-byte UDP frames a second that arrive
  *
  * PORT is the server's first port in every mode. Prints one number on stdout. Pin it with taskset.
  */

@@ -3,10 +3,10 @@
 /*
  * What a pod's interface consists of, as items of one transaction:
  *
- *	pod-link/<host ifname>    the veth, made in the pod's namespace, with eth0's /32 and /128,
- *	                          routes by the gateway, static neighbours, MTU, MACs, sysctls; lo
- *up bpf-ifcfg/<ifindex>       the link's record; the index is chosen by us bpf-ep/<scope>:<address>
- *one an address bpf-attach/pod-<ifname>
+ *	pod-link/<host ifname>    the veth, made in the pod's namespace, and all of eth0's setup
+ *	bpf-ifcfg/<ifindex>       the link's record; the index is chosen by us
+ *	bpf-ep/<scope>:<address>  one an address
+ *	bpf-attach/pod-<ifname>
  *
  * Also checks a wired interface against an attachment for CNI CHECK.
  */
