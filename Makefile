@@ -97,12 +97,25 @@ endef
 $(foreach p,$(PROGS) $(TOOLS),$(eval $(call program,$(p))))
 $(foreach p,$(UNIT_TESTS),$(eval $(p)_LIBS += -lcmocka)$(eval $(call program,$(p))))
 
-FUZZ_CFLAGS = -std=gnu2x -O1 -g -D_GNU_SOURCE $(INCLUDES) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+# Fuzz targets and what they exercise are compiled apart, with clang and sanitizers.
+FUZZ_SAN = address,undefined -fno-sanitize-recover=undefined
+FUZZ_CFLAGS = -std=gnu2x -O1 -g -D_GNU_SOURCE $(INCLUDES)
+fobj = $(patsubst %.c,$(O)/fuzz/obj/%.o,$(patsubst $(O)/gen/%.c,$(O)/fuzz/obj/gen/%.o,$(1)))
+
+$(O)/fuzz/obj/gen/%.o: $(O)/gen/%.c
+	$(call say,FUZZCC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,$(FUZZ_SAN) -MMD -MP -c $< -o $@
+
+$(O)/fuzz/obj/%.o: %.c | $(GENERATED)
+	$(call say,FUZZCC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,$(FUZZ_SAN) -MMD -MP -c $< -o $@
+
 define fuzzer
-$(O)/fuzz/$(1): $$($(1)_SRCS) | $(GENERATED)
-	$$(call say,FUZZCC,$$@)
-	$(Q)mkdir -p $$(@D)
-	$(Q)$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -MF $$@.d -MT $$@ $$($(1)_SRCS) -o $$@ $$($(1)_LIBS)
+$(O)/fuzz/$(1): $$(call fobj,$$($(1)_SRCS))
+	$$(call say,LD,$$@)
+	$(Q)$(CLANG) -fsanitize=fuzzer,$(FUZZ_SAN) -o $$@ $$^ $$($(1)_LIBS)
 endef
 $(foreach p,$(FUZZERS),$(eval $(call fuzzer,$(p))))
 
