@@ -95,13 +95,17 @@ plat_inline int deliver_keeps_ttl(const struct pkt *p)
 }
 
 /*
- * A pod takes what redirect_peer brings, whatever its MTU. So IPv4 packets that may be fragmented
- * are not, on their last step; those that may not, and IPv6, teach their sender the path's MTU.
+ * A pod takes what redirect_peer brings, whatever its MTU, which is smaller than the uplink's to
+ * leave room for the overlay's header. What came by the uplink has no such way before it, so it is
+ * handed over as it is: an answer as large as the wire takes would cost its sender a datagram to
+ * learn an MTU that is not the path's. By other ways IPv4 packets that may be fragmented are not,
+ * on their last step; those that may not, and IPv6, teach their sender the path's MTU.
  */
 plat_inline int deliver_any_size(const struct pkt *p)
 {
-	return p->v_kind == VERDICT_PEER && p->hook != LOOM_HOOK_FROM_HOST && p->family == 4 &&
-	       !(p->frag_flags & IP_DF);
+	if (p->v_kind != VERDICT_PEER || p->hook == LOOM_HOOK_FROM_HOST)
+		return 0;
+	return p->hook == LOOM_HOOK_FROM_NET || (p->family == 4 && !(p->frag_flags & IP_DF));
 }
 
 plat_inline int deliver_check(struct plat_ctx *ctx, struct pkt *p, const struct loom_state *st,
