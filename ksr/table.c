@@ -3,297 +3,400 @@
 
 #include <errno.h>
 #include <string.h>
+#include <uthash.h>
+#include <utlist.h>
 
-#include "ksr/filter.h"
+#include "api/etcd_keys.h"
+#include "ksr/reduce.h"
 
-TAILQ_HEAD(entry_list, table_entry);
+enum have {
+	HAVE_NOTHING,
+	HAVE_EQUAL, /* to `want` */
+	HAVE_OTHER,
+};
+
+struct table_entry {
+	UT_hash_handle hh;
+	struct table_entry *prev, *next; /* in the queue */
+	enum kind kind;
+	enum have have;
+	char *want; /* NULL: shall not be */
+	char *had;  /* etcd's value while nothing is wanted: to be compared with what may come */
+	int64_t revision;
+	uint64_t listed; /* the list that named it last */
+	bool held, refused, dirty, taken, changed;
+	bool known; /* the source has named it once */
+	char key[];
+};
+
+struct kind_state {
+	uint64_t list;	 /* number of the one that runs or ran last */
+	uint64_t listed; /* lists completed */
+	char *revision;
+	size_t wanted, pending;
+	bool partial;
+};
 
 struct table {
-	struct table_entry *entries;
-	struct entry_list dirty;
-	size_t n_dirty;
-	struct table_state states[N_RESOURCES];
-	unsigned int fill[N_RESOURCES]; /* the current one */
-	bool sweep_unknown[N_RESOURCES];
-	void (*on_work)(void *arg);
-	void *on_work_arg;
+	struct table_entry *entries, *queue;
+	struct kind_state kinds[KIND_COUNT];
 };
+
+/* ---- entries ---- */
+
+static void set_want(struct table *t, struct table_entry *en, char *value)
+{
+	t->kinds[en->kind].wanted += (value ? 1 : 0) - (en->want ? 1 : 0);
+	free(en->want);
+	en->want = value;
+}
+
+static bool is_dirty(const struct table *t, const struct table_entry *en)
+{
+	const struct kind_state *ks = &t->kinds[en->kind];
+
+	if (en->refused)
+		return false;
+	if (en->want)
+		return en->have != HAVE_EQUAL;
+	if (en->held || (ks->partial && !en->known))
+		return false;
+	return ks->listed && en->have != HAVE_NOTHING;
+}
+
+static void entry_free(struct table *t, struct table_entry *en)
+{
+	set_want(t, en, NULL);
+	HASH_DEL(t->entries, en);
+	free(en->had);
+	free(en);
+}
+
+/* Counts and queues after any change; frees what neither side knows. */
+static void settle(struct table *t, struct table_entry *en)
+{
+	bool dirty = is_dirty(t, en), queued = en->dirty && !en->taken;
+
+	t->kinds[en->kind].pending += (dirty ? 1 : 0) - (en->dirty ? 1 : 0);
+	if (en->taken) {
+		en->dirty = dirty;
+		return;
+	}
+	if (dirty && !queued)
+		DL_APPEND(t->queue, en);
+	if (!dirty && queued)
+		DL_DELETE(t->queue, en);
+	en->dirty = dirty;
+	if (!en->want && !en->held && en->have == HAVE_NOTHING)
+		entry_free(t, en);
+}
+
+static struct table_entry *find(struct table *t, const char *key)
+{
+	struct table_entry *en;
+
+	HASH_FIND_STR(t->entries, key, en);
+	return en;
+}
+
+static struct table_entry *find_or_add(struct table *t, enum kind kind, const char *key)
+{
+	struct table_entry *en = find(t, key);
+	size_t n = strlen(key) + 1;
+
+	if (en)
+		return en;
+	en = calloc(1, sizeof(*en) + n);
+	if (!en)
+		return NULL;
+	memcpy(en->key, key, n);
+	en->kind = kind;
+	HASH_ADD_KEYPTR(hh, t->entries, en->key, n - 1, en);
+	return en;
+}
 
 int table_new(struct table **ret)
 {
-	struct table *t = calloc(1, sizeof(*t));
-
-	if (!t)
-		return -ENOMEM;
-	TAILQ_INIT(&t->dirty);
-	*ret = t;
-	return 0;
+	*ret = calloc(1, sizeof(**ret));
+	return *ret ? 0 : -ENOMEM;
 }
 
-static void entry_free(struct table_entry *e)
+void table_clear(struct table *t)
 {
-	free(e->value);
-	free(e->stored);
-	free(e);
+	struct table_entry *en, *tmp;
+
+	HASH_ITER (hh, t->entries, en, tmp)
+		entry_free(t, en);
+	for (enum kind k = 0; k < KIND_COUNT; k++)
+		free(t->kinds[k].revision);
+	*t = (struct table){};
 }
 
 void table_free(struct table *t)
 {
-	struct table_entry *e, *tmp;
-
 	if (!t)
 		return;
-	HASH_ITER (hh, t->entries, e, tmp) {
-		HASH_DEL(t->entries, e);
-		entry_free(e);
-	}
-	for (size_t i = 0; i < N_RESOURCES; i++)
-		free(t->states[i].revision);
+	table_clear(t);
 	free(t);
 }
 
-void table_on_work(struct table *t, void (*fn)(void *arg), void *arg)
+/* ---- the source ---- */
+
+void table_list(struct table *t, enum kind kind)
 {
-	t->on_work = fn;
-	t->on_work_arg = arg;
+	t->kinds[kind].list++;
 }
 
-struct table_state *table_state(struct table *t, enum resource_id res)
+int table_put(struct table *t, enum kind kind, const char *key, const char *value)
 {
-	return &t->states[res];
-}
+	struct table_entry *en = find_or_add(t, kind, key);
+	char *copy = strdup(value);
 
-size_t table_n_dirty(const struct table *t)
-{
-	return t->n_dirty;
-}
-
-static void tell(struct table *t)
-{
-	if (t->on_work)
-		t->on_work(t->on_work_arg);
-}
-
-/* ---- entries ---- */
-
-static struct table_entry *find(struct table *t, const char *key)
-{
-	struct table_entry *e;
-
-	HASH_FIND_STR(t->entries, key, e);
-	return e;
-}
-
-static struct table_entry *add(struct table *t, enum resource_id res, const char *key)
-{
-	size_t len = strlen(key);
-	struct table_entry *e = calloc(1, sizeof(*e) + len + 1);
-
-	if (!e)
-		return NULL;
-	memcpy(e->key, key, len + 1);
-	e->res = res;
-	HASH_ADD_STR(t->entries, key, e);
-	return e;
-}
-
-static void set_dirty(struct table *t, struct table_entry *e, bool dirty)
-{
-	if (e->dirty == dirty)
-		return;
-	e->dirty = dirty;
-	if (dirty) {
-		TAILQ_INSERT_TAIL(&t->dirty, e, link);
-		t->n_dirty++;
-		t->states[e->res].dirty++;
-	} else {
-		TAILQ_REMOVE(&t->dirty, e, link);
-		t->n_dirty--;
-		t->states[e->res].dirty--;
-	}
-}
-
-static void drop(struct table *t, struct table_entry *e)
-{
-	set_dirty(t, e, false);
-	HASH_DEL(t->entries, e);
-	entry_free(e);
-}
-
-/* Takes `value` (NULL: the object is gone). */
-static void set_value(struct table *t, struct table_entry *e, char *value)
-{
-	t->states[e->res].count += (value != NULL) - (e->value != NULL);
-	free(e->value);
-	e->value = value;
-	e->version++;
-}
-
-static void forget_stored(struct table_entry *e)
-{
-	free(e->stored);
-	e->stored = NULL;
-}
-
-/* ---- for sources ---- */
-
-void table_begin(struct table *t, enum resource_id res)
-{
-	t->fill[res]++;
-}
-
-int table_put(struct table *t, enum resource_id res, const char *key, const char *value)
-{
-	struct table_entry *e = find(t, key);
-	bool known = e && (e->value || e->stored), same;
-	char *copy;
-
-	if (e && e->value && filter_same(e->value, value)) {
-		e->filled = t->fill[res];
-		return 0;
-	}
-	copy = strdup(value);
-	if (!copy || (!e && !(e = add(t, res, key)))) {
+	if (!en || !copy) {
 		free(copy);
+		if (en)
+			settle(t, en);
 		return -ENOMEM;
 	}
-	e->filled = t->fill[res];
-	same = known && e->stored && filter_same(e->stored, value);
-	set_value(t, e, copy);
-	forget_stored(e);
-	set_dirty(t, e, !same);
-	if (!same)
-		tell(t);
+	en->held = false;
+	en->known = true;
+	en->listed = t->kinds[kind].list;
+	if (en->want && reduced_equal(en->want, value)) {
+		/* What etcd has been given, or will be, is as good. */
+		free(copy);
+		settle(t, en);
+		return 0;
+	}
+	if (en->had)
+		en->have = reduced_equal(en->had, value) ? HAVE_EQUAL : HAVE_OTHER;
+	else if (en->have == HAVE_EQUAL)
+		en->have = HAVE_OTHER;
+	free(TAKE_PTR(en->had));
+	set_want(t, en, copy);
+	en->refused = false;
+	en->changed = true;
+	settle(t, en);
 	return 0;
 }
 
-void table_keep(struct table *t, const char *key)
+int table_hold(struct table *t, enum kind kind, const char *key)
 {
-	struct table_entry *e = find(t, key);
+	struct table_entry *en = find_or_add(t, kind, key);
 
-	if (e)
-		e->filled = t->fill[e->res];
+	if (!en)
+		return -ENOMEM;
+	en->held = en->known = true;
+	en->listed = t->kinds[kind].list;
+	settle(t, en);
+	return 0;
 }
 
-static void delete_entry(struct table *t, struct table_entry *e)
+static void unwant(struct table *t, struct table_entry *en)
 {
-	if (!e->value && !e->stored)
-		return;
-	set_value(t, e, NULL);
-	forget_stored(e);
-	set_dirty(t, e, true);
-}
-
-void table_delete(struct table *t, const char *key)
-{
-	struct table_entry *e = find(t, key);
-
-	if (!e)
-		return;
-	delete_entry(t, e);
-	tell(t);
-}
-
-void table_end(struct table *t, enum resource_id res, const char *revision, bool sweep_unknown)
-{
-	struct table_state *st = &t->states[res];
-	struct table_entry *e, *tmp;
-	char *copy = strdup(revision ? revision : "");
-
-	HASH_ITER (hh, t->entries, e, tmp) {
-		if (e->res == res && e->filled != t->fill[res] && (e->value || sweep_unknown))
-			delete_entry(t, e);
+	en->held = false;
+	if (en->want) {
+		set_want(t, en, NULL);
+		en->changed = true;
+		en->refused = false;
+		if (en->have == HAVE_EQUAL)
+			en->have = HAVE_OTHER;
 	}
-	if (copy) {
-		free(st->revision);
-		st->revision = copy;
-	}
-	t->sweep_unknown[res] = sweep_unknown;
-	st->synced = st->unmarked = true;
-	st->absent = false;
-	st->fills++;
-	tell(t);
+	settle(t, en);
 }
 
-void table_absent(struct table *t, enum resource_id res, bool absent)
+void table_del(struct table *t, const char *key)
 {
-	t->states[res].absent = absent;
-	tell(t);
+	struct table_entry *en = find(t, key);
+
+	if (en)
+		unwant(t, en);
 }
 
-/* ---- for the sink ---- */
-
-void table_compare_begin(struct table *t)
+int table_listed(struct table *t, enum kind kind, const char *revision, bool partial)
 {
-	struct table_entry *e, *tmp;
+	struct kind_state *ks = &t->kinds[kind];
+	struct table_entry *en, *tmp;
+	char *copy = strdup(revision);
 
-	HASH_ITER (hh, t->entries, e, tmp) {
-		e->compared = false;
-	}
-}
-
-/* A key that no source has put: gone, or not spoken of yet. */
-static int compare_unknown(struct table *t, struct table_entry *e, const char *value)
-{
-	bool spoken_of = e->version > 0;
-	char *copy;
-
-	if (spoken_of || (t->states[e->res].synced && t->sweep_unknown[e->res])) {
-		forget_stored(e);
-		set_dirty(t, e, true);
-		return 0;
-	}
-	copy = strdup(value);
 	if (!copy)
 		return -ENOMEM;
-	free(e->stored);
-	e->stored = copy;
-	set_dirty(t, e, false);
-	return 0;
-}
-
-int table_compare(struct table *t, const char *key, const char *value)
-{
-	struct table_entry *e = find(t, key);
-	enum resource_id res;
-
-	if (!resource_of_key(key, &res))
-		return 0;
-	if (!e && !(e = add(t, res, key)))
-		return -ENOMEM;
-	e->compared = true;
-	if (!e->value)
-		return compare_unknown(t, e, value);
-	set_dirty(t, e, !filter_same(e->value, value));
-	return 0;
-}
-
-void table_compare_end(struct table *t)
-{
-	struct table_entry *e, *tmp;
-
-	HASH_ITER (hh, t->entries, e, tmp) {
-		if (e->compared)
+	free(ks->revision);
+	ks->revision = copy;
+	ks->listed++;
+	ks->partial = partial;
+	HASH_ITER (hh, t->entries, en, tmp) {
+		if (en->kind != kind)
 			continue;
-		if (e->value)
-			set_dirty(t, e, true);
+		if (en->listed != ks->list)
+			unwant(t, en);
 		else
-			drop(t, e);
+			settle(t, en);
 	}
-	for (size_t i = 0; i < N_RESOURCES; i++)
-		t->states[i].unmarked = t->states[i].synced;
+	return 0;
 }
 
-struct table_entry *table_dirty(struct table *t, struct table_entry *after)
+/* ---- etcd ---- */
+
+static bool find_kind(const char *key, enum kind *ret)
 {
-	return after ? TAILQ_NEXT(after, link) : TAILQ_FIRST(&t->dirty);
+	const char *at = key + strlen(KEY_K8S);
+
+	if (strncmp(key, KEY_K8S, strlen(KEY_K8S)) != 0)
+		return false;
+	for (enum kind k = 0; k < KIND_COUNT; k++) {
+		size_t n = strlen(kinds[k].name);
+
+		if (strncmp(at, kinds[k].name, n) == 0 && at[n] == '/') {
+			*ret = k;
+			return true;
+		}
+	}
+	return false;
 }
 
-void table_settle(struct table *t, struct table_entry *e, uint64_t version)
+/* A reading takes keys away by not naming them: forget first what is known. */
+void table_etcd_begin(struct table *t)
 {
-	if (e->version != version)
-		return;
-	set_dirty(t, e, false);
-	if (!e->value)
-		drop(t, e);
+	struct table_entry *en, *tmp;
+
+	HASH_ITER (hh, t->entries, en, tmp) {
+		en->have = HAVE_NOTHING;
+		en->revision = 0;
+		free(TAKE_PTR(en->had));
+	}
+}
+
+static int note_value(struct table_entry *en, const char *value)
+{
+	if (!value) {
+		en->have = HAVE_NOTHING;
+		free(TAKE_PTR(en->had));
+		return 0;
+	}
+	if (en->want) {
+		en->have = reduced_equal(en->want, value) ? HAVE_EQUAL : HAVE_OTHER;
+		return 0;
+	}
+	en->have = HAVE_OTHER;
+	free(en->had);
+	en->had = strdup(value);
+	return en->had ? 0 : -ENOMEM;
+}
+
+int table_etcd(struct table *t, const char *key, const char *value, int64_t revision)
+{
+	struct table_entry *en;
+	enum kind kind;
+	int err;
+
+	if (!find_kind(key, &kind))
+		return 0;
+	en = value ? find_or_add(t, kind, key) : find(t, key);
+	if (!en)
+		return value ? -ENOMEM : 0;
+	if (revision <= en->revision)
+		return 0;
+	en->revision = revision;
+	err = note_value(en, value);
+	settle(t, en);
+	return err;
+}
+
+void table_etcd_end(struct table *t)
+{
+	struct table_entry *en, *tmp;
+
+	HASH_ITER (hh, t->entries, en, tmp)
+		settle(t, en);
+}
+
+/* ---- the writer ---- */
+
+const char *table_entry_key(const struct table_entry *en)
+{
+	return en->key;
+}
+
+const char *table_entry_value(const struct table_entry *en)
+{
+	return en->want;
+}
+
+size_t table_take(struct table *t, struct table_entry **ret, size_t max, size_t max_bytes)
+{
+	size_t n = 0, bytes = 0;
+
+	while (n < max && t->queue) {
+		struct table_entry *en = t->queue;
+
+		bytes += strlen(en->key) + (en->want ? strlen(en->want) : 0);
+		if (n && bytes > max_bytes)
+			break;
+		DL_DELETE(t->queue, en);
+		en->taken = true;
+		en->changed = false;
+		ret[n++] = en;
+	}
+	return n;
+}
+
+/* The entry leaves the writer's hands and is queued again if it has to be. */
+static void give_back(struct table *t, struct table_entry *en)
+{
+	/* As settle() counts it: taken entries are in `pending`, but in no queue. */
+	if (en->dirty)
+		t->kinds[en->kind].pending--;
+	en->dirty = false;
+	en->taken = false;
+	settle(t, en);
+}
+
+void table_written(struct table *t, struct table_entry *en, int64_t revision)
+{
+	/* etcd's own news may have been faster, and newer. */
+	if (revision > en->revision) {
+		en->revision = revision;
+		if (en->changed)
+			en->have = HAVE_OTHER;
+		else
+			en->have = en->want ? HAVE_EQUAL : HAVE_NOTHING;
+		free(TAKE_PTR(en->had));
+	}
+	give_back(t, en);
+}
+
+void table_failed(struct table *t, struct table_entry *en, bool refused)
+{
+	en->refused = refused && !en->changed;
+	give_back(t, en);
+}
+
+bool table_is_listed(const struct table *t, enum kind kind)
+{
+	return t->kinds[kind].listed;
+}
+
+bool table_in_step(const struct table *t, enum kind kind)
+{
+	return t->kinds[kind].listed && !t->kinds[kind].pending;
+}
+
+uint64_t table_lists(const struct table *t, enum kind kind)
+{
+	return t->kinds[kind].listed;
+}
+
+const char *table_revision(const struct table *t, enum kind kind)
+{
+	return t->kinds[kind].revision ? t->kinds[kind].revision : "";
+}
+
+size_t table_count(const struct table *t, enum kind kind)
+{
+	return t->kinds[kind].wanted;
+}
+
+size_t table_pending(const struct table *t, enum kind kind)
+{
+	return t->kinds[kind].pending;
 }

@@ -1,74 +1,65 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What etcd should hold, by key, and which of it is not there yet. Sources write the one half,
- * the sink reads and settles the other.
+ * What etcd shall hold below /netloom/k8s/ and what it does hold, key by key, and so what is to be
+ * written. No I/O.
  *
- * A source fills a resource whole with table_begin(), table_put() for each object and table_end(),
- * which drops what was not put again (mark and sweep); then it puts and deletes single objects.
- *
- * The sink compares with etcd by table_compare_begin(), one table_compare() for each key that etcd
- * holds, and table_compare_end(). Keys that no source has spoken of are kept until their resource
- * is filled whole, so that an object is never deleted just because its source is slow.
- *
- * Single-threaded. Entries belong to the table, and live until the sink has settled their deletion.
+ * The source says what is wanted:
+ *	table_list(t, kind), table_put() for each object, table_listed(t, kind): what was not named
+ *	is gone (mark and sweep). Between lists, table_put() and table_del() follow changes. Nothing
+ *	of a kind is deleted before its first list is complete.
+ *	table_hold() names an object that is there but can't be read: what etcd has of it stays.
+ * etcd says what is there:
+ *	table_etcd() for each key, in any order, with the revision, so that late news is known as
+ *	such; table_etcd_begin() and _end() around a whole reading.
+ * The writer takes what differs with table_take(), and reports with table_written() or
+ *	table_failed().
  */
-#include <sys/queue.h>
-#include <uthash.h>
-
-#include "ksr/resource.h"
-
-struct table_entry {
-	char *value;  /* what etcd should hold; NULL: nothing */
-	char *stored; /* only while no source has spoken of the key: what etcd holds */
-	enum resource_id res;
-	bool dirty, compared;
-	uint64_t version;    /* of `value` */
-	unsigned int filled; /* the fill that it was last seen in */
-	TAILQ_ENTRY(table_entry) link;
-	UT_hash_handle hh;
-	char key[];
-};
-
-struct table_state {
-	bool synced;	/* filled whole at least once */
-	bool unmarked;	/* filled or compared since the mark in etcd was last written */
-	bool absent;	/* the server does not have this resource */
-	char *revision; /* the source's, of the last fill; heap, NULL at first */
-	size_t count;	/* objects */
-	size_t dirty;
-	uint64_t rejected; /* objects that could not be used, since start */
-	uint64_t fills;
-};
+#include "ksr/kinds.h"
+#include "lib/base/util.h"
 
 struct table;
+struct table_entry;
+
 int table_new(struct table **ret);
-void table_free(struct table *t);
-/* Called after each change that gives the sink work. */
-void table_on_work(struct table *t, void (*fn)(void *arg), void *arg);
-struct table_state *table_state(struct table *t, enum resource_id res);
+void table_free(struct table *t); /* accepts NULL */
+/* Forgets all; nothing may be taken. */
+void table_clear(struct table *t);
 
-/* ---- for sources ---- */
+/* ---- the source ---- */
 
-void table_begin(struct table *t, enum resource_id res);
-/* Copies; 0 or -ENOMEM. */
-int table_put(struct table *t, enum resource_id res, const char *key, const char *value);
-/* The object is there, but cannot be used: what was known of it stays. */
-void table_keep(struct table *t, const char *key);
-void table_delete(struct table *t, const char *key);
-/* `sweep_unknown`: also drop keys that etcd holds and this source has never put. */
-void table_end(struct table *t, enum resource_id res, const char *revision, bool sweep_unknown);
-/* The server does not have (true) or has again (false) this resource. */
-void table_absent(struct table *t, enum resource_id res, bool absent);
+void table_list(struct table *t, enum kind kind);
+/* 0 or -ENOMEM. Copies. */
+int table_put(struct table *t, enum kind kind, const char *key, const char *value);
+int table_hold(struct table *t, enum kind kind, const char *key);
+void table_del(struct table *t, const char *key);
+/* Copies `revision`, the source's version of the list. `partial`: something that may have been in
+ * earlier lists can't be read, so what etcd has from before this process stays. */
+int table_listed(struct table *t, enum kind kind, const char *revision, bool partial);
 
-/* ---- for the sink ---- */
+/* ---- etcd ---- */
 
-void table_compare_begin(struct table *t);
-int table_compare(struct table *t, const char *key, const char *value);
-void table_compare_end(struct table *t);
+void table_etcd_begin(struct table *t);
+/* `value` NULL: deleted. Keys that are no kind's are ignored: they are not ours. */
+int table_etcd(struct table *t, const char *key, const char *value, int64_t revision);
+void table_etcd_end(struct table *t);
 
-/* The first entry that etcd does not hold as it should, then the next; NULL: no more. */
-struct table_entry *table_dirty(struct table *t, struct table_entry *after);
-size_t table_n_dirty(const struct table *t);
-/* etcd holds `e` as it was at `version`. Frees entries that are gone. */
-void table_settle(struct table *t, struct table_entry *e, uint64_t version);
+/* ---- the writer ---- */
+
+const char *table_entry_key(const struct table_entry *en);
+/* What to write; NULL: delete. Borrowed until anything changes. */
+const char *table_entry_value(const struct table_entry *en);
+/* Up to `max` entries of at most `max_bytes` together (but at least one); returns how many. */
+size_t table_take(struct table *t, struct table_entry **ret, size_t max, size_t max_bytes);
+void table_written(struct table *t, struct table_entry *en, int64_t revision);
+/* `refused`: etcd will never take this value; it isn't tried again until it changes. */
+void table_failed(struct table *t, struct table_entry *en, bool refused);
+
+/* True when the kind has been listed, and all of it stands in etcd. */
+bool table_in_step(const struct table *t, enum kind kind);
+bool table_is_listed(const struct table *t, enum kind kind);
+/* Counts whole lists, so that each can be acknowledged once. */
+uint64_t table_lists(const struct table *t, enum kind kind);
+const char *table_revision(const struct table *t, enum kind kind);
+size_t table_count(const struct table *t, enum kind kind);   /* wanted objects */
+size_t table_pending(const struct table *t, enum kind kind); /* writes to do */

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Shared by ksr.c and api.c only. */
+#include "ksr/ksr.h"
+#include "ksr/lead.h"
+#include "ksr/source_dir.h"
+#include "ksr/source_kube.h"
+#include "ksr/writer.h"
+#include "lib/httpd/httpd.h"
+
+struct ksr {
+	const struct ksr_config *cfg;
+	struct event_base *base;
+	struct store *store;
+	struct kube *kube; /* source kubernetes only */
+	struct table *table;
+	struct intake intake;
+	struct lead *lead;
+	struct writer *writer;
+	bool leading, stopping;
+	struct source_kube *source_kube; /* while leading, one of the two */
+	struct source_dir *source_dir;
+	struct httpd *httpd;
+	uint64_t bad[KIND_COUNT + 1], transitions; /* bad: the last is for what has no kind */
+};
+
+/* api.c */
+int api_start(struct ksr *k, struct err *e);
