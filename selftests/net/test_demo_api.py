@@ -175,6 +175,16 @@ def test_state_and_versions_survive_a_kill(api, namespace):
     assert int(after["metadata"]["resourceVersion"]) > int(before["metadata"]["resourceVersion"])
 
 
+def test_get_wide_shows_the_one_address_that_kubernetes_shows(api, namespace):
+    spec = {"containers": [{"name": "a", "image": "x"}]}
+    pod = api.client.create("Pod", namespace, {"metadata": {"name": "dual"}, "spec": spec})
+    ips = ["10.1.1.2", "fd00:10::2"]
+    pod["status"] = {"podIP": ips[0], "podIPs": [{"ip": i} for i in ips]}
+    api.client.update("Pod", pod, "status")
+    wide = api.kubectl("get", "pod", "-n", namespace, "dual", "-o", "wide", "--no-headers")
+    assert ips[0] in wide.split() and ips[1] not in wide
+
+
 def test_client_certificates_are_taken_and_wrong_tokens_are_not(api):
     assert "default" in api.kubectl("get", "namespaces", config="kubeconfig-cert")
     bad = Client(f"{api.folder}/pki/kubeconfig", "tests")

@@ -60,9 +60,8 @@ def _restarts(obj):
     )
 
 
-def _pod_ips(obj):
-    ips = [i["ip"] for i in _get(obj, "status", "podIPs", default=[])]
-    return ",".join(ips) or _get(obj, "status", "podIP")
+def _pod_ip(obj):
+    return _get(obj, "status", "podIP")
 
 
 def _node_state(obj):
@@ -156,7 +155,7 @@ COLUMNS = {
         ("Status", pod_state, 0),
         ("Restarts", _restarts, 0),
         AGE,
-        ("IP", _pod_ips, 1),
+        ("IP", _pod_ip, 1),
         ("Node", lambda o: _get(o, "spec", "nodeName"), 1),
         ("Nominated Node", lambda o: _get(o, "status", "nominatedNodeName"), 1),
     ],
