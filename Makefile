@@ -42,7 +42,7 @@ UNIT_TESTS :=
 FUZZERS :=
 
 .DEFAULT_GOAL := all
-include $(sort $(shell find bpf headers userspace cni ksr stn selftests deploy -name module.mk))
+include $(sort $(shell find $(wildcard bpf headers userspace cni ksr stn selftests deploy) -name module.mk))
 
 LIB = $(O)/libnetloom.a
 PROTO_SRCS = $(PROTOS:%.proto=$(O)/gen/%.pb-c.c)
