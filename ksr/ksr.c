@@ -47,6 +47,9 @@ static void on_synced(enum kind kind, void *arg)
 {
 	struct ksr *k = arg;
 
+	if (k->whole[kind] == lead_epoch(k->lead))
+		return;
+	k->whole[kind] = lead_epoch(k->lead);
 	log_info("'%s' is reflected whole: %zu objects", kinds[kind].name,
 		 table_count(k->table, kind));
 }

@@ -21,6 +21,7 @@ struct ksr {
 	struct source_kube *source_kube; /* while leading, one of the two */
 	struct source_dir *source_dir;
 	struct httpd *httpd;
+	int64_t whole[KIND_COUNT];		   /* epoch in which that was logged */
 	uint64_t bad[KIND_COUNT + 1], transitions; /* bad: the last is for what has no kind */
 };
 

@@ -65,10 +65,10 @@ static void on_taken(const struct store_txn_result *res, void *arg)
 
 static void try_take(struct lock *l)
 {
-	struct store_cmp cmp = { .kind = STORE_CMP_ABSENT, .key = KEY_KSR_ELECTION };
+	struct store_cmp cmp = { .kind = STORE_CMP_ABSENT, .key = KEY_KSR_LOCK };
 	struct store_write put = {
 		.kind = STORE_PUT,
-		.key = KEY_KSR_ELECTION,
+		.key = KEY_KSR_LOCK,
 		.value = l->value,
 		.lease = l->lease_id,
 	};
@@ -103,7 +103,7 @@ static void note(struct lock *l, const struct store_kv *kv)
 		}
 		return;
 	}
-	lost(l, kv ? "another replica holds " KEY_KSR_ELECTION : KEY_KSR_ELECTION " is gone");
+	lost(l, kv ? "another replica holds " KEY_KSR_LOCK : KEY_KSR_LOCK " is gone");
 	try_take(l);
 }
 
@@ -182,7 +182,7 @@ int lock_new(struct event_base *base, struct store *s, const char *identity,
 		err = l->retry ? 0 : -ENOMEM;
 	}
 	err = err ?: store_lease_new(s, TTL_S, &lease_ops, l, &l->lease);
-	err = err ?: store_follow_new(s, KEY_KSR_ELECTION, &follow_ops, l, &l->follow);
+	err = err ?: store_follow_new(s, KEY_KSR_LOCK, &follow_ops, l, &l->follow);
 	if (err < 0) {
 		lock_free(l);
 		return err;
@@ -205,10 +205,10 @@ static int give_back(struct lock *l)
 {
 	struct store_cmp cmp = {
 		.kind = STORE_CMP_LEASE,
-		.key = KEY_KSR_ELECTION,
+		.key = KEY_KSR_LOCK,
 		.number = l->lease_id,
 	};
-	struct store_write del = { .kind = STORE_DELETE, .key = KEY_KSR_ELECTION };
+	struct store_write del = { .kind = STORE_DELETE, .key = KEY_KSR_LOCK };
 
 	store_op_cancel(TAKE_PTR(l->op));
 	return store_txn(l->store, &cmp, 1, &del, 1, on_released, l, &l->op);

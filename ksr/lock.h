@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Leader election in etcd itself, where there is no Kubernetes: /netloom/ksr/election is created
+ * Leader election in etcd itself, where there is no Kubernetes: /netloom/ksr/lock is created
  * under a lease of 15 s, by whoever comes first, and goes with the lease. Single-threaded;
  * on_lead() and on_lost() alternate, and may not free the lock.
  */

@@ -18,10 +18,7 @@
 #define KEY_K8S_POD    KEY_K8S "pod/"
 #define KEY_K8S_NODE   KEY_K8S "node/"
 #define KEY_KSR_LEADER KEY_ROOT "ksr/leader"
-/* Holder of the election without Kubernetes, bound to an etcd lease; text: who holds it. */
-#define KEY_KSR_LOCK KEY_ROOT "ksr/lock"
-#define KEY_KSR_ELECTION \
-	KEY_ROOT "ksr/election" /* held under an etcd lease, without a Kubernetes Lease */
+#define KEY_KSR_LOCK   KEY_ROOT "ksr/lock" /* election without Kubernetes: under an etcd lease */
 #define KEY_KSR_SYNCED KEY_ROOT "ksr/synced/"
 #define KEY_ALLOC_NODE KEY_ROOT "alloc/node/"
 #define KEY_NODE       KEY_ROOT "node/"
