@@ -44,6 +44,43 @@ def test_no_packet_is_lost_when_the_agent_is_killed_and_started(cluster):
     cluster.delete("one", "two")
 
 
+def tables(cluster, node):
+    """The maps that the agent writes, as they are."""
+    names = ("ifcfg", "ep", "ip", "cidr", "node", "state")
+    return {
+        name: cluster.node(
+            *(node, "bpftool", "map", "dump", "pinned", f"/sys/fs/bpf/netloom/maps/loom_{name}")
+        )
+        for name in names
+    }
+
+
+def test_a_restarted_agent_touches_nothing(cluster):
+    cluster.pods(("calm", "node1"))
+    poll(lambda: cluster.etcd("/netloom/endpoint/default/calm"), 10, "the pod is published")
+    before = tables(cluster, "node1")
+    cluster.demo("agent", "node1", "kill")
+    cluster.demo("agent", "node1", "start", "--wait")
+    records = json.loads(cluster.node("node1", "netloom", "history", "-o", "json"))["records"]
+    assert any(r["method"] == "full-resync" for r in records), records
+    assert [r["operations"] for r in records if r["operations"]] == []
+    after = tables(cluster, "node1")
+    assert [name for name in before if before[name] != after[name]] == []
+    cluster.delete("calm")
+
+
+def test_flows_look_again_after_a_route_changed_while_the_agent_was_away(cluster):
+    def generation():
+        return json.loads(cluster.node("node1", "netloom", "dump", "state", "-o", "json"))
+
+    before = generation()
+    cluster.demo("agent", "node1", "kill")
+    cluster.node("node1", "ip", "route", "add", "blackhole", "192.0.2.0/24")
+    cluster.demo("agent", "node1", "start", "--wait")
+    poll(lambda: generation() != before, 10, lambda: f"a new generation: {before}")
+    cluster.node("node1", "ip", "route", "del", "blackhole", "192.0.2.0/24")
+
+
 def test_an_agent_killed_in_the_middle_of_adds_wires_all_pods_once(cluster):
     names = [f"mid-{i}" for i in range(AT_ONCE)]
     cluster.apply(*(pod(name, "node1") for name in names))

@@ -267,14 +267,16 @@ static void cluster_routes_are_found_again(void **state)
 	ok(nl_link_del(nl, 900, &e), &e);
 }
 
-static void set_rp_filter(const char *value, const char *accept)
+#define RP_FILTER "net/ipv4/conf/lo/rp_filter"
+
+static void set_rp_filter(struct host_sysctls *all, const char *value, const char *accept)
 {
+	const struct host_sysctl want = { value, accept, "a test" };
 	struct err e = {};
 
-	assert_int_equal(
-		host_put_sysctl(NULL, "net/ipv4/conf/lo/rp_filter", value, accept, "a test"), 0);
-	assert_string_equal(put_key, "host-sysctl/net/ipv4/conf/lo/rp_filter");
-	ok(host_sysctl_descriptor.create(nl, "net/ipv4/conf/lo/rp_filter", put_value, &e), &e);
+	assert_int_equal(host_put_sysctl(all, NULL, RP_FILTER, &want), 0);
+	assert_string_equal(put_key, "host-sysctl/" RP_FILTER);
+	ok(host_sysctl_descriptor.create(all, RP_FILTER, put_value, &e), &e);
 	free(put_value);
 }
 
@@ -282,16 +284,42 @@ static void a_sysctl_is_written_only_when_it_has_to_be(void **state)
 {
 	char found[32];
 
-	set_rp_filter("1", NULL);
-	assert_int_equal(host_sysctl_read("net/ipv4/conf/lo/rp_filter", found, sizeof(found)), 0);
+	struct host_sysctls all = {};
+
+	set_rp_filter(&all, "1", NULL);
+	assert_int_equal(host_sysctl_read(RP_FILTER, found, sizeof(found)), 0);
 	assert_string_equal(found, "1");
-	set_rp_filter("2", "1");
-	assert_int_equal(host_sysctl_read("net/ipv4/conf/lo/rp_filter", found, sizeof(found)), 0);
+	set_rp_filter(&all, "2", "1");
+	assert_int_equal(host_sysctl_read(RP_FILTER, found, sizeof(found)), 0);
 	assert_string_equal(found, "1");
-	set_rp_filter("2", NULL);
-	assert_int_equal(host_sysctl_read("net/ipv4/conf/lo/rp_filter", found, sizeof(found)), 0);
+	set_rp_filter(&all, "2", NULL);
+	assert_int_equal(host_sysctl_read(RP_FILTER, found, sizeof(found)), 0);
 	assert_string_equal(found, "2");
 	assert_int_equal(host_sysctl_read("net/ipv4/there_is_none", found, sizeof(found)), -ENOENT);
+	host_sysctls_clear(&all);
+}
+
+static void a_sysctl_that_is_right_is_found_and_a_wrong_one_is_not(void **state)
+{
+	const struct descriptor *d = &host_sysctl_descriptor;
+	struct host_sysctls all = {};
+	struct err e = {};
+
+	set_rp_filter(&all, "2", "1");
+	ok(d->dump(&all, NULL, &e), &e);
+	assert_int_equal(n_dumped, 1);
+	assert_string_equal(dumped[0].name, RP_FILTER);
+	dump_release();
+	host_sysctls_clear(&all);
+	set_rp_filter(&all, "1", NULL);
+	host_sysctls_clear(&all);
+	assert_int_equal(host_put_sysctl(&all, NULL, RP_FILTER,
+					 &(struct host_sysctl){ "2", NULL, "a test" }),
+			 0);
+	ok(d->dump(&all, NULL, &e), &e);
+	assert_int_equal(n_dumped, 0);
+	free(put_value);
+	host_sysctls_clear(&all);
 }
 
 int main(void)
@@ -303,6 +331,7 @@ int main(void)
 		cmocka_unit_test(a_link_changed_by_hand_is_seen),
 		cmocka_unit_test(cluster_routes_are_found_again),
 		cmocka_unit_test(a_sysctl_is_written_only_when_it_has_to_be),
+		cmocka_unit_test(a_sysctl_that_is_right_is_found_and_a_wrong_one_is_not),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

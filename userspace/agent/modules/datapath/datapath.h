@@ -38,8 +38,9 @@ int datapath_put_attach(struct txn *t, enum datapath_role role, const char *ifna
 			unsigned int ifindex, const char *needs_key);
 int datapath_del_attach(struct txn *t, enum datapath_role role, const char *ifname);
 
-/* After routes, links or endpoints changed: flows look up their next hop again. Merged; applied at
- * the end of the transaction. */
+/* After something changed that no item here tells, such as the kernel's routes (items that redirect
+ * flows do this on their own): flows look up their next hop again. Merged; applied at the end of
+ * the transaction. */
 void datapath_bump_route_gen(struct agent *a);
 /* Frees what conntrack holds about an address (pod gone). Returns the number of entries removed, or
  * negative errno. */

@@ -26,6 +26,7 @@ struct hostlink {
 	struct nl_sock *nl;
 	unsigned int host_ifindex, overlay_ifindex;
 	struct uplink last; /* what the present items were made for */
+	struct host_sysctls sysctls;
 };
 
 static struct hostlink *get(struct agent *a)
@@ -169,9 +170,9 @@ static bool keeps_filter(const char *link)
  * by a link without addresses unless both are 0: a filter for all would cut pods off their host.
  * So what holds for all is written to each link of the host itself, and to the default.
  */
-static int move_filter(const struct uplink *u, struct txn *txn)
+static int move_filter(struct hostlink *m, const struct uplink *u, struct txn *txn)
 {
-	const char *const why = "'all' also holds for pods' links, which have no addresses";
+	static const char *const why = "'all' also holds for pods' links, which have no addresses";
 	DIR *dir = opendir("/proc/sys/net/ipv4/conf");
 	char path[320], all[32] = "", own[32];
 	struct dirent *d;
@@ -183,38 +184,46 @@ static int move_filter(const struct uplink *u, struct txn *txn)
 		if (!keeps_filter(d->d_name) || strcmp(d->d_name, u->name) == 0 ||
 		    host_sysctl_read(path, own, sizeof(own)) < 0 || own[0] >= all[0])
 			continue;
-		err = host_put_sysctl(txn, path, all[0] == '1' ? "1" : "2", NULL, why);
+		err = host_put_sysctl(
+			&m->sysctls, txn, path,
+			&(struct host_sysctl){ all[0] == '1' ? "1" : "2", NULL, why });
 	}
 	if (dir)
 		closedir(dir);
-	return err ? err : host_put_sysctl(txn, "net/ipv4/conf/all/rp_filter", "0", NULL, why);
+	return err ? err
+		   : host_put_sysctl(&m->sysctls, txn, "net/ipv4/conf/all/rp_filter",
+				     &(struct host_sysctl){ "0", NULL, why });
 }
 
 static int put_sysctls(struct agent *a, const struct uplink *u, struct txn *txn)
 {
+	static const struct host_sysctl
+		routes = { "1", NULL, "pods' packets to the outside are routed by this node" },
+		filter = { "2", "0",
+			   "packets of other nodes' pods come in by the uplink, while their route "
+			   "is by " NETLOOM_HOST_LINK },
+		/* 0 is the choice of somebody with static routes. */
+		accept_ra = { "2", "0",
+			      "a node that forwards would lose the routes of router "
+			      "advertisements" };
+	struct hostlink *m = get(a);
 	char path[96];
 	int err;
 
-	err = host_put_sysctl(txn, "net/ipv4/ip_forward", "1", NULL,
-			      "pods' packets to the outside are routed by this node");
+	host_sysctls_clear(&m->sysctls);
+	err = host_put_sysctl(&m->sysctls, txn, "net/ipv4/ip_forward", &routes);
 	snprintf(path, sizeof(path), "net/ipv4/conf/%s/rp_filter", u->name);
 	if (!err)
-		err = host_put_sysctl(txn, path, "2", "0",
-				      "packets of other nodes' pods come in by the uplink, while "
-				      "their route is by " NETLOOM_HOST_LINK);
+		err = host_put_sysctl(&m->sysctls, txn, path, &filter);
 	if (!err)
-		err = move_filter(u, txn);
+		err = move_filter(m, u, txn);
 	if (err < 0 || !cluster_has_v6(a))
 		return err;
+	/* Comes first: forwarding turns 1 off. */
 	snprintf(path, sizeof(path), "net/ipv6/conf/%s/accept_ra", u->name);
-	/* 0 is the choice of somebody with static routes. Comes first: forwarding turns 1 off. */
-	err = host_put_sysctl(txn, path, "2", "0",
-			      "a node that forwards would lose the routes of router "
-			      "advertisements");
-	if (!err)
-		err = host_put_sysctl(txn, "net/ipv6/conf/all/forwarding", "1", NULL,
-				      "pods' packets to the outside are routed by this node");
-	return err;
+	err = host_put_sysctl(&m->sysctls, txn, path, &accept_ra);
+	return err ? err
+		   : host_put_sysctl(&m->sysctls, txn, "net/ipv6/conf/all/forwarding", &routes);
 }
 
 /* ---- module ---- */
@@ -261,14 +270,14 @@ static void hostlink_fini(struct agent *a)
 	if (!m)
 		return;
 	nl_close(m->nl);
+	host_sysctls_clear(&m->sysctls);
 	free(m);
 	module_set_state(a, &hostlink_module, NULL);
 }
 
 static int hostlink_init(struct agent *a, struct err *e)
 {
-	const struct descriptor *const all[] = { &host_link_descriptor, &host_route_descriptor,
-						 &host_sysctl_descriptor };
+	const struct descriptor *const all[] = { &host_link_descriptor, &host_route_descriptor };
 	struct hostlink *m = calloc(1, sizeof(*m));
 	int err;
 
@@ -278,6 +287,8 @@ static int hostlink_init(struct agent *a, struct err *e)
 	err = nl_open(-1, &m->nl, e);
 	for (size_t i = 0; !err && i < ARRAY_SIZE(all); i++)
 		err = scheduler_register(agent_scheduler(a), all[i], m->nl);
+	if (!err)
+		err = scheduler_register(agent_scheduler(a), &host_sysctl_descriptor, &m->sysctls);
 	return err;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The three descriptors of hostlink: host-link, host-route, host-sysctl. Their context is a netlink
- * socket. */
+ * socket, but for host-sysctl's, which is a struct host_sysctls. */
 #include "agent/core/scheduler.h"
 #include "lib/netlink/netlink.h"
 
@@ -13,10 +13,21 @@ struct host_link {
 };
 
 struct host_sysctl {
+	/* Literals. */
 	const char *value;
 	const char *accept; /* another value that is left as it is; NULL = none */
 	const char *why;
 };
+
+/*
+ * What was put since the last clear. Nothing in the kernel says which sysctls are ours, so a dump
+ * looks at these, and lists those that are as they should be.
+ */
+struct host_sysctls {
+	struct host_sysctl_wish *v;
+	size_t n;
+};
+void host_sysctls_clear(struct host_sysctls *s);
 
 extern const struct descriptor host_link_descriptor, host_route_descriptor, host_sysctl_descriptor;
 
@@ -29,5 +40,5 @@ int host_sysctl_read(const char *path, char *buf, size_t len);
 /* Each takes what it is given and returns what txn_put() does. Paths: "net/ipv4/ip_forward". */
 int host_put_link(struct txn *txn, const struct host_link *l);
 int host_put_route(struct txn *txn, const struct nl_route *r);
-int host_put_sysctl(struct txn *txn, const char *path, const char *value, const char *accept,
-		    const char *why);
+int host_put_sysctl(struct host_sysctls *all, struct txn *txn, const char *path,
+		    const struct host_sysctl *s);

@@ -74,6 +74,64 @@ static int op_delete(void *ctx, const char *name, const void *value, struct err 
 	return 0;
 }
 
+struct host_sysctl_wish {
+	char *path;
+	struct host_sysctl s;
+};
+
+void host_sysctls_clear(struct host_sysctls *all)
+{
+	for (size_t i = 0; i < all->n; i++)
+		free(all->v[i].path);
+	free(all->v);
+	*all = (struct host_sysctls){};
+}
+
+static int wish_add(struct host_sysctls *all, const char *path, const struct host_sysctl *s)
+{
+	struct host_sysctl_wish *grown = realloc(all->v, (all->n + 1) * sizeof(*grown));
+	char *copy = strdup(path);
+
+	if (grown)
+		all->v = grown;
+	if (!grown || !copy) {
+		free(copy);
+		return -ENOMEM;
+	}
+	all->v[all->n++] = (struct host_sysctl_wish){ copy, *s };
+	return 0;
+}
+
+static struct host_sysctl *sysctl_dup(const struct host_sysctl *s)
+{
+	struct host_sysctl *copy = malloc(sizeof(*copy));
+
+	if (copy)
+		*copy = *s;
+	return copy;
+}
+
+/* One that can't be read is as good as one that is wrong: creating it will say why. */
+static int op_dump(void *ctx, struct dump_list *ret, struct err *e)
+{
+	const struct host_sysctls *all = ctx;
+
+	for (size_t i = 0; i < all->n; i++) {
+		const struct host_sysctl_wish *w = &all->v[i];
+		struct host_sysctl *copy;
+		char found[32];
+		int err;
+
+		if (host_sysctl_read(w->path, found, sizeof(found)) < 0 || !satisfied(&w->s, found))
+			continue;
+		copy = sysctl_dup(&w->s);
+		err = copy ? dump_add(ret, w->path, copy) : -ENOMEM;
+		if (err < 0)
+			return err_errno(e, err, "sysctl '%s'", w->path);
+	}
+	return 0;
+}
+
 static struct json_object *op_describe(const char *name, const void *value)
 {
 	const struct host_sysctl *s = value;
@@ -99,18 +157,20 @@ const struct descriptor host_sysctl_descriptor = {
 	.create = op_create,
 	.update = op_update,
 	.delete = op_delete,
+	.dump = op_dump,
 	.equal = op_equal,
 	.free = free,
 	.describe = op_describe,
 };
 
-int host_put_sysctl(struct txn *txn, const char *path, const char *value, const char *accept,
-		    const char *why)
+int host_put_sysctl(struct host_sysctls *all, struct txn *txn, const char *path,
+		    const struct host_sysctl *s)
 {
-	struct host_sysctl *s = malloc(sizeof(*s));
+	struct host_sysctl *copy;
+	int err = wish_add(all, path, s);
 
-	if (!s)
-		return -ENOMEM;
-	*s = (struct host_sysctl){ .value = value, .accept = accept, .why = why };
-	return txn_put(txn, s, "host-sysctl/%s", path);
+	if (err < 0)
+		return err;
+	copy = sysctl_dup(s);
+	return copy ? txn_put(txn, copy, "host-sysctl/%s", path) : -ENOMEM;
 }

@@ -3,6 +3,7 @@
 #include "agent/modules/nodesync/nodesync.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -155,12 +156,14 @@ static void on_claim_failed(const struct err *e, void *arg)
 		waits_for(m, e);
 }
 
-static int recall_id(const char *key, const char *value, void *arg)
+static int recall(const char *key, const char *value, void *arg)
 {
 	struct nodesync *m = arg;
 	char *end;
 	unsigned long id;
 
+	if (strcmp(key, "routes") == 0)
+		m->routes = strtoull(value, NULL, 16);
 	if (strcmp(key, "id") != 0)
 		return 0;
 	id = strtoul(value, &end, 10);
@@ -275,11 +278,28 @@ static int change_peer(struct nodesync *m, const char *name, struct json_object 
 	peers_settle(m->peers);
 	conflict |= peers_conflict(m->peers);
 	nodesync_delete_lost(m, &before, txn);
-	datapath_bump_route_gen(m->agent);
 	if (conflict)
 		return peers_foreach(m->peers, put_peer, &p);
 	peer = peers_find(m->peers, name);
 	return peer ? put_peer(peer, &p) : 0;
+}
+
+/*
+ * Flows remember the link by which the kernel's routes led outside, which no item of ours tells.
+ * The routes' fingerprint is kept, so that a change while the agent was away counts, and its
+ * restart alone does not.
+ */
+static void follow_routes(struct nodesync *m)
+{
+	uint64_t now = uplink_routes(m->agent);
+	char text[32];
+
+	if (now == m->routes)
+		return;
+	m->routes = now;
+	datapath_bump_route_gen(m->agent);
+	snprintf(text, sizeof(text), "%" PRIx64, now);
+	db_local_put(m->agent, LOCAL_TABLE, "routes", text);
 }
 
 /* ---- events ---- */
@@ -319,7 +339,7 @@ static int nodesync_resync(struct agent *a, struct event *ev, struct txn *txn, s
 		err = nodesync_put_self(m, txn);
 	if (!err)
 		err = peers_foreach(m->peers, put_peer, &p);
-	datapath_bump_route_gen(a);
+	follow_routes(m);
 	publish(m);
 	return err < 0 ? err_errno(e, err, "nodes") : 0;
 }
@@ -406,7 +426,7 @@ static int nodesync_init(struct agent *a, struct err *e)
 	err = choose_name(m, e);
 	if (err < 0)
 		return err;
-	db_local_foreach(a, LOCAL_TABLE, recall_id, m);
+	db_local_foreach(a, LOCAL_TABLE, recall, m);
 	err = start_claim(m, e);
 	if (err < 0)
 		return err;

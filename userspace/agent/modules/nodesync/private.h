@@ -17,6 +17,7 @@ struct nodesync {
 	struct claim *claim;
 	struct peers *peers;
 	uint64_t refused; /* objects */
+	uint64_t routes;  /* uplink_routes() when flows were last told to look again */
 };
 
 struct nodesync *nodesync_get(struct agent *a);

@@ -306,7 +306,6 @@ static int add_pod(struct agent *a, const struct add_pod *add, struct txn *txn, 
 		release(a, att);
 		return err_errno(e, err, "items of '%s'", att->host_ifname);
 	}
-	datapath_bump_route_gen(a);
 	return 0;
 }
 
@@ -321,7 +320,6 @@ static int podwire_update(struct agent *a, struct event *ev, struct txn *txn, st
 		return 0;
 	delete_items(txn, att);
 	release(a, att);
-	datapath_bump_route_gen(a);
 	return 0;
 }
 

@@ -270,6 +270,11 @@ int uplink_next_hop(struct agent *a, const union loom_addr *dst, unsigned int *r
 	return 0;
 }
 
+uint64_t uplink_routes(struct agent *a)
+{
+	return get(a)->view.routes;
+}
+
 /* ---- module ---- */
 
 static void uplink_fini(struct agent *a)

@@ -34,3 +34,6 @@ int uplink_node_addresses(struct agent *a, int (*fn)(const union loom_addr *addr
  * -ENETUNREACH. */
 int uplink_next_hop(struct agent *a, const union loom_addr *dst, unsigned int *ret_ifindex,
 		    union loom_addr *ret_hop);
+/* Fingerprint of the kernel's routes, ours left out: as long as it is the same, they are, also from
+ * one run of the agent to the next. */
+uint64_t uplink_routes(struct agent *a);
