@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from cluster import Cluster, pod, poll
 
 AT_ONCE = 12
@@ -44,15 +45,19 @@ def test_no_packet_is_lost_when_the_agent_is_killed_and_started(cluster):
     cluster.delete("one", "two")
 
 
+def attempt(action):
+    try:
+        return action()
+    except AssertionError:
+        return None
+
+
 def tables(cluster, node):
-    """The maps that the agent writes, as they are."""
-    names = ("ifcfg", "ep", "ip", "cidr", "node", "state")
-    return {
-        name: cluster.node(
-            *(node, "bpftool", "map", "dump", "pinned", f"/sys/fs/bpf/netloom/maps/loom_{name}")
-        )
-        for name in names
-    }
+    """The maps that the agent writes, as they are; of arrays, which are mostly zeros, the rest."""
+    dump = {name: ["netloom", "dump", name, "-o", "json"] for name in ("ifcfg", "node")}
+    for name in ("ep", "ip", "cidr", "state"):
+        dump[name] = ["bpftool", "map", "dump", "pinned", f"/sys/fs/bpf/netloom/maps/loom_{name}"]
+    return {name: cluster.node(node, *argv) for name, argv in dump.items()}
 
 
 def test_a_restarted_agent_touches_nothing(cluster):
@@ -79,6 +84,27 @@ def test_flows_look_again_after_a_route_changed_while_the_agent_was_away(cluster
     cluster.demo("agent", "node1", "start", "--wait")
     poll(lambda: generation() != before, 10, lambda: f"a new generation: {before}")
     cluster.node("node1", "ip", "route", "del", "blackhole", "192.0.2.0/24")
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["del loom_host", "set loom_host down", "del loom_vxlan", "del POD", "set POD down"],
+)
+def test_a_link_that_somebody_takes_away_is_put_back(cluster, what):
+    cluster.pods(("hit", "node1"), ("far", "node2"))
+    links = json.loads(cluster.node("node1", "ip", "-j", "link"))
+    pod_link = next(n for n in (x["ifname"] for x in links) if re.fullmatch(r"nl[0-9a-f]{12}", n))
+    cluster.node("node1", "ip", "link", *what.replace("POD", pod_link).split())
+
+    def whole():
+        from_host = [cluster.node("node1", "ping", "-nqc1", "-W1", ip) for ip in cluster.ips("hit")]
+        across = [cluster.exec("hit", "ping", "-nqc1", "-W1", ip) for ip in cluster.ips("far")]
+        return from_host + across
+
+    poll(lambda: attempt(whole), 10, f"pings after 'ip link {what}'")
+    status = json.loads(cluster.node("node1", "netloom", "status", "-o", "json", check=False))
+    assert status["ready"], status
+    cluster.delete("hit", "far")
 
 
 def test_an_agent_killed_in_the_middle_of_adds_wires_all_pods_once(cluster):

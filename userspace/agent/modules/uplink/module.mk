@@ -1,1 +1,1 @@
-AGENT_SRCS += $(addprefix userspace/agent/modules/uplink/,uplink.c detect.c)
+AGENT_SRCS += $(addprefix userspace/agent/modules/uplink/,uplink.c detect.c lost.c)

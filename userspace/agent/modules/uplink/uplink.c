@@ -13,6 +13,7 @@
 #include "agent/modules/db/db.h"
 #include "agent/modules/modules.h"
 #include "agent/modules/uplink/detect.h"
+#include "agent/modules/uplink/lost.h"
 #include "api/etcd_keys.h"
 #include "lib/base/log.h"
 #include "lib/httpd/httpd.h"
@@ -28,6 +29,7 @@ struct uplink_module {
 	struct event *readable, *timer;
 	struct uplink_view view;
 	struct err why_none;
+	char lost[64]; /* what to look for at the next look; "" = nothing */
 	uint64_t changes;
 };
 
@@ -166,12 +168,23 @@ static const char *refresh(struct uplink_module *m, char *buf, size_t len)
 	return buf;
 }
 
+/* What the scheduler takes for applied is not so any more: it shall look for itself, and mend. */
+static void mend(struct uplink_module *m)
+{
+	if (!m->lost[0])
+		return;
+	log_warn("%s: looking at all that should be there", m->lost);
+	event_push_resync(m->agent, EVENT_DOWNSTREAM_RESYNC, m->lost);
+	m->lost[0] = 0;
+}
+
 static void on_settled(evutil_socket_t fd, short what, void *arg)
 {
 	struct uplink_module *m = arg;
 	struct uplink_change *c;
 	char changed[64];
 
+	mend(m);
 	if (!refresh(m, changed, sizeof(changed))[0])
 		return;
 	c = calloc(1, sizeof(*c));
@@ -189,10 +202,16 @@ static void on_settled(evutil_socket_t fd, short what, void *arg)
 static void on_change(const struct nl_change *c, void *arg)
 {
 	struct uplink_module *m = arg;
+	bool lost = link_is_lost(agent_scheduler(m->agent), m->nl, c);
 
+	if (lost)
+		snprintf(m->lost, sizeof(m->lost), "link '%s' is %s", c->link.name,
+			 c->gone ? "gone" : "down");
+	else if (c->kind == NL_CHANGE_LOST)
+		snprintf(m->lost, sizeof(m->lost), "changes of links and routes were missed");
 	/* Wiring a pod must not make the node look at itself. */
-	if ((c->kind == NL_CHANGE_LINK && uplink_link_is_ours(c->link.name)) ||
-	    (c->kind == NL_CHANGE_ROUTE && !uplink_route_matters(&c->route)))
+	else if ((c->kind == NL_CHANGE_LINK && uplink_link_is_ours(c->link.name)) ||
+		 (c->kind == NL_CHANGE_ROUTE && !uplink_route_matters(&c->route)))
 		return;
 	if (!event_pending(m->timer, EV_TIMEOUT, NULL))
 		event_add(m->timer, &settle);

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/modules/uplink/lost.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/modules/uplink/detect.h"
+#include "api/paths.h"
+
+static bool wanted(struct scheduler *s, const char *name)
+{
+	if (strcmp(name, NETLOOM_HOST_PEER) == 0)
+		name = NETLOOM_HOST_LINK;
+	return scheduler_applied(s, "host-link/%s", name) ||
+	       scheduler_applied(s, "pod-link/%s", name);
+}
+
+bool link_is_lost(struct scheduler *s, struct nl_sock *nl, const struct nl_change *c)
+{
+	struct nl_link now;
+	int err;
+
+	if (c->kind != NL_CHANGE_LINK || !uplink_link_is_ours(c->link.name) ||
+	    (!c->gone && (c->link.flags & IFF_UP)) || !wanted(s, c->link.name))
+		return false;
+	err = nl_link_get(nl, c->link.ifindex, NULL, &now, NULL);
+	return err == -ENODEV || (err == 0 && !(now.flags & IFF_UP));
+}
