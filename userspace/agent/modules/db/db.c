@@ -16,16 +16,6 @@
 #include "lib/httpd/httpd.h"
 #include "lib/json/json.h"
 
-/* What the agent's modules ask for. ksr's marks tell a swept resource from a lost one. */
-static const char *const followed[] = { KEY_NODE, KEY_K8S_NODE, KEY_KSR_SYNCED };
-
-struct db_prefix {
-	struct db *db;
-	const char *prefix;
-	struct store_follow *follow;
-	bool synced;
-};
-
 struct db *db_of(struct agent *a)
 {
 	return module_state(a, &db_module);
@@ -114,7 +104,7 @@ const struct db_change *db_change_below(const struct event *ev, const char *pref
 	return strncmp(c->key, prefix, strlen(prefix)) == 0 ? c : NULL;
 }
 
-static void push_resync(struct db *db)
+void db_push_resync(struct db *db)
 {
 	struct db_resync *r = calloc(1, sizeof(*r));
 
@@ -131,8 +121,7 @@ static void push_resync(struct db *db)
 	agent_ready_changed(db->agent);
 }
 
-/* Takes the trees. Before the first db-resync nobody needs to be told. */
-static void push_change(struct db *db, const char *key, struct db_diff *diff)
+void db_push_change(struct db *db, const char *key, struct db_diff *diff)
 {
 	struct db_change *c = db->delivered ? calloc(1, sizeof(*c)) : NULL;
 
@@ -153,152 +142,7 @@ static void push_change(struct db *db, const char *key, struct db_diff *diff)
 	event_push(db->agent, &c->ev);
 }
 
-/* ---- what etcd says ---- */
-
-static void take_value(struct db *db, const struct store_kv *kv)
-{
-	struct db_diff diff = {};
-	struct err e = {};
-	int err;
-
-	db_publisher_seen(db->publisher, kv->key, kv->value, kv->value_len);
-	if (kv->value)
-		err = db_table_put(db->table, kv->key, kv->value, kv->value_len, &diff, &e);
-	else
-		err = db_table_del(db->table, kv->key, &diff);
-	if (err < 0) {
-		log_limited(LOG_LVL_ERROR, 20, "etcd: %s; the old value stays", e.msg);
-		return;
-	}
-	if (!err)
-		return;
-	db_local_store(db, kv->key, kv->value ? db_table_text(db->table, kv->key) : NULL);
-	push_change(db, kv->key, &diff);
-}
-
-static void drop_key(const char *key, void *arg)
-{
-	/* `key` is the entry's own memory. */
-	_cleanup_(freep) char *copy = strdup(key);
-	struct db_diff diff = {};
-	struct db *db = arg;
-
-	if (!copy || !db_table_del(db->table, copy, &diff))
-		return;
-	db_local_store(db, copy, NULL);
-	push_change(db, copy, &diff);
-}
-
-static void keep_lost(const char *key, void *arg)
-{
-	struct db *db = arg;
-
-	db_table_set_lost(db->table, key);
-}
-
-/* ksr has reflected a resource whole: what it did not write again is gone for good. */
-static void sweep_reflected(struct db *db, const char *synced_key)
-{
-	char prefix[256];
-
-	snprintf(prefix, sizeof(prefix), KEY_K8S "%s/", synced_key + strlen(KEY_KSR_SYNCED));
-	db_table_foreach_lost(db->table, prefix, drop_key, db);
-}
-
-static bool data_was_lost(const struct db *db, const struct store_range_result *all)
-{
-	if (!db->revision)
-		return false;
-	return (db->cluster_id && all->cluster_id && db->cluster_id != all->cluster_id) ||
-	       all->revision < db->revision;
-}
-
-static void note_loss(struct db *db)
-{
-	struct timeval grace = { .tv_sec = DB_LOST_GRACE_S };
-
-	db->losses++;
-	log_error("etcd has lost its data (or is another one): what this node knows stays until "
-		  "it is written again");
-	event_add(db->lost, &grace);
-	db_publisher_push(db->publisher, true);
-}
-
-static bool all_synced(const struct db *db)
-{
-	for (size_t i = 0; i < db->n_prefixes; i++) {
-		if (!db->prefixes[i].synced)
-			return false;
-	}
-	return true;
-}
-
-static void on_sync(const struct store_range_result *all, void *arg)
-{
-	struct db_prefix *p = arg;
-	struct db *db = p->db;
-	bool lost = data_was_lost(db, all), first;
-
-	if (lost)
-		note_loss(db);
-	db_table_mark(db->table, p->prefix);
-	for (size_t i = 0; i < all->n; i++)
-		take_value(db, &all->kvs[i]);
-	/* While the grace runs, every prefix that is listed anew comes from the same loss. */
-	if (lost || event_pending(db->lost, EV_TIMEOUT, NULL))
-		db_table_foreach_marked(db->table, p->prefix, keep_lost, db);
-	else
-		db_table_foreach_marked(db->table, p->prefix, drop_key, db);
-	for (size_t i = 0; strcmp(p->prefix, KEY_KSR_SYNCED) == 0 && i < all->n; i++)
-		sweep_reflected(db, all->kvs[i].key);
-
-	db->cluster_id = all->cluster_id;
-	db->revision = all->revision;
-	db_local_store_meta(db);
-	p->synced = true;
-	if (!all_synced(db))
-		return;
-	first = db->origin != DB_ETCD;
-	db->origin = DB_ETCD;
-	db->last_error[0] = 0;
-	event_del(db->deadline);
-	if (first) {
-		log_info("in step with etcd at revision %lld: %zu keys", (long long)db->revision,
-			 db_table_size(db->table));
-		push_resync(db);
-	}
-	db_publisher_push(db->publisher, !first);
-}
-
-static void on_change(const struct store_kv *events, size_t n, int64_t revision, void *arg)
-{
-	struct db_prefix *p = arg;
-
-	for (size_t i = 0; i < n; i++) {
-		take_value(p->db, &events[i]);
-		if (events[i].value && strcmp(p->prefix, KEY_KSR_SYNCED) == 0)
-			sweep_reflected(p->db, events[i].key);
-	}
-	if (revision > p->db->revision) {
-		p->db->revision = revision;
-		db_local_store_meta(p->db);
-	}
-}
-
-static void on_break(int err, const char *error, void *arg)
-{
-	struct db_prefix *p = arg;
-
-	p->db->breaks++;
-	snprintf(p->db->last_error, sizeof(p->db->last_error), "%s", error);
-	log_limited(LOG_LVL_WARN, 3, "following '%s' is interrupted: %s", p->prefix, error);
-}
-
-static const struct store_follow_ops follow_ops = {
-	.on_sync = on_sync,
-	.on_change = on_change,
-	.on_break = on_break,
-};
+/* ---- etcd ---- */
 
 static void on_connected(bool connected, void *arg)
 {
@@ -318,15 +162,9 @@ static void on_begin(evutil_socket_t fd, short what, void *arg)
 	int64_t ms = agent_cfg(db->agent)->controller.mirror_deadline_ms;
 	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 
-	for (size_t i = 0; i < db->n_prefixes; i++) {
-		struct db_prefix *p = &db->prefixes[i];
-		int err = store_follow_new(db->store, p->prefix, &follow_ops, p, &p->follow);
-
-		if (err < 0) {
-			log_error("'%s' can't be followed: %s", p->prefix, strerror(-err));
-			agent_stop(db->agent, 1);
-			return;
-		}
+	if (db_follow_start(db) < 0) {
+		agent_stop(db->agent, 1);
+		return;
 	}
 	event_add(db->deadline, &tv);
 }
@@ -344,7 +182,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	log_warn("etcd does not answer: starting from the mirror, %zu keys as of revision %lld",
 		 db_table_size(db->table), (long long)db->revision);
 	db->origin = DB_MIRROR;
-	push_resync(db);
+	db_push_resync(db);
 }
 
 static void on_flush(evutil_socket_t fd, short what, void *arg)
@@ -358,12 +196,7 @@ static void on_flush(evutil_socket_t fd, short what, void *arg)
 
 static void on_grace_over(evutil_socket_t fd, short what, void *arg)
 {
-	struct db *db = arg;
-
-	if (db_table_lost(db->table))
-		log_warn("%zu keys were lost with etcd's data and not written again: dropped",
-			 db_table_lost(db->table));
-	db_table_foreach_lost(db->table, "", drop_key, db);
+	db_follow_give_up(arg);
 }
 
 /* ---- module ---- */
@@ -378,8 +211,7 @@ static void db_free(struct db *db)
 {
 	if (!db)
 		return;
-	for (size_t i = 0; i < db->n_prefixes; i++)
-		store_follow_free(db->prefixes[i].follow);
+	db_follow_stop(db);
 	db_publisher_free(db->publisher);
 	store_free(db->store);
 	timer_free(db->deadline);
@@ -388,7 +220,6 @@ static void db_free(struct db *db)
 	timer_free(db->lost);
 	db_table_free(db->table);
 	mirror_close(db->mirror);
-	free(db->prefixes);
 	free(db);
 }
 DEFINE_FREEP(struct db, db_free)
@@ -458,12 +289,9 @@ static int db_init(struct agent *a, struct err *e)
 	if (!db)
 		return err_set(e, -ENOMEM, "out of memory");
 	db->agent = a;
-	db->prefixes = calloc(ARRAY_SIZE(followed), sizeof(*db->prefixes));
-	if (!db->prefixes || make_timers(db) < 0 || db_table_new(agent_base(a), &db->table) < 0)
+	if (make_timers(db) < 0 || db_table_new(agent_base(a), &db->table) < 0 ||
+	    db_follow_init(db) < 0)
 		return err_set(e, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < ARRAY_SIZE(followed); i++)
-		db->prefixes[i] = (struct db_prefix){ .db = db, .prefix = followed[i] };
-	db->n_prefixes = ARRAY_SIZE(followed);
 
 	err = db_local_open(db, e);
 	if (err < 0)
@@ -572,6 +400,11 @@ int db_foreach(struct agent *a, const char *prefix,
 	       int (*fn)(const char *key, struct json_object *value, void *arg), void *arg)
 {
 	return db_table_foreach(db_of(a)->table, prefix, fn, arg);
+}
+
+int db_follow(struct agent *a, const char *prefix)
+{
+	return db_follow_add(db_of(a), prefix);
 }
 
 int db_publish(struct agent *a, const char *key, const char *value)

@@ -23,6 +23,9 @@ extern const struct event_type db_change_type, db_resync_type;
 /* The event as a db_change, or NULL when it is something else or not below `prefix`. */
 const struct db_change *db_change_below(const struct event *ev, const char *prefix);
 
+/* Follows everything below `prefix` too; for modules' init(). -EBUSY after the start. */
+int db_follow(struct agent *a, const char *prefix);
+
 /* Where the present state is from. */
 enum db_origin db_origin(struct agent *a);
 bool db_connected(struct agent *a);

@@ -1,1 +1,1 @@
-AGENT_SRCS += $(addprefix userspace/agent/modules/db/,db.c local.c publish.c table.c)
+AGENT_SRCS += $(addprefix userspace/agent/modules/db/,db.c follow.c local.c publish.c table.c)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Inside of db: table.c holds what etcd said, publish.c what we say to etcd, local.c the mirror,
- * db.c ties them to the loop. Everything runs on the loop's thread.
+ * Inside of db: table.c holds what etcd said, follow.c listens to it, publish.c says to etcd what
+ * we publish, local.c is the mirror, db.c ties them to the loop. Everything runs on the loop's
+ * thread.
  */
 #include <event2/event.h>
 
@@ -15,6 +16,7 @@
 
 struct db_table;
 struct db_publisher;
+struct db_diff;
 
 struct db {
 	struct agent *agent;
@@ -27,7 +29,8 @@ struct db {
 	struct event *flush;	/* mirror to disk */
 	struct event *lost;	/* end of the grace */
 	struct db_prefix *prefixes;
-	size_t n_prefixes;
+	struct db_sweep *sweeps; /* under way */
+	bool following;		 /* no prefix can be added any more */
 	enum db_origin origin;
 	bool delivered; /* a db-resync was pushed */
 	bool dirty;	/* mirror has writes that are not on disk */
@@ -38,6 +41,21 @@ struct db {
 };
 
 struct db *db_of(struct agent *a);
+
+/* ---- db.c ---- */
+
+void db_push_resync(struct db *db);
+/* Takes the trees. Before the first db-resync nobody needs to be told. */
+void db_push_change(struct db *db, const char *key, struct db_diff *diff);
+
+/* ---- follow.c: what etcd says ---- */
+
+int db_follow_init(struct db *db);
+int db_follow_add(struct db *db, const char *prefix);
+int db_follow_start(struct db *db);
+void db_follow_stop(struct db *db);
+/* The grace is over: what was lost and not written again is dropped. */
+void db_follow_give_up(struct db *db);
 
 /* ---- table.c: keys and values as last known ---- */
 
@@ -65,6 +83,7 @@ int db_table_foreach(struct db_table *t, const char *prefix,
 void db_table_mark(struct db_table *t, const char *prefix);
 void db_table_foreach_marked(struct db_table *t, const char *prefix,
 			     void (*fn)(const char *key, void *arg), void *arg);
+bool db_table_any_marked(const struct db_table *t, const char *prefix);
 /* Lost with etcd's data, and kept until its owner writes it again. */
 void db_table_set_lost(struct db_table *t, const char *key);
 size_t db_table_lost(const struct db_table *t);

@@ -131,7 +131,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	struct pub *pub, *tmp;
 	struct batch *b;
 
-	if (p->op || !n)
+	/* Not before etcd was read: whether our own key is there tells whether its data are. */
+	if (p->op || !n || p->db->origin != DB_ETCD)
 		return;
 	writes = calloc(n, sizeof(*writes));
 	b = calloc(1, sizeof(*b) + n * sizeof(b->items[0]));

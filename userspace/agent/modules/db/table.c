@@ -239,6 +239,14 @@ void db_table_foreach_marked(struct db_table *t, const char *prefix,
 	}
 }
 
+bool db_table_any_marked(const struct db_table *t, const char *prefix)
+{
+	for (const struct entry *en = t->entries; en; en = en->hh.next)
+		if (en->marked && below(en, prefix))
+			return true;
+	return false;
+}
+
 void db_table_set_lost(struct db_table *t, const char *key)
 {
 	struct entry *en = find(t, key);

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+#define LOG_NAME "db"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/core/agent_config.h"
+#include "agent/core/module.h"
+#include "agent/modules/db/private.h"
+#include "api/etcd_keys.h"
+#include "lib/base/log.h"
+
+struct db_prefix {
+	struct db_prefix *next;
+	struct db *db;
+	char *prefix;
+	struct store_follow *follow;
+	struct store_op *asking; /* whether our own key is still there */
+	bool synced;
+};
+
+/* ---- keys ---- */
+
+static void take_value(struct db *db, const struct store_kv *kv)
+{
+	struct db_diff diff = {};
+	struct err e = {};
+	int err;
+
+	db_publisher_seen(db->publisher, kv->key, kv->value, kv->value_len);
+	if (kv->value)
+		err = db_table_put(db->table, kv->key, kv->value, kv->value_len, &diff, &e);
+	else
+		err = db_table_del(db->table, kv->key, &diff);
+	if (err < 0) {
+		log_limited(LOG_LVL_ERROR, 20, "etcd: %s; the old value stays", e.msg);
+		return;
+	}
+	if (!err)
+		return;
+	db_local_store(db, kv->key, kv->value ? db_table_text(db->table, kv->key) : NULL);
+	db_push_change(db, kv->key, &diff);
+}
+
+static void drop_key(const char *key, void *arg)
+{
+	/* `key` is the entry's own memory. */
+	_cleanup_(freep) char *copy = strdup(key);
+	struct db_diff diff = {};
+	struct db *db = arg;
+
+	if (!copy || !db_table_del(db->table, copy, &diff))
+		return;
+	db_publisher_seen(db->publisher, copy, NULL, 0);
+	db_local_store(db, copy, NULL);
+	db_push_change(db, copy, &diff);
+}
+
+static void keep_lost(const char *key, void *arg)
+{
+	struct db *db = arg;
+
+	db_table_set_lost(db->table, key);
+}
+
+/* ---- a resource reflected whole ---- */
+
+/* A look at what a resource consists of, after ksr said that it has written all of it. */
+struct db_sweep {
+	struct db_sweep *next;
+	struct db *db;
+	struct store_op *op;
+	const struct store_range_result *found; /* in the callback */
+	char prefix[];
+};
+
+static int by_key(const void *key, const void *kv)
+{
+	return strcmp(key, ((const struct store_kv *)kv)->key);
+}
+
+static void drop_if_gone(const char *key, void *arg)
+{
+	const struct db_sweep *s = arg;
+
+	if (!bsearch(key, s->found->kvs, s->found->n, sizeof(*s->found->kvs), by_key))
+		drop_key(key, s->db);
+}
+
+static void sweep_free(struct db_sweep *s)
+{
+	struct db_sweep **at = &s->db->sweeps;
+
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
+	store_op_cancel(s->op);
+	free(s);
+}
+
+static void on_reflected(const struct store_range_result *res, void *arg)
+{
+	struct db_sweep *s = arg;
+
+	s->op = NULL;
+	s->found = res;
+	/* Else the end of the grace does it. */
+	if (res->err == 0)
+		db_table_foreach_lost(s->db->table, s->prefix, drop_if_gone, s);
+	sweep_free(s);
+}
+
+/*
+ * What was lost and ksr did not write again is gone for good. Asked for, since the stream of the
+ * resource itself may be behind that of the marks.
+ */
+static void sweep_reflected(struct db *db, const char *synced_key)
+{
+	const char *resource = synced_key + strlen(KEY_KSR_SYNCED);
+	size_t len = strlen(KEY_K8S) + strlen(resource) + 2;
+	struct db_sweep *s;
+
+	if (!db_table_lost(db->table))
+		return;
+	s = calloc(1, sizeof(*s) + len);
+	if (!s)
+		return;
+	s->db = db;
+	snprintf(s->prefix, len, KEY_K8S "%s/", resource);
+	s->next = db->sweeps;
+	db->sweeps = s;
+	if (store_range(db->store, s->prefix, true, on_reflected, s, &s->op) < 0)
+		sweep_free(s);
+}
+
+/* ---- loss ---- */
+
+static bool data_was_lost(const struct db *db, const struct store_range_result *all)
+{
+	if (!db->revision)
+		return false;
+	return (db->cluster_id && all->cluster_id && db->cluster_id != all->cluster_id) ||
+	       all->revision < db->revision;
+}
+
+static bool loss_is_recent(const struct db *db)
+{
+	return event_pending(db->lost, EV_TIMEOUT, NULL);
+}
+
+static void note_loss(struct db *db)
+{
+	struct timeval grace = { .tv_sec = DB_LOST_GRACE_S };
+
+	db->losses++;
+	log_error("etcd has lost its data (or is another one): what this node knows stays until "
+		  "it is written again");
+	event_add(db->lost, &grace);
+	db_publisher_push(db->publisher, true);
+}
+
+void db_follow_give_up(struct db *db)
+{
+	if (db_table_lost(db->table))
+		log_warn("%zu keys were lost with etcd's data and not written again: dropped",
+			 db_table_lost(db->table));
+	db_table_foreach_lost(db->table, "", drop_key, db);
+}
+
+/* ---- a prefix listed whole ---- */
+
+static bool all_synced(const struct db *db)
+{
+	for (const struct db_prefix *p = db->prefixes; p; p = p->next)
+		if (!p->synced)
+			return false;
+	return true;
+}
+
+/* What the list did not have is gone, or lost with etcd's data: then every prefix that is listed
+ * anew within the grace comes from the same loss. */
+static void sweep(struct db_prefix *p)
+{
+	struct db *db = p->db;
+	bool first;
+
+	db_table_foreach_marked(db->table, p->prefix, loss_is_recent(db) ? keep_lost : drop_key,
+				db);
+	p->synced = true;
+	if (!all_synced(db))
+		return;
+	first = db->origin != DB_ETCD;
+	db->origin = DB_ETCD;
+	db->last_error[0] = 0;
+	event_del(db->deadline);
+	if (first) {
+		log_info("in step with etcd at revision %lld: %zu keys", (long long)db->revision,
+			 db_table_size(db->table));
+		db_push_resync(db);
+	}
+	db_publisher_push(db->publisher, false);
+}
+
+static const char *own_key(const struct db *db, char *buf, size_t len)
+{
+	snprintf(buf, len, KEY_NODE "%s", agent_cfg(db->agent)->node_name);
+	return buf;
+}
+
+static void on_own_key(const struct store_range_result *res, void *arg)
+{
+	struct db_prefix *p = arg;
+
+	p->asking = NULL;
+	if (!loss_is_recent(p->db) && (res->err < 0 || !res->n))
+		note_loss(p->db);
+	sweep(p);
+}
+
+/*
+ * Data that were lost and filled anew, beyond our revision, look like many deletions. But nobody
+ * deletes what a living node publishes: when that is missing too, it was a loss.
+ */
+static bool ask_for_own_key(struct db_prefix *p)
+{
+	char key[512];
+
+	if (loss_is_recent(p->db) || !db_table_any_marked(p->db->table, p->prefix) ||
+	    !db_table_text(p->db->table, own_key(p->db, key, sizeof(key))))
+		return false;
+	return store_range(p->db->store, key, false, on_own_key, p, &p->asking) == 0;
+}
+
+static void on_sync(const struct store_range_result *all, void *arg)
+{
+	struct db_prefix *p = arg;
+	struct db *db = p->db;
+
+	store_op_cancel(TAKE_PTR(p->asking));
+	if (data_was_lost(db, all))
+		note_loss(db);
+	db_table_mark(db->table, p->prefix);
+	for (size_t i = 0; i < all->n; i++)
+		take_value(db, &all->kvs[i]);
+	for (size_t i = 0; strcmp(p->prefix, KEY_KSR_SYNCED) == 0 && i < all->n; i++)
+		sweep_reflected(db, all->kvs[i].key);
+	db->cluster_id = all->cluster_id;
+	db->revision = all->revision;
+	db_local_store_meta(db);
+	if (!ask_for_own_key(p))
+		sweep(p);
+}
+
+/* ---- changes ---- */
+
+static void on_change(const struct store_kv *events, size_t n, int64_t revision, void *arg)
+{
+	struct db_prefix *p = arg;
+
+	for (size_t i = 0; i < n; i++) {
+		take_value(p->db, &events[i]);
+		if (events[i].value && strcmp(p->prefix, KEY_KSR_SYNCED) == 0)
+			sweep_reflected(p->db, events[i].key);
+	}
+	if (revision > p->db->revision) {
+		p->db->revision = revision;
+		db_local_store_meta(p->db);
+	}
+}
+
+static void on_break(int err, const char *error, void *arg)
+{
+	struct db_prefix *p = arg;
+
+	p->db->breaks++;
+	snprintf(p->db->last_error, sizeof(p->db->last_error), "%s", error);
+	log_limited(LOG_LVL_WARN, 3, "following '%s' is interrupted: %s", p->prefix, error);
+}
+
+static const struct store_follow_ops follow_ops = {
+	.on_sync = on_sync,
+	.on_change = on_change,
+	.on_break = on_break,
+};
+
+/* ---- start and stop ---- */
+
+int db_follow_add(struct db *db, const char *prefix)
+{
+	struct db_prefix *p, **at = &db->prefixes;
+
+	for (; *at; at = &(*at)->next)
+		if (strcmp((*at)->prefix, prefix) == 0)
+			return 0;
+	if (db->following)
+		return -EBUSY;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->db = db;
+	p->prefix = strdup(prefix);
+	if (!p->prefix) {
+		free(p);
+		return -ENOMEM;
+	}
+	*at = p;
+	return 0;
+}
+
+int db_follow_init(struct db *db)
+{
+	/* ksr's marks tell a swept resource from a lost one. */
+	static const char *const always[] = { KEY_NODE, KEY_K8S_NODE, KEY_KSR_SYNCED };
+	int err = 0;
+
+	for (size_t i = 0; !err && i < ARRAY_SIZE(always); i++)
+		err = db_follow_add(db, always[i]);
+	return err;
+}
+
+int db_follow_start(struct db *db)
+{
+	db->following = true;
+	for (struct db_prefix *p = db->prefixes; p; p = p->next) {
+		int err = store_follow_new(db->store, p->prefix, &follow_ops, p, &p->follow);
+
+		if (err < 0) {
+			log_error("'%s' can't be followed: %s", p->prefix, strerror(-err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+void db_follow_stop(struct db *db)
+{
+	struct db_prefix *p;
+
+	while (db->sweeps)
+		sweep_free(db->sweeps);
+	while ((p = db->prefixes)) {
+		db->prefixes = p->next;
+		store_op_cancel(p->asking);
+		store_follow_free(p->follow);
+		free(p->prefix);
+		free(p);
+	}
+}
