@@ -8,6 +8,7 @@ bookmarks, one event history that can be compacted, Leases with conflicts, and f
 """
 import copy
 import json
+import ssl
 import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,8 +29,10 @@ def status(code, reason, message):
 
 
 class FakeKube:
-    def __init__(self, token="t0ken"):
+    def __init__(self, token="t0ken", pki=None, want_cert=False):
+        """`pki`: serve HTTPS with its server certificate; `want_cert`: clients show one of its CA."""
         self.token = token
+        self.want_cert = want_cert
         self.changed = threading.Condition()
         self.revision = 100
         self.compacted = 0
@@ -43,11 +46,24 @@ class FakeKube:
         self.watch_round = 0
         self.closed = False
         handler = type("Handler", (_Handler,), {"api": self})
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.handler = handler
+        self.port = 0
+        self.start(pki)
+        self.url = f"{'https' if pki else 'http'}://127.0.0.1:{self.port}"
+
+    def start(self, pki=None):
+        self.closed = False
+        self.server = _Server(("127.0.0.1", self.port), self.handler)
+        if pki:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(pki.path("server.crt"), pki.path("server.key"))
+            if self.want_cert:
+                context.load_verify_locations(pki.path("ca.crt"))
+                context.verify_mode = ssl.CERT_REQUIRED
+            self.server.socket = context.wrap_socket(
+                self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.port = self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):
         with self.changed:
@@ -112,6 +128,13 @@ class FakeKube:
             return sum(text in line for line in self.requests)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """Clients that do not trust us, or go, are no news."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     api = None
@@ -135,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.api.requests.append(f"{self.command} {self.path}")
         length = int(self.headers.get("Content-Length") or 0)
         self.body = self.rfile.read(length) if length else b""
-        if self.headers.get("Authorization") != f"Bearer {self.api.token}":
+        if not self.api.want_cert and self.headers.get("Authorization") != f"Bearer {self.api.token}":
             self.answer(401, status(401, "Unauthorized", "Unauthorized"))
             return None, None
         fault = self.api.take_fault(url.path)

@@ -161,6 +161,32 @@ class Ksr:
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 
 
+class Pki:
+    """A CA, and a certificate for 127.0.0.1 and one for a client; made anew with another CA."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        os.mkdir(folder)
+        self.renew()
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def _openssl(self, *args):
+        subprocess.run(["openssl", *args], check=True, cwd=self.folder, stdin=subprocess.DEVNULL,
+                       capture_output=True)
+
+    def renew(self):
+        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+        self._openssl("req", "-x509", *key, "-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca.new")
+        for name in ("server", "client"):
+            self._openssl("req", "-x509", *key, "-subj", f"/CN={name}", "-CA", "ca.new",
+                          "-CAkey", "ca.key", "-addext", "subjectAltName=IP:127.0.0.1",
+                          "-addext", "basicConstraints=critical,CA:FALSE",
+                          "-keyout", name + ".key", "-out", name + ".crt")
+        os.rename(self.path("ca.new"), self.path("ca.crt"))
+
+
 class Bed:
     """A folder, an etcd, and the replicas that were started on it."""
 
@@ -171,6 +197,9 @@ class Bed:
         self.replicas = []
         self.etcd = Etcd(self.folder)
 
+    def pki(self):
+        return Pki(os.path.join(self.folder, "pki"))
+
     def close(self):
         for replica in self.replicas:
             replica.resume()
@@ -178,12 +207,12 @@ class Bed:
         self.etcd.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def kubeconfig(self, url, user):
+    def kubeconfig(self, url, user, cluster=None):
         path = os.path.join(self.folder, "kubeconfig")
         with open(path, "w", encoding="utf-8") as f:
             yaml.safe_dump({
                 "apiVersion": "v1", "kind": "Config", "current-context": "c",
-                "clusters": [{"name": "k", "cluster": {"server": url}}],
+                "clusters": [{"name": "k", "cluster": {"server": url, **(cluster or {})}}],
                 "users": [{"name": "u", "user": user}],
                 "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
             }, f)
@@ -196,8 +225,9 @@ class Bed:
         self.replicas.append(Ksr(self.folder, name, config))
         return self.replicas[-1]
 
-    def follow_api(self, api, election=False):
-        config = self.kubeconfig(api.url, {"token": api.token})
+    def follow_api(self, api, election=False, cluster=None, user=None):
+        """`cluster` and `user`: of the kubeconfig, besides the server; a token without."""
+        config = self.kubeconfig(api.url, user or {"token": api.token}, cluster)
         return self._run({"source": "kubernetes", "kubernetes": {"kubeconfig": config}}, election)
 
     def follow_folder(self, election=False):

@@ -96,6 +96,19 @@ static int bearer(struct kube *k, char **ret, struct err *e)
 	return 0;
 }
 
+/*
+ * libcurl keeps what it made of a CA file for a day, but not of a text; so the file is read here,
+ * and a rotated CA counts from the next connection on. NULL leaves the complaint to libcurl.
+ */
+static char *ca_text(const struct kube *k)
+{
+	char *text = NULL;
+
+	if (k->cfg.ca_file && !k->cfg.ca_pem)
+		kube_read_file(k->cfg.ca_file, &text, NULL, NULL);
+	return text;
+}
+
 static int impersonate(struct kube *k, char **ret, struct err *e)
 {
 	if (k->cfg.as_user && asprintf(ret, "Impersonate-User: %s", k->cfg.as_user) < 0) {
@@ -113,10 +126,11 @@ int kube_call_new(struct kube *k, const struct kube_request *req, const struct h
 	_cleanup_(freep) char *url = NULL;
 	_cleanup_(freep) char *auth = NULL;
 	_cleanup_(freep) char *as = NULL;
+	_cleanup_(freep) char *ca = ca_text(k);
 	const char *headers[] = { "Accept: application/json", NULL, NULL, NULL };
 	const struct http_tls tls = {
 		.ca_file = k->cfg.ca_file,
-		.ca_pem = k->cfg.ca_pem,
+		.ca_pem = ca ?: k->cfg.ca_pem,
 		.cert_file = k->cfg.cert_file,
 		.cert_pem = k->cfg.cert_pem,
 		.key_file = k->cfg.key_file,
