@@ -181,8 +181,10 @@ static void on_lost(const char *why, void *arg)
 static void on_lease_trouble(const struct err *e, void *arg)
 {
 	struct lead *l = arg;
+	struct err mine = *e;
 
-	l->ops->on_trouble(e->msg, l->arg);
+	err_prefix(&mine, "the election's Lease");
+	l->ops->on_trouble(mine.msg, l->arg);
 }
 
 static void on_lock_trouble(const char *error, void *arg)

@@ -204,6 +204,12 @@ static int copy_value(const struct shape *s, struct json_object *v, const struct
 	return err_set(e, -EINVAL, "unknown shape");
 }
 
+static bool is_empty(struct json_object *v)
+{
+	return json_object_is_type(v, json_type_array) ? !json_object_array_length(v)
+						       : !json_object_object_length(v);
+}
+
 static int copy_fields(const struct shape *shape, struct json_object *obj, const struct at *up,
 		       struct json_object **ret, struct err *e)
 {
@@ -223,6 +229,10 @@ static int copy_fields(const struct shape *shape, struct json_object *obj, const
 		err = copy_value(s, v, &at, &copy, e);
 		if (err < 0)
 			return err;
+		if (s->only && is_empty(copy)) {
+			json_object_put(copy);
+			continue;
+		}
 		if (json_add(to, s->name, copy) < 0)
 			return err_set(e, -ENOMEM, "out of memory");
 	}

@@ -28,7 +28,8 @@ struct shape {
 	const struct shape *fields; /* SHAPE_OBJ, SHAPE_LIST */
 	int64_t min, max;	    /* SHAPE_INT and the number of SHAPE_INT_OR_STR */
 	/* SHAPE_MAP: names, or beginnings of names ending in '*', to keep; NULL = all.
-	 * SHAPE_LIST: values of the items' "type" to keep; NULL = all. */
+	 * SHAPE_LIST: values of the items' "type" to keep; NULL = all.
+	 * If nothing is kept, the field is left out. */
 	const char *const *only;
 	bool required;
 };
