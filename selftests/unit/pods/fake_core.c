@@ -110,6 +110,13 @@ static int handle_add(struct agent *a, struct add_pod *add, struct err *e)
 	return a->wire_err ? err_set(e, a->wire_err, "link 'nlfake': no") : 0;
 }
 
+static void describe(struct agent *a, const struct event *ev)
+{
+	_json_ *o = ev->type->describe(ev);
+
+	snprintf(a->described, sizeof(a->described), "%s %s", ev->type->name, json_text(o));
+}
+
 static void on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct queued *q = queue;
@@ -123,6 +130,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	LL_DELETE(queue, q);
 	ev = (void *)q->ev;
 	free(q);
+	describe(a, ev);
 	if (ev->type == &add_pod_type) {
 		err = handle_add(a, container_of(ev, struct add_pod, ev), &e);
 		if (a->die_in_add) {
@@ -139,7 +147,6 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 		attachment_key(att, a->last_released, sizeof(a->last_released));
 	}
 	ev->type->done(ev, err, &e);
-	json_object_put(ev->type->describe(ev));
 	ev->type->free(ev);
 	if (queue)
 		event_active(a->turn, EV_TIMEOUT, 0);
@@ -483,6 +490,7 @@ struct running cni_start(const struct cni_call *c)
 		set("CNI_NETNS", c->netns);
 		set("CNI_ARGS", c->args);
 		set("CNI_PATH", c->path);
+		set("TRACEPARENT", c->traceparent);
 		execl(binary, "netloom-cni", NULL);
 		_exit(127);
 	}

@@ -31,6 +31,7 @@ struct agent {
 	/* what happened */
 	unsigned int adds, dels, resyncs, saved_before_wiring, next_ip;
 	char last_released[600], last_reserved[600], trace[4096];
+	char described[1024]; /* the last event, as the history would have it */
 	char dir[64];
 };
 
@@ -65,6 +66,7 @@ void sandbox_end(struct sandbox *s);
 
 struct cni_call {
 	const char *command, *container, *ifname, *netns, *args, *path; /* NULL: not set */
+	const char *traceparent;
 	const char *config;
 	size_t config_len; /* 0: strlen */
 };

@@ -454,6 +454,34 @@ static void what_happened_can_be_seen(void **state)
 	assert_non_null(strstr(text, "netloom_cni_request_duration_seconds_count{verb=ADD,=} 2\n"));
 }
 
+static void an_event_tells_the_trace_that_it_belongs_to(void **state)
+{
+	static const char *const malformed[] = {
+		"", "x", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+		"00-4bf92f3577b34da6a3ce929d0e0e473X-00f067aa0ba902b7-01",
+		"00_4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	};
+	static const char add_trace[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+			  del_trace[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b8-01";
+	struct agent *a = *state;
+	struct cni_call add = call(a, "ADD", "c1"), del = call(a, "DEL", "c1");
+
+	add.traceparent = add_trace;
+	del.traceparent = del_trace;
+	assert_int_equal(code(a, &add), 0);
+	assert_non_null(strstr(a->described, "add-pod"));
+	assert_non_null(strstr(a->described, add_trace));
+	assert_int_equal(code(a, &del), 0);
+	assert_non_null(strstr(a->described, "del-pod"));
+	assert_non_null(strstr(a->described, del_trace));
+	for (size_t i = 0; i < ARRAY_SIZE(malformed); i++) {
+		add.traceparent = malformed[i];
+		assert_int_equal(code(a, &add), 0);
+		assert_null(strstr(a->described, "traceparent"));
+		assert_int_equal(verb(a, "DEL", "c1"), 0);
+	}
+}
+
 static void a_namespace_is_found_where_the_runtime_sees_it(void **state)
 {
 	struct netns_path ns = { .fd = -1 };
@@ -502,6 +530,7 @@ int main(void)
 		with_agent(the_name_of_a_pod_belongs_to_its_newest_container),
 		with_agent(the_conflist_is_written_once_and_whole),
 		with_agent(what_happened_can_be_seen),
+		with_agent(an_event_tells_the_trace_that_it_belongs_to),
 		with_agent(a_namespace_is_found_where_the_runtime_sees_it),
 	};
 

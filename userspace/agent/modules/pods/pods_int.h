@@ -38,6 +38,7 @@ struct request {
 	struct grpc_call *call; /* NULL: nobody waits for the answer */
 	uint64_t start_ns;
 	char *container_id, *ifname, *netns;
+	char trace[56]; /* TRACEPARENT of the runtime; "" when there is none */
 	struct cni_args args;
 	struct cni_config config;
 	int netns_fd;
@@ -91,6 +92,11 @@ int requests_listen(struct pods *p, struct err *e);
 int request_new(struct pods *p, enum cni_verb verb, struct request **ret);
 void request_free(struct request *r);
 DEFINE_FREEP(struct request, request_free)
+/*
+ * For the history and the log. What is no W3C traceparent (version 00: 2-32-16-2 hexadecimal
+ * digits) is left out: a trace that broke on its way is no reason to refuse a pod.
+ */
+void request_set_trace(struct request *r, const char *traceparent);
 /* Answers (result NULL = none) and frees. */
 void request_succeed(struct request *r, struct json_object *result);
 void request_fail(struct request *r, const struct cni_error *f);

@@ -49,6 +49,20 @@ void request_free(struct request *r)
 	free(r);
 }
 
+void request_set_trace(struct request *r, const char *traceparent)
+{
+	static const char shape[] = "xx-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
+
+	_Static_assert(sizeof(shape) == sizeof(r->trace), "a whole traceparent fits");
+	if (strlen(traceparent) != strlen(shape))
+		return;
+	for (size_t i = 0; shape[i]; i++)
+		if (shape[i] == 'x' ? !strchr("0123456789abcdef", traceparent[i])
+				    : traceparent[i] != '-')
+			return;
+	memcpy(r->trace, traceparent, sizeof(r->trace));
+}
+
 static void answer(struct request *r, const Netloom__Cni__V1__CniReply *reply)
 {
 	size_t size = netloom__cni__v1__cni_reply__get_packed_size(reply);
@@ -85,9 +99,9 @@ void request_fail(struct request *r, const struct cni_error *f)
 	reply.msg = (char *)f->msg;
 	reply.details = (char *)f->details;
 	if (r->call) {
-		log_limited(LOG_LVL_INFO, 20, "%s of container '%.64s': code %d: %s",
+		log_limited(LOG_LVL_INFO, 20, "%s of container '%.64s': code %d: %s%s%s",
 			    cni_verb_name(r->verb), r->container_id ? r->container_id : "", f->code,
-			    f->msg);
+			    f->msg, *r->trace ? ", traceparent " : "", r->trace);
 		answer(r, &reply);
 		view_count(r->pods, r, f->code);
 	}
@@ -241,6 +255,7 @@ static void serve(struct pods *p, enum cni_verb verb, struct grpc_call *call, co
 	}
 	r->call = call;
 	r->container_id = strdup(msg->container_id); /* for the log; not checked yet */
+	request_set_trace(r, msg->traceparent);
 	if (cni_config_parse(msg->config.data, msg->config.len, verb, &r->config, &f) < 0 ||
 	    do_verb[verb](r, msg, &f) < 0)
 		request_fail(r, &f);

@@ -92,6 +92,7 @@ static int take_request(struct pods *p, const char *name, const uint8_t *buf, si
 		r->container_id = strdup(msg->container_id);
 		r->ifname = strdup(msg->ifname);
 		r->spool_file = strdup(name);
+		request_set_trace(r, msg->traceparent);
 		if (!r->container_id || !r->ifname || !r->spool_file)
 			err = -ENOMEM;
 	}

@@ -32,7 +32,8 @@ static void deleted(struct request *r)
 
 /* ---- events ---- */
 
-static struct json_object *describe(const struct attachment *att)
+/* `trace` "" for what the agent does by itself. */
+static struct json_object *describe(const struct attachment *att, const char *trace)
 {
 	struct json_object *o = json_object_new_object();
 	char text[ADDR_STRLEN];
@@ -45,22 +46,31 @@ static struct json_object *describe(const struct attachment *att)
 		json_add_str(o, "ip4", addr_format(&att->ips.ip4, text));
 	if (!addr_is_zero(&att->ips.ip6))
 		json_add_str(o, "ip6", addr_format(&att->ips.ip6, text));
+	if (*trace)
+		json_add_str(o, "traceparent", trace);
 	return o;
-}
-
-static struct json_object *describe_add(const struct event *ev)
-{
-	return describe(container_of(ev, struct add_pod, ev)->att);
-}
-
-static struct json_object *describe_del(const struct event *ev)
-{
-	return describe(container_of(ev, struct del_pod, ev)->att);
 }
 
 static struct record *record_of(struct attachment *att)
 {
 	return container_of(att, struct record, att);
+}
+
+static struct json_object *describe_add(const struct event *ev)
+{
+	const struct add_pod *add = container_of(ev, struct add_pod, ev);
+	const struct request *r = add->request;
+
+	return describe(add->att, r ? r->trace : "");
+}
+
+/* By whom it was asked for first. */
+static struct json_object *describe_del(const struct event *ev)
+{
+	struct attachment *att = container_of(ev, struct del_pod, ev)->att;
+	const struct request *r = record_of(att)->waiting;
+
+	return describe(att, r ? r->trace : "");
 }
 
 static void free_add(struct event *ev)
