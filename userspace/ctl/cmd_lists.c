@@ -45,7 +45,7 @@ static const struct column pool_columns[] = {
 static const struct column allocation_columns[] = {
 	TEXT("IPS", "ips"),
 	TEXT("STATE", "state"),
-	TEXT("OWNER", "owner"),
+	TEXT("OWNER", "ownerText"),
 	{ "RESTS FOR", "restSeconds", COLUMN_SECONDS, true },
 	{},
 };
@@ -135,12 +135,30 @@ int cmd_pods(const struct ctl *c)
 	return code;
 }
 
+/* The pod, where the runtime named one; else the container. */
+static void name_owner(struct json_object *allocation)
+{
+	const char *owner = NULL, *ns = "", *pod = NULL;
+	char text[512];
+
+	json_opt_str(allocation, "owner", &owner, NULL);
+	json_opt_str(allocation, "namespace", &ns, NULL);
+	json_opt_str(allocation, "pod", &pod, NULL);
+	if (pod) {
+		snprintf(text, sizeof(text), "%s/%s", ns, pod);
+		owner = text;
+	}
+	if (owner)
+		json_add_str(allocation, "ownerText", owner);
+}
+
 int cmd_ipam(const struct ctl *c)
 {
 	_json_ *answer = NULL;
 	int code;
 
 	if (fetch(c, "/v1/ipam", &answer, &code)) {
+		each(list_of(answer, "allocations"), name_owner);
 		print_table(c->out, pool_columns, list_of(answer, "pools"));
 		fputc('\n', c->out);
 		print_table(c->out, allocation_columns, list_of(answer, "allocations"));

@@ -22,7 +22,7 @@
 static const struct fake_answer answers[] = {
 	{ "/v1/status", 200,
 	  "{\"ready\":true,\"node\":\"n1\",\"version\":\"9.9\",\"modules\":{\"datapath\":{"
-	  "\"programs\":\"adopted\",\"attachMode\":\"tcx\",\"attached\":7,\"endpoints\":3,"
+	  "\"programs\":\"adopted\",\"attached\":{\"tcx\":3,\"clsact\":4},\"endpoints\":3,"
 	  "\"alarms\":[],\"conntrack\":{\"entries\":50,\"capacity\":200,\"halfOpen\":4},"
 	  "\"dropEvents\":2,\"dropEventsLost\":5},\"db\":{\"origin\":\"etcd\",\"connected\":true}}"
 	  "}" },
@@ -39,7 +39,10 @@ static const struct fake_answer answers[] = {
 	{ "/v1/ipam", 200,
 	  "{\"pools\":[{\"cidr\":\"10.1.1.0/24\",\"capacity\":253,\"used\":1,\"resting\":1,"
 	  "\"free\":251}],\"allocations\":[{\"ips\":[\"10.1.1.5\"],\"state\":\"used\","
-	  "\"owner\":\"abc/eth0\"},{\"ips\":[\"10.1.1.6\"],\"state\":\"resting\","
+	  "\"owner\":\"abc/eth0\"},{\"ips\":[\"10.1.1.7\"],\"state\":\"used\",\"owner\":"
+	  "\"def/"
+	  "eth0\",\"namespace\":\"default\",\"pod\":\"web\"},{\"ips\":[\"10.1.1.6\"],\"state\":"
+	  "\"resting\","
 	  "\"restSeconds\":75}]}" },
 	{ "/v1/drops?last=20", 200,
 	  "{\"next\":3,\"lost\":4,\"skipped\":0,\"events\":[{\"seq\":2,\"time\":\"T1\","
@@ -114,7 +117,7 @@ static const struct {
 	  cmd_status,
 	  {},
 	  CTL_OK,
-	  "programs adopted, 7 attached by tcx; 3 endpoints\n",
+	  "programs adopted, attached by 3 tcx links and 4 clsact filters; 3 endpoints\n",
 	  NULL },
 	{ "how full conntrack is",
 	  cmd_status,
@@ -140,7 +143,19 @@ static const struct {
 	{ "pods, without letting them drive the terminal", cmd_pods, {}, CTL_OK, "web?[31m", NULL },
 	{ "a time as a date", cmd_pods, {}, CTL_OK, "2023-11-14T22:13:20Z", NULL },
 	{ "pools", cmd_ipam, {}, CTL_OK, "10.1.1.0/24       253     1        1   251\n", NULL },
-	{ "what rests", cmd_ipam, {}, CTL_OK, "10.1.1.6  resting  -             1m15s\n", NULL },
+	{ "what rests", cmd_ipam, {}, CTL_OK, "10.1.1.6  resting  -                1m15s\n", NULL },
+	{ "the pod that has an address",
+	  cmd_ipam,
+	  {},
+	  CTL_OK,
+	  "10.1.1.7  used     default/web          -\n",
+	  NULL },
+	{ "a container that is no pod's",
+	  cmd_ipam,
+	  {},
+	  CTL_OK,
+	  "10.1.1.5  used     abc/eth0             -\n",
+	  NULL },
 	{ "drops in a line",
 	  cmd_events,
 	  {},

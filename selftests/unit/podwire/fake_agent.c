@@ -84,9 +84,31 @@ void event_push(struct agent *a, struct event *ev)
 		ev->type->free(ev);
 }
 
+static struct route {
+	const char *path;
+	httpd_fn fn;
+	void *arg;
+} routes[8];
+
 int httpd_route(struct httpd *h, const char *method, const char *path, httpd_fn fn, void *arg)
 {
+	size_t i = 0;
+
+	while (routes[i].path && strcmp(routes[i].path, path) != 0)
+		i++;
+	routes[i] = (struct route){ path, fn, arg };
 	return 0;
+}
+
+struct json_object *fake_get(const char *path)
+{
+	struct httpd_request req = { .method = "GET", .path = path };
+	struct httpd_reply reply = {};
+
+	for (size_t i = 0; routes[i].path; i++)
+		if (strcmp(routes[i].path, path) == 0)
+			routes[i].fn(&req, &reply, routes[i].arg);
+	return reply.json;
 }
 
 int metrics_sample(struct metrics *m, const char *name, enum metric_type type, const char *help,
@@ -200,6 +222,16 @@ int pods_foreach(struct agent *a, int (*fn)(const struct attachment *att, void *
 	for (size_t i = 0; i < fake(a)->n_pods; i++)
 		fn(fake(a)->pods[i], arg);
 	return 0;
+}
+
+const struct attachment *pods_find(struct agent *a, const char *key)
+{
+	char buf[512];
+
+	for (size_t i = 0; i < fake(a)->n_pods; i++)
+		if (strcmp(attachment_key(fake(a)->pods[i], buf, sizeof(buf)), key) == 0)
+			return fake(a)->pods[i];
+	return NULL;
 }
 
 const char *attachment_key(const struct attachment *att, char *buf, size_t len)

@@ -37,5 +37,7 @@ int fake_resync(struct fake_agent *f, struct txn_stats *ret, struct err *e);
 /* One event as the core would run it. */
 int fake_add(struct fake_agent *f, struct attachment *att, int netns_fd, struct err *e);
 int fake_del(struct fake_agent *f, struct attachment *att, struct err *e);
+/* What GET of the path answers; a new object. */
+struct json_object *fake_get(const char *path);
 /* A node's object in etcd changed; NULL: it is gone. */
 int fake_node(struct fake_agent *f, const char *name, const char *json, struct err *e);

@@ -264,8 +264,25 @@ static struct json_object *show_ranges(struct ipam *m)
 	return list;
 }
 
+struct listing {
+	struct agent *agent;
+	struct json_object *list;
+};
+
+static void show_owner(struct agent *a, const char *owner, struct json_object *o)
+{
+	const struct attachment *att = pods_find(a, owner);
+
+	json_add_str(o, "owner", owner);
+	if (!att || !*att->pod_name)
+		return;
+	json_add_str(o, "namespace", att->pod_namespace);
+	json_add_str(o, "pod", att->pod_name);
+}
+
 static void show_entry(const struct pool_entry *entry, void *arg)
 {
+	const struct listing *l = arg;
 	struct json_object *o = json_object_new_object(), *ips = json_object_new_array();
 	const union loom_addr *each[] = { &entry->ips.ip4, &entry->ips.ip6 };
 	uint64_t now = clock_ms();
@@ -282,13 +299,13 @@ static void show_entry(const struct pool_entry *entry, void *arg)
 	json_add(o, "ips", ips);
 	json_add_str(o, "state", entry->owner ? "used" : "resting");
 	if (entry->owner)
-		json_add_str(o, "owner", entry->owner);
+		show_owner(l->agent, entry->owner, o);
 	else
 		json_add_int(o, "restSeconds",
 			     entry->until_ms > now ? (entry->until_ms - now + 999) / 1000 : 0);
 	if (entry->foreign)
 		json_add_bool(o, "outsideOfPodCIDRs", true);
-	json_append(arg, o);
+	json_append(l->list, o);
 }
 
 static void on_get(const struct httpd_request *req, struct httpd_reply *reply, void *arg)
@@ -308,7 +325,7 @@ static void on_get(const struct httpd_request *req, struct httpd_reply *reply, v
 	}
 	for (size_t i = 0; i < cfg->cluster.cidrs.n; i++)
 		json_append_str(cidrs, prefix_format(&cfg->cluster.cidrs.v[i], text));
-	pool_foreach(m->pool, show_entry, all);
+	pool_foreach(m->pool, show_entry, &(struct listing){ m->agent, all });
 	json_add(o, "clusterCIDRs", cidrs);
 	json_add(o, "pools", show_ranges(m));
 	json_add(o, "allocations", all);

@@ -43,6 +43,8 @@ extern const struct event_type add_pod_type, del_pod_type;
 
 /* Attachments that are UP, in no order; fn non-zero stops. */
 int pods_foreach(struct agent *a, int (*fn)(const struct attachment *att, void *arg), void *arg);
+/* By attachment_key(), in whatever state; borrowed, NULL when there is none. */
+const struct attachment *pods_find(struct agent *a, const char *key);
 const struct attachment *pods_find_ip(struct agent *a, const union loom_addr *addr);
 /* "<container id>/<ifname>", the owner name in IPAM and the item name of podwire. */
 const char *attachment_key(const struct attachment *att, char *buf, size_t len);

@@ -376,6 +376,14 @@ int pods_foreach(struct agent *a, int (*fn)(const struct attachment *att, void *
 	return 0;
 }
 
+const struct attachment *pods_find(struct agent *a, const char *key)
+{
+	struct record *rec;
+
+	HASH_FIND_STR(pods_get(a)->records, key, rec);
+	return rec ? &rec->att : NULL;
+}
+
 struct find_ip {
 	const union loom_addr *addr;
 	const struct attachment *found;
