@@ -14,6 +14,7 @@
 
 #include "agent/modules/nodesync/nodesync.h"
 #include "agent/modules/podwire/podwire.h"
+#include "lib/json/json.h"
 #include "lib/netlink/netlink.h"
 #include "selftests/unit/podwire/fake_agent.h"
 
@@ -174,6 +175,42 @@ static void a_pod_is_added_and_deleted_with_all_its_items(void **state)
 	close(fd);
 }
 
+static void an_address_is_shown_with_the_pod_that_has_it(void **state)
+{
+	struct attachment att, nameless;
+	int fd = (applied(&(struct txn_stats){}), new_pod(&att, "one")),
+	    fd2 = new_pod(&nameless, "two");
+	struct err e = {};
+	_json_ *o = NULL;
+
+	nameless.pod_namespace = nameless.pod_name = "";
+	ok(fake_add(&f, &att, fd, &e), &e);
+	ok(fake_add(&f, &nameless, fd2, &e), &e);
+	o = fake_get("/v1/ipam");
+	assert_non_null(strstr(json_text(o), "\"owner\":\"one/eth0\",\"namespace\":\"default\","
+					     "\"pod\":\"one\"}"));
+	assert_non_null(strstr(json_text(o), "\"owner\":\"two/eth0\"}"));
+	ok(fake_del(&f, &att, &e), &e);
+	ok(fake_del(&f, &nameless, &e), &e);
+	close(fd);
+	close(fd2);
+}
+
+/* Its link went before the agent came back, but its flows may still stand in conntrack. */
+static void the_flows_of_a_pod_that_went_unseen_are_forgotten(void **state)
+{
+	struct attachment att;
+	int fd = (applied(&(struct txn_stats){}), new_pod(&att, "one"));
+	struct err e = {};
+
+	ok(fake_add(&f, &att, fd, &e), &e);
+	att.host_ifname[0] = 0;
+	att.ep = 0;
+	ok(fake_del(&f, &att, &e), &e);
+	assert_int_equal(f.forgotten, 2);
+	close(fd);
+}
+
 static void an_agent_that_restarts_leaves_a_pod_alone(void **state)
 {
 	unsigned int eth0, hpeer;
@@ -273,6 +310,10 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(a_second_resync_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_pod_is_added_and_deleted_with_all_its_items,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(an_address_is_shown_with_the_pod_that_has_it, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(the_flows_of_a_pod_that_went_unseen_are_forgotten,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(an_agent_that_restarts_leaves_a_pod_alone, setup,
 						teardown),

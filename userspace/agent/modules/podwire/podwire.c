@@ -316,8 +316,12 @@ static int podwire_update(struct agent *a, struct event *ev, struct txn *txn, st
 	if (ev->type == &add_pod_type)
 		return add_pod(a, container_of(ev, struct add_pod, ev), txn, e);
 	att = container_of(ev, struct del_pod, ev)->att;
-	if (!att->host_ifname[0])
+	if (!att->host_ifname[0]) {
+		/* Its link went unseen by us, so no item remembers whose flows have ended. */
+		forget(a, &att->ips.ip4);
+		forget(a, &att->ips.ip6);
 		return 0;
+	}
 	delete_items(txn, att);
 	release(a, att);
 	return 0;
