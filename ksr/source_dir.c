@@ -14,6 +14,7 @@
 
 #define SOON_MS	  50	/* several events at once are one look */
 #define OPEN_MS	  2000	/* a file that stays open is read so long after its last write */
+#define RETURN_MS 2000	/* a folder that comes back is being filled */
 #define ABSENT_MS 1000	/* a folder that is not there is looked for */
 #define ANYWAY_MS 60000 /* whatever inotify may miss: links to elsewhere, network file systems */
 #define EVENTS                                                                              \
@@ -33,16 +34,20 @@ struct source_dir {
 	int inotify, watch;
 	uint64_t device, inode; /* of the folder that is watched */
 	struct event *readable, *timer;
-	uint64_t timer_ms;
+	uint64_t timer_ms, not_before_ms;
 	bool listed, absent_said;
 	struct source_dir_stats stats;
 };
 
 static void look_in(struct source_dir *s, unsigned int ms)
 {
-	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+	uint64_t now = clock_ms();
+	struct timeval tv;
 
-	s->timer_ms = clock_ms() + ms;
+	if (now + ms < s->not_before_ms)
+		ms = s->not_before_ms - now;
+	tv = (struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+	s->timer_ms = now + ms;
 	event_add(s->timer, &tv);
 }
 
@@ -193,6 +198,16 @@ static void count_files(struct source_dir *s)
 	}
 }
 
+/* Taken as it is, a folder that is just made again would delete what will be in it at once. */
+static bool has_just_returned(struct source_dir *s)
+{
+	if (!s->listed || s->stats.present || access(s->folder.path, R_OK) < 0 || s->not_before_ms)
+		return false;
+	s->not_before_ms = clock_ms() + RETURN_MS;
+	look_in(s, 0);
+	return true;
+}
+
 static void look(struct source_dir *s)
 {
 	uint64_t again_ms = 0, now;
@@ -200,6 +215,9 @@ static void look(struct source_dir *s)
 	int changed;
 
 	rewatch(s);
+	if (has_just_returned(s))
+		return;
+	s->not_before_ms = 0;
 	changed = folder_scan(&s->folder, &again_ms, &e);
 	if (changed < 0) {
 		say_absent(s, &e);

@@ -7,9 +7,9 @@
  *
  * Of a file that can't be parsed the last good content stays. Where a file was never good in this
  * process, nothing is taken out of etcd that an earlier process may have read from it. A folder
- * that vanishes takes nothing along; it is waited for. Two objects of one name: the first file in
- * alphabetical order wins, and the other is reported. Namespaces that are used but not declared are
- * implied.
+ * that vanishes takes nothing along; it is waited for, and read 2 s after it is back. Two objects
+ * of one name: the first file in alphabetical order wins, and the other is reported. Namespaces
+ * that are used but not declared are implied.
  */
 #include <event2/event.h>
 
