@@ -77,7 +77,7 @@ static __always_inline int exec_neigh(struct __sk_buff *skb, struct pkt *p)
 	n = bpf_map_lookup_elem(&loom_node, &id);
 	if (!n)
 		return -LOOM_DROP_NO_NODE;
-	hop = p->family == 4 ? &n->nexthop4 : &n->nexthop6;
+	hop = p->family == 4 || (p->flags & PKT_ENCAP) ? &n->nexthop4 : &n->nexthop6;
 	if (addr_is_none(hop))
 		return bpf_redirect_neigh(p->v_ifindex, NULL, 0, 0);
 	err = exec_forget_route(skb, p);
@@ -107,7 +107,7 @@ static __always_inline int exec_verdict(struct __sk_buff *skb, struct pkt *p, in
 			plat_accept(skb);
 		return TC_ACT_OK;
 	case VERDICT_TUNNEL:
-		return exec_tunnel(skb, p);
+		return p->flags & PKT_ENCAP ? exec_neigh(skb, p) : exec_tunnel(skb, p);
 	case VERDICT_NEIGH:
 		return exec_neigh(skb, p);
 	case VERDICT_REDIRECT:

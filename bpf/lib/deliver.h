@@ -5,6 +5,7 @@
  * MTU), then rewrite link header and hop limit. The check comes before any translation, so that an
  * ICMP error for it can quote the packet as it was sent.
  */
+#include "bpf/lib/encap.h"
 #include "bpf/lib/frag.h"
 
 /* Inner addresses of tunnelled packets: made up, the same on all nodes, never learned by anybody.
@@ -196,5 +197,5 @@ plat_inline int deliver_finish(struct plat_ctx *ctx, struct pkt *p)
 	if (deliver_push_eth(ctx, p))
 		return -LOOM_DROP_HELPER;
 	account_forward(ctx, p);
-	return 0;
+	return p->v_kind == VERDICT_TUNNEL ? encap_packet(ctx) : 0;
 }

@@ -126,6 +126,27 @@ plat_inline int hook_is_hosts(const struct pkt *p, const struct loom_state *st)
 	return port < loom_cfg.masq_port_min || port > loom_cfg.masq_port_max;
 }
 
+/*
+ * The same, asked before anything is parsed: tunnels and whatever else the node itself talks are
+ * most of what an uplink sees, and should pay nothing for the pods. Only what is plain to see is
+ * answered; all else is parsed.
+ */
+plat_inline int hook_is_plainly_hosts(struct plat_ctx *ctx, const struct pkt *p,
+				      const struct loom_state *st)
+{
+	__u8 h[24] __attribute__((aligned(8)));
+	__u16 port;
+
+	if (p->ethertype != ETH_P_IP || plat_load(ctx, p->l3, h, sizeof(h)))
+		return 0;
+	if (get32(h + 16) != st->masq4.w[3] || h[0] != 0x45 || (get16(h + 6) & plat_htons(0x3fff)))
+		return 0;
+	if (h[9] != IPPROTO_UDP && h[9] != IPPROTO_TCP)
+		return 0;
+	port = h[22] << 8 | h[23];
+	return port < loom_cfg.masq_port_min || port > loom_cfg.masq_port_max;
+}
+
 plat_inline int hook_is_pods(struct plat_ctx *ctx, struct pkt *p)
 {
 	p->target_scope = 0;
@@ -148,6 +169,8 @@ plat_inline int hook_from_net(struct plat_ctx *ctx, struct pkt *p)
 	if (!st || !pkt_is_ip(p))
 		return hook_pass(p);
 	pkt_link(p);
+	if (hook_is_plainly_hosts(ctx, p, st))
+		return hook_pass(p);
 	err = parse_ip(ctx, p);
 	if (err == -LOOM_DROP_FRAG_NO_FIRST && hook_is_pods(ctx, p))
 		return hook_fail(ctx, err);

@@ -25,6 +25,7 @@ enum pkt_flags {
 	PKT_QUIET = 1 << 5,	 /* a drop that happens all the time: counted, no event */
 	PKT_STARTS = 1 << 6,	 /* may start a flow */
 	PKT_RAW_IP = 1 << 7,	 /* came without Ethernet header */
+	PKT_ENCAP = 1 << 8,	 /* has its outer headers: out of `v_ifindex` as IPv4 */
 };
 
 enum verdict_kind {

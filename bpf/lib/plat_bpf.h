@@ -141,6 +141,25 @@ plat_inline int plat_grow(struct plat_ctx *ctx, __u32 n)
 	return bpf_skb_adjust_room(ctx, n, BPF_ADJ_ROOM_MAC, 0);
 }
 
+/*
+ * Makes room for n bytes of outer IPv4, UDP and VXLAN headers and the inner Ethernet header. What
+ * is to be segmented is, inside of the tunnel; its segments' size stays.
+ */
+plat_inline int plat_encap(struct plat_ctx *ctx, __u32 n)
+{
+	return bpf_skb_adjust_room(
+		ctx, n, BPF_ADJ_ROOM_MAC,
+		BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 |
+			BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_ENCAP_L2_ETH |
+			BPF_F_ADJ_ROOM_ENCAP_L2(PKT_ETH_LEN) | BPF_F_ADJ_ROOM_NO_CSUM_RESET);
+}
+
+/* Stores bytes that no checksum makes up for. */
+#define plat_store_new(ctx, off, from, n) \
+	bpf_skb_store_bytes(ctx, off, from, n, BPF_F_RECOMPUTE_CSUM)
+#define plat_flow_hash(ctx) bpf_get_hash_recalc(ctx)
+#define plat_random(ctx)    bpf_get_prandom_u32()
+
 /* Makes room for an Ethernet header in front of a packet that has none. */
 plat_inline int plat_push_eth(struct plat_ctx *ctx)
 {

@@ -165,6 +165,15 @@ plat_inline int plat_grow(struct plat_ctx *ctx, __u32 n)
 	return 0;
 }
 
+#define plat_encap(ctx, n)		  plat_grow(ctx, n)
+#define plat_store_new(ctx, off, from, n) plat_store(ctx, off, from, n)
+#define plat_random(ctx)		  ((__u32)(ctx)->now_ns)
+
+plat_inline __u32 plat_flow_hash(const struct plat_ctx *ctx)
+{
+	return ((__u32)ctx->pkt.key.pa << 16 | ctx->pkt.key.pb) * 0x9e3779b1u;
+}
+
 plat_inline int plat_push_eth(struct plat_ctx *ctx)
 {
 	if (ctx->head < PKT_ETH_LEN)

@@ -23,7 +23,8 @@ struct loom_config {
 	__u16 masq_port_max;
 	__u32 event_rate; /* events a second and CPU; 0 turns them off */
 	__u32 event_burst;
-	__u32 overlay_vni; /* VNI of scope 0 */
+	__u32 overlay_vni;  /* VNI of scope 0 */
+	__u32 overlay_port; /* UDP port of VXLAN, host order */
 };
 
 /* What the programs are built with; the loader overwrites it from the agent's configuration. */
@@ -33,4 +34,5 @@ struct loom_config {
 		.ct_tcp_closing_s = 10, .ct_udp_new_s = 30, .ct_udp_s = 120, .ct_icmp_s = 30, \
 		.ct_other_s = 600, .masq_port_min = 10240, .masq_port_max = 29999,            \
 		.event_rate = 100, .event_burst = 200, .overlay_vni = LOOM_DEFAULT_VNI,       \
+		.overlay_port = 4789,                                                         \
 	}

@@ -136,6 +136,34 @@ static void check_made_error(struct run *r, const struct packet *in, const struc
 		check_eq(r, out->mtu, POD_MTU);
 }
 
+/* Outer headers, byte by byte, which are cut off then. */
+static void check_encap(struct run *r, struct target_packet *p)
+{
+	union loom_addr src = world_addr(NODE, 4), dst = world_addr(NODE2, 4);
+	const __u8 *ip = p->data + 14, *udp = ip + 20, *vxlan = udp + 8;
+	static const __u8 vxlan_want[8] = { 8, 0, 0, 0, 0, 0, LOOM_DEFAULT_VNI, 0 };
+	__u32 sum = 0, i;
+
+	check(r, p->len > 64);
+	for (i = 0; i < 20; i += 2)
+		sum += ip[i] << 8 | ip[i + 1];
+	check_eq(r, (sum & 0xffff) + (sum >> 16), 0xffff);
+	check_eq(r, ip[0], 0x45);
+	check_eq(r, ip[2] << 8 | ip[3], p->len - 14);
+	check_eq(r, ip[6] << 8 | ip[7], 0);
+	check_eq(r, ip[8], 64);
+	check_eq(r, ip[9], IPPROTO_UDP);
+	check(r, !memcmp(ip + 12, &src.w[3], 4) && !memcmp(ip + 16, &dst.w[3], 4));
+	check(r, udp[0] >= 0xc0);
+	check_eq(r, udp[2] << 8 | udp[3], 4789);
+	check_eq(r, udp[4] << 8 | udp[5], p->len - 34);
+	check_eq(r, udp[6] << 8 | udp[7], 0);
+	check(r, !memcmp(vxlan, vxlan_want, sizeof(vxlan_want)));
+	p->len -= 50;
+	memmove(p->data, p->data + 50, p->len);
+	check_eq(r, p->data[0], 2);
+}
+
 static void check_packet(struct run *r, const struct packet *in, const struct target_packet *bytes)
 {
 	const struct golden_step *s = r->s;
@@ -262,6 +290,8 @@ static void run_packet(struct run *r)
 		check_eq(r, v.ifindex, s->ifindex);
 	if (s->kind == VERDICT_TUNNEL || s->kind == VERDICT_NEIGH)
 		check_eq(r, v.node, s->node);
+	if (s->encap)
+		check_encap(r, &bytes);
 	check_packet(r, &in, &bytes);
 	check_table(r);
 	check_event(r, &in);
@@ -327,6 +357,8 @@ void golden_run(const struct target *t, const struct golden *g, int family)
 			run_gc(&r);
 		else if (r.s->act == DO_FILL_CT)
 			fill_ct(&r);
+		else if (r.s->act == DO_DIRECT)
+			world_tunnel_directly(t);
 		else if (r.s->act == DO_LOSE_NEW)
 			lose_entry(&r);
 		else if (r.s->src)

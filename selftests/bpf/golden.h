@@ -19,6 +19,7 @@ enum golden_act {
 	DO_GC_LATER, /* collect as if in `seconds` */
 	DO_GC_ADDR,  /* forget all about `src` */
 	DO_FILL_CT,  /* loom_ct takes no more */
+	DO_DIRECT,   /* NODE2's tunnel headers are to be written by the programs */
 	DO_LOSE_NEW, /* the LRU pushes out the pod side (src=A) or wire side (src=NODE) of a flow */
 };
 
@@ -47,6 +48,7 @@ struct golden_step {
 	enum who want_quote_src, want_quote_dst;
 	__u16 want_quote_sport, want_quote_dport;
 	bool same_ttl, error; /* an ICMP error goes back */
+	bool encap;	      /* leaves with outer headers */
 	enum golden_table table;
 	int only; /* family 4 or 6; 0 = both */
 };

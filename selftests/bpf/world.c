@@ -139,6 +139,18 @@ void world_renumber(const struct target *t)
 	must(t->put("loom_state", &zero, &st));
 }
 
+void world_tunnel_directly(const struct target *t)
+{
+	struct loom_node n;
+	__u32 id = 2;
+
+	must(t->get("loom_node", &id, &n));
+	n.tunnel_src = world_addr(NODE, 4).w[3];
+	n.nexthop4 = n.underlay;
+	n.ifindex = LINK_UPLINK;
+	must(t->put("loom_node", &id, &n));
+}
+
 void world_build(const struct target *t, enum loom_hook hook)
 {
 	struct loom_state st = { .policy_gen = 1,

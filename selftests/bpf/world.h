@@ -30,5 +30,6 @@ void world_build(const struct target *t, enum loom_hook hook);
 /* Changes what link 1 is, leaving all else: at from_pod, the link of pod B, or else of A. */
 void world_set_link(const struct target *t, enum loom_hook hook, enum who pod);
 /* These read, change and write loom_state. The node's new address is that of NODE2. */
+void world_tunnel_directly(const struct target *t); /* to NODE2, from NODE by LINK_UPLINK */
 void world_renumber(const struct target *t);
 void world_bump_route_gen(const struct target *t);

@@ -134,6 +134,19 @@ static bool is_right(const struct target_packet *p, struct packet *ret)
 	return ret->csum_ok && ret->shape == PACKET_PLAIN;
 }
 
+/* Outer headers that the core wrote: the packet inside is what all else is about. */
+static void unwrap(struct plat_ctx *ctx)
+{
+	if (!(ctx->pkt.flags & PKT_ENCAP))
+		return;
+	hold(ctx->pkt.v_kind == VERDICT_TUNNEL && ctx->len >= 64 + 20);
+	hold(ctx->data[14] == 0x45 && ctx->data[23] == IPPROTO_UDP);
+	hold((uint32_t)(ctx->data[16] << 8 | ctx->data[17]) == ctx->len - 14);
+	hold((uint32_t)(ctx->data[38] << 8 | ctx->data[39]) == ctx->len - 34);
+	ctx->data += 50;
+	ctx->len -= 50;
+}
+
 static uint64_t counted(enum loom_hook hook)
 {
 	uint64_t sum = 0;
@@ -227,6 +240,7 @@ static void run_one(enum loom_hook hook, struct target_packet *bytes, uint64_t n
 	n = counted(hook) - before;
 	hold(n == 1 || (n == 0 && ctx.pkt.v_kind == VERDICT_STACK));
 	hold(err == 0 || (ctx.pkt.v_kind == VERDICT_DROP && err > -LOOM_DROP_MAX));
+	unwrap(&ctx);
 	check_link(&ctx, &ctx.pkt);
 	check_source(&ctx, &ctx.pkt);
 	bytes->len = ctx.len;
@@ -248,6 +262,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned int i;
 
 	world_build(&native, LOOM_HOOK_FROM_POD);
+	if (take(&in) & 1)
+		world_tunnel_directly(&native);
 	loom_ct.max_entries = take(&in) % 8;
 	loom_ct_new.max_entries = 2 + take(&in) % 8;
 	for (i = 0; i < MAX_PACKETS && in.size; i++) {

@@ -31,6 +31,7 @@ struct agent_config {
 	int transport; /* transport: vxlan | native */
 	struct {
 		int64_t vni, port; /* overlay.vni: 10, overlay.port: 4789 */
+		bool direct;	   /* overlay.direct: true */
 	} overlay;
 
 	struct {

@@ -66,6 +66,10 @@ const struct config_field agent_config_fields[] = {
 	      RANGE(1, (1 << 24) - 1)),
 	FIELD("overlay.port", CONFIG_INT, overlay.port, "4789", "UDP port of VXLAN.",
 	      RANGE(1, 65535)),
+	FIELD("overlay.direct", CONFIG_BOOL, overlay.direct, "true",
+	      "Let the programs write the tunnels' headers, which is faster. Say false where the "
+	      "node's firewall or IPsec must see the tunnels' packets on their way out.",
+	      RANGE(0, 0)),
 
 	FIELD("uplink.interface", CONFIG_STRING, uplink.interface, "\"\"",
 	      "Interface that leads to the other nodes. Empty: the one that has address4 or "

@@ -104,6 +104,7 @@ static struct loom_config make_config(const struct agent_config *c)
 		.event_rate = c->events.rate,
 		.event_burst = c->events.burst,
 		.overlay_vni = c->overlay.vni,
+		.overlay_port = c->overlay.port,
 	};
 }
 

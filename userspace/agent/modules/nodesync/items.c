@@ -133,6 +133,27 @@ static void find_next_hops(struct nodesync *m, const struct node_info *info, str
 	}
 }
 
+/*
+ * The programs write the outer headers where both ends are IPv4 and the way is by the uplink; all
+ * else is the overlay device's.
+ */
+static void find_tunnel(struct nodesync *m, const struct uplink *u, struct loom_node *ret)
+{
+	const union loom_addr *src = uplink_underlay(m->agent);
+	unsigned int ifindex;
+	union loom_addr hop;
+
+	if (!agent_cfg(m->agent)->overlay.direct || !u || !u->pod_mtu || !src)
+		return;
+	if (!addr_is_v4(src) || !addr_is_v4(&ret->underlay))
+		return;
+	if (uplink_next_hop(m->agent, &ret->underlay, &ifindex, &hop) < 0 || ifindex != u->ifindex)
+		return;
+	ret->tunnel_src = src->w[3];
+	ret->ifindex = ifindex;
+	ret->nexthop4 = hop;
+}
+
 static int put_node(struct nodesync *m, const struct peer *peer, struct txn *txn)
 {
 	const struct uplink *u = uplink_get(m->agent);
@@ -140,10 +161,12 @@ static int put_node(struct nodesync *m, const struct peer *peer, struct txn *txn
 				  .flags = LOOM_NODE_PRESENT,
 				  .mtu = u ? u->pod_mtu : 0 };
 
-	if (agent_cfg(m->agent)->transport == TRANSPORT_VXLAN)
+	if (agent_cfg(m->agent)->transport == TRANSPORT_VXLAN) {
 		node.flags |= LOOM_NODE_TUNNEL;
-	else
+		find_tunnel(m, u, &node);
+	} else {
 		find_next_hops(m, &peer->info, &node);
+	}
 	return datapath_put_node(txn, peer->info.id, &node);
 }
 
