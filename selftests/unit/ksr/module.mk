@@ -1,0 +1,3 @@
+UNIT_TESTS += test_ksr_fence
+test_ksr_fence_SRCS = selftests/unit/ksr/test_fence.c selftests/unit/store/fixture.c selftests/lib/etcd.c $(KSR_SRCS)
+test_ksr_fence_LIBS = $(KSR_LIBS)
