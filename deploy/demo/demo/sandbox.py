@@ -9,6 +9,7 @@ import subprocess
 import time
 
 from . import topology
+from .errors import DemoError
 from .instance import ROOT, host_lock, instances
 
 FOLDERS = {
@@ -133,20 +134,32 @@ def create(instance):
         with open(mount_file(instance, node), "w", encoding="ascii"):
             pass
         script = SETUP.format(pairs=" ".join(f"{k}={v}" for k, v in FOLDERS.items()))
-        topology.run(
-            "nsenter",
+        _unshare(
+            mount_file(instance, node),
             f"--net=/run/netns/{instance.netns(node)}",
-            "unshare",
-            f"--mount={mount_file(instance, node)}",
-            "--propagation",
-            "slave",
-            "sh",
-            "-c",
             script,
-            "sh",
             node_dir(instance, node),
             cgroup(instance, node) or "",
         )
+
+
+def _unshare(mount, net, script, *args):
+    """A mount namespace kept at `mount`, with `script` run in it.
+
+    The kernel binds a mount namespace only into an older one, and newer kernels number namespaces a CPU at a time, so
+    that from within a container a new one can look older. On the CPU that numbered ours it does not.
+    """
+    failed = None
+    for cpu in sorted(os.sched_getaffinity(0)):
+        unshare = ["unshare", f"--mount={mount}", "--propagation", "slave", "sh", "-c", script, "sh", *args]
+        try:
+            topology.run("taskset", "-c", str(cpu), "nsenter", net, *unshare)
+            return
+        except DemoError as error:
+            if "Invalid argument" not in str(error):
+                raise
+            failed = error
+    raise failed
 
 
 def remove(instance):
