@@ -196,6 +196,7 @@ static void late_news_change_nothing(void **state)
 	assert_int_equal(table_put(t, KIND_POD, A, W("2")), 0);
 	expect_put(A, W("2"), 6);
 	table_etcd(t, A, V("1"), 5);
+	expect_nothing();
 	table_etcd(t, A, W("2"), 6);
 	expect_nothing();
 }
