@@ -435,6 +435,59 @@ static void a_key_given_up_while_etcd_is_away_goes_also_after_a_restart(void **s
 	assert_int_equal(read_key(KEY_NODE "me").n, 0);
 }
 
+/* A pod of a StatefulSet moves, and the node that had it learns late. */
+static void a_key_that_passed_to_another_node_is_left_to_it(void **state)
+{
+	static const char key[] = KEY_ENDPOINT "shop/db-0",
+			  theirs[] = "{\"node\":\"other\",\"since\":20}";
+
+	start();
+	until("etcd:0");
+	publish(key, "{\"node\":\"me\",\"since\":10}");
+	until_published();
+	write_key(key, theirs);
+	publish(key, "{\"node\":\"me\",\"since\":10,\"late\":true}");
+	until_published();
+	assert_string_equal(read_key(key).first_value, theirs);
+	db_unpublish(agent, key);
+	until_published();
+	assert_string_equal(read_key(key).first_value, theirs);
+
+	stop();
+	start();
+	until("etcd:0");
+	publish(key, "{\"node\":\"me\",\"since\":10}");
+	until_published();
+	assert_string_equal(read_key(key).first_value, theirs);
+	publish(key, "{\"node\":\"me\",\"since\":30}");
+	until_published();
+	assert_non_null(strstr(read_key(key).first_value, "\"me\""));
+	db_unpublish(agent, key);
+	until_published();
+	assert_int_equal(read_key(key).n, 0);
+}
+
+static void what_etcd_has_already_is_not_written_again(void **state)
+{
+	char key[64];
+	int64_t before;
+
+	for (int round = 0; round < 2; round++) {
+		start();
+		until("etcd:");
+		for (int i = 0; i < 200; i++) {
+			snprintf(key, sizeof(key), KEY_ENDPOINT "shop/web-%d", i);
+			publish(key, "{\"node\":\"me\",\"since\":10}");
+		}
+		until_published();
+		if (round == 0)
+			before = read_key(key).revision;
+		stop();
+	}
+	assert_int_equal(read_key(key).n, 1);
+	assert_int_equal(read_key(key).revision, before);
+}
+
 static int collect(const char *key, const char *value, void *arg)
 {
 	char text[64];
@@ -471,6 +524,8 @@ int main(void)
 		TEST(lost_data_are_noticed_behind_a_higher_revision),
 		TEST(keys_are_published_when_etcd_is_back_and_kept),
 		TEST(a_key_given_up_while_etcd_is_away_goes_also_after_a_restart),
+		TEST(a_key_that_passed_to_another_node_is_left_to_it),
+		TEST(what_etcd_has_already_is_not_written_again),
 		TEST(local_facts_outlive_the_agent),
 	};
 

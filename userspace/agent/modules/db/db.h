@@ -37,6 +37,9 @@ int db_foreach(struct agent *a, const char *prefix,
 /*
  * Keeps /netloom/… `key` at `value` in etcd until db_unpublish(), whatever happens to etcd.
  * db_unpublish() deletes it there, also later, when etcd is away now. Values are copied.
+ *
+ * A key that can pass to another node has "node" and "since" (ms since 1970) in its value: what
+ * another node wrote is never deleted, and only replaced by what is newer.
  */
 int db_publish(struct agent *a, const char *key, const char *value);
 void db_unpublish(struct agent *a, const char *key);

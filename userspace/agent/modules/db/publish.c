@@ -12,23 +12,33 @@
 
 #define GONE_TABLE "unpublished"
 
-/* One key that is ours. `value` NULL: to be deleted; the record goes when etcd has done so. */
+/* Keys of one transaction; all are compared too, and etcd takes 128 operations. */
+#define MAX_BATCH 64
+
+/*
+ * One key that is ours. `value` NULL: to be deleted; the record goes when etcd has done so.
+ *
+ * Every write is guarded by the revision that we believe the key to have. Where etcd knows better,
+ * it tells what stands there, and we look again: a value that is ours already is not written anew,
+ * and what another node wrote later is that node's (a pod of the same name moved there).
+ */
 struct pub {
 	UT_hash_handle hh;
 	char *value;
 	bool dirty;
-	uint64_t generation; /* of the last change here */
+	uint64_t generation;  /* of the last change here */
+	int64_t mod_revision; /* of the key in etcd as last seen; 0: absent, or never seen */
 	char key[];
 };
 
 /* What one transaction carried, to tell afterwards what it settled. */
 struct batch {
-	struct db_publisher *publisher;
 	size_t n;
-	struct {
+	struct batch_item {
 		char *key;
+		bool put;
 		uint64_t generation;
-	} items[];
+	} items[MAX_BATCH];
 };
 
 struct db_publisher {
@@ -87,80 +97,189 @@ static void arm(struct db_publisher *p, int64_t ms)
 	event_add(p->timer, &tv);
 }
 
-static void settle(struct db_publisher *p, const struct batch *b)
+/* ---- what came of a transaction ---- */
+
+static void settled(struct db_publisher *p, struct pub *pub)
+{
+	pub->dirty = false;
+	if (pub->value)
+		return;
+	mirror_del(p->db->mirror, GONE_TABLE, pub->key);
+	pub_remove(p, pub);
+}
+
+static void written(struct db_publisher *p, const struct batch *b, int64_t revision)
 {
 	for (size_t i = 0; i < b->n; i++) {
 		struct pub *pub = find(p, b->items[i].key);
 
-		if (!pub || pub->generation != b->items[i].generation)
+		if (!pub)
 			continue;
-		pub->dirty = false;
-		if (!pub->value) {
-			mirror_del(p->db->mirror, GONE_TABLE, pub->key);
-			pub_remove(p, pub);
-		}
+		pub->mod_revision = b->items[i].put ? revision : 0;
+		if (pub->generation == b->items[i].generation)
+			settled(p, pub);
 	}
+}
+
+/* Values that can pass from node to node say whose they are, and since when. */
+static bool is_anothers(const struct db_publisher *p, const char *text, size_t len,
+			int64_t *ret_since)
+{
+	const char *own = agent_cfg(p->db->agent)->node_name, *node = own;
+	_json_ *o = NULL;
+
+	*ret_since = 0;
+	if (json_parse(text, len, &o, NULL) < 0)
+		return false;
+	json_opt_int(o, "since", 0, INT64_MAX, ret_since, NULL);
+	json_opt_str(o, "node", &node, NULL);
+	return strcmp(node, own) != 0;
+}
+
+static bool is_ours(const struct pub *pub, const struct store_kv *there)
+{
+	return pub->value && strlen(pub->value) == there->value_len &&
+	       memcmp(pub->value, there->value, there->value_len) == 0;
+}
+
+/* Another node has the key by right: the newest does, and nobody deletes what is another's. */
+static bool is_passed_on(const struct db_publisher *p, const struct pub *pub,
+			 const struct store_kv *there)
+{
+	int64_t theirs, ours;
+
+	if (!is_anothers(p, there->value, there->value_len, &theirs))
+		return false;
+	if (!pub->value)
+		return true;
+	is_anothers(p, pub->value, strlen(pub->value), &ours);
+	return theirs >= ours;
+}
+
+static const struct store_kv *standing(const struct store_txn_result *res, const char *key)
+{
+	for (size_t i = 0; i < res->n; i++)
+		if (strcmp(res->kvs[i].key, key) == 0)
+			return &res->kvs[i];
+	return NULL;
+}
+
+/* `there` NULL: absent. Returns whether anything was learnt. */
+static bool look_at(struct db_publisher *p, struct pub *pub, uint64_t generation,
+		    const struct store_kv *there)
+{
+	bool passed_on = there && is_passed_on(p, pub, there);
+	int64_t now = there && !passed_on ? there->mod_revision : 0;
+	bool learnt = pub->mod_revision != now;
+
+	/* A revision of somebody else's is none to write over: the next write looks again. */
+	pub->mod_revision = now;
+	if (pub->generation != generation)
+		return learnt;
+	if (passed_on || (there ? is_ours(pub, there) : !pub->value)) {
+		settled(p, pub);
+		return true;
+	}
+	return learnt;
+}
+
+/* When nothing was learnt, the same attempt would fail again. */
+static bool look_again(struct db_publisher *p, const struct batch *b,
+		       const struct store_txn_result *res)
+{
+	bool learnt = false;
+
+	for (size_t i = 0; i < b->n; i++) {
+		struct pub *pub = find(p, b->items[i].key);
+
+		if (pub)
+			learnt |= look_at(p, pub, b->items[i].generation,
+					  standing(res, b->items[i].key));
+	}
+	return learnt;
+}
+
+static void put_off(struct db_publisher *p, size_t n, const char *why)
+{
+	const struct agent_config *cfg = agent_cfg(p->db->agent);
+
+	if (!p->backoff_ms)
+		log_warn("%zu keys can't be written to etcd now: %s", n, why);
+	p->backoff_ms = p->backoff_ms ? MIN(p->backoff_ms * 2, cfg->controller.retry_max_ms)
+				      : cfg->controller.retry_min_ms;
 }
 
 static void on_written(const struct store_txn_result *res, void *arg)
 {
 	struct db_publisher *p = arg;
 	struct batch *b = TAKE_PTR(p->batch);
-	const struct agent_config *cfg = agent_cfg(p->db->agent);
 
 	p->op = NULL;
 	if (res->err < 0) {
-		if (!p->backoff_ms)
-			log_warn("%zu keys can't be written to etcd now: %s", b->n, res->error);
-		p->backoff_ms = p->backoff_ms ? MIN(p->backoff_ms * 2, cfg->controller.retry_max_ms)
-					      : cfg->controller.retry_min_ms;
-	} else {
+		put_off(p, b->n, res->error);
+	} else if (res->succeeded) {
 		p->backoff_ms = 0;
-		settle(p, b);
+		written(p, b, res->revision);
+	} else if (look_again(p, b, res)) {
+		p->backoff_ms = 0;
+	} else {
+		put_off(p, b->n, "others write the same keys");
 	}
 	batch_free(b);
 	if (db_publisher_pending(p))
 		arm(p, p->backoff_ms);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct db_publisher *p = arg;
-	size_t n = db_publisher_pending(p), i = 0;
-	_cleanup_(freep) struct store_write *writes = NULL;
-	struct pub *pub, *tmp;
-	struct batch *b;
+/* ---- writing ---- */
 
-	/* Not before etcd was read: whether our own key is there tells whether its data are. */
-	if (p->op || !n || p->db->origin != DB_ETCD)
-		return;
-	writes = calloc(n, sizeof(*writes));
-	b = calloc(1, sizeof(*b) + n * sizeof(b->items[0]));
-	if (!writes || !b) {
-		free(b);
-		arm(p, 1000);
-		return;
-	}
-	b->publisher = p;
+static void fill(struct db_publisher *p, struct batch *b, struct store_cmp *cmps,
+		 struct store_write *writes)
+{
+	struct pub *pub, *tmp;
+
 	HASH_ITER (hh, p->pubs, pub, tmp) {
-		if (!pub->dirty)
+		struct batch_item *item = &b->items[b->n];
+
+		if (!pub->dirty || b->n == MAX_BATCH)
 			continue;
-		writes[i] = (struct store_write){
+		*item = (struct batch_item){ strdup(pub->key), pub->value, pub->generation };
+		if (!item->key)
+			return;
+		cmps[b->n] = (struct store_cmp){
+			.kind = pub->mod_revision ? STORE_CMP_MOD_REVISION : STORE_CMP_ABSENT,
+			.key = pub->key,
+			.number = pub->mod_revision,
+		};
+		writes[b->n] = (struct store_write){
 			.kind = pub->value ? STORE_PUT : STORE_DELETE,
 			.key = pub->key,
 			.value = pub->value,
 		};
-		b->items[i].key = strdup(pub->key);
-		b->items[i].generation = pub->generation;
-		i += b->items[i].key != NULL;
-	}
-	b->n = i;
-	p->batch = b;
-	if (store_txn(p->db->store, NULL, 0, writes, i, on_written, p, &p->op) < 0) {
-		batch_free(TAKE_PTR(p->batch));
-		arm(p, 1000);
+		b->n++;
 	}
 }
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct store_cmp cmps[MAX_BATCH];
+	struct store_write writes[MAX_BATCH];
+	struct db_publisher *p = arg;
+
+	/* Not before etcd was read: whether our own key is there tells whether its data are. */
+	if (p->op || !db_publisher_pending(p) || p->db->origin != DB_ETCD)
+		return;
+	p->batch = calloc(1, sizeof(*p->batch));
+	if (p->batch)
+		fill(p, p->batch, cmps, writes);
+	if (p->batch && p->batch->n &&
+	    store_txn(p->db->store, cmps, p->batch->n, writes, p->batch->n, on_written, p,
+		      &p->op) == 0)
+		return;
+	batch_free(TAKE_PTR(p->batch));
+	arm(p, 1000);
+}
+
+/* ---- for db.c ---- */
 
 static int recall_gone(const char *key, const char *value, void *arg)
 {

@@ -44,6 +44,7 @@ void publish_record(struct record *rec)
 	json_add_str(o, "mac", mac_format(att->mac, mac));
 	json_add_str(o, "containerID", att->container_id);
 	json_add_str(o, "uid", att->pod_uid);
+	json_add_int(o, "since", rec->since_ms);
 	err = db_publish(rec->pods->agent, key, json_text(o));
 	if (err < 0)
 		log_warn("'%s' is not published: %s", key, strerror(-err));
