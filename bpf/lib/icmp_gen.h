@@ -131,7 +131,10 @@ plat_inline int icmp_gen_write6(struct plat_ctx *ctx, const struct pkt *p, const
 	return plat_grow(ctx, 48) || plat_store(ctx, p->l3, h, 48) ? -EFAULT : 0;
 }
 
-/* Link addresses swapped, and the way back as a verdict. 0 or negative. */
+/*
+ * Link addresses swapped, and the way back as a verdict: to whom the packet came from, since the
+ * host's route to a pod of another node leads to loom_host. 0 or negative.
+ */
 plat_inline int icmp_gen_return(struct plat_ctx *ctx, struct pkt *p)
 {
 	__u8 macs[12];
@@ -143,11 +146,7 @@ plat_inline int icmp_gen_return(struct plat_ctx *ctx, struct pkt *p)
 		p->v_node = p->peer_node;
 		return p->peer_node ? 0 : -EINVAL;
 	}
-	if (p->hook == LOOM_HOOK_FROM_NET) {
-		p->v_kind = VERDICT_NEIGH;
-		return 0;
-	}
-	p->v_kind = p->hook == LOOM_HOOK_FROM_POD ? VERDICT_REDIRECT : VERDICT_INGRESS;
+	p->v_kind = p->hook == LOOM_HOOK_FROM_HOST ? VERDICT_INGRESS : VERDICT_REDIRECT;
 	if (p->flags & PKT_RAW_IP)
 		return 0;
 	plat_copy(macs, p->eth + 6, 6);

@@ -157,7 +157,7 @@ const struct golden golden_cases[] = {
 	  { { UDP(HOST, NODE, 1000, C, 53), .payload = 1390, .df = true, .kind = VERDICT_INGRESS,
 	      .reason = LOOM_DROP_MTU, .error = true, .want_src = GATEWAY } } },
 	{ "a packet from outside at its last hop is answered by the uplink",
-	  { { UDP(NET, OUT, 1000, B, 53), .ttl = 1, .kind = VERDICT_NEIGH, .ifindex = LINK_A,
+	  { { UDP(NET, OUT, 1000, B, 53), .ttl = 1, .kind = VERDICT_REDIRECT, .ifindex = LINK_A,
 	      .reason = LOOM_DROP_TTL, .error = true } } },
 	{ "a packet from the overlay at its last hop is answered through it",
 	  { { UDP(OVL, C, 1000, B, 53), .ttl = 1, TO_NODE2, .reason = LOOM_DROP_TTL,
