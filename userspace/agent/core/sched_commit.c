@@ -252,8 +252,11 @@ static void look(struct pass *p, struct kind *k)
 	HASH_ITER (hh, p->s->items, it, next) {
 		if (it->kind != k)
 			continue;
-		if (err >= 0 && !it->seen && it->applied)
+		if (err >= 0 && !it->seen && it->applied) {
 			value_set(&it->applied, NULL);
+			if (!it->desired)
+				item_clear_failure(p->s, it);
+		}
 		it->seen = false;
 		item_maybe_loose(p->s, it);
 	}
