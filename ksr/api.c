@@ -19,6 +19,8 @@ static const char *why_unready(const struct ksr *k, char buf[static 128])
 		return "stopping";
 	if (!store_connected(k->store))
 		return "etcd does not answer";
+	if (!lead_leads(k->lead) && !lead_in_touch(k->lead))
+		return "the API server does not answer, so nobody can be elected";
 	if (!lead_leads(k->lead))
 		return *lead_holder(k->lead) ? NULL : "nobody is known to lead";
 	for (enum kind kind = 0; kind < KIND_COUNT; kind++) {

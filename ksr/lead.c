@@ -274,6 +274,11 @@ void lead_release(struct lead *l, void (*done)(void *arg), void *arg)
 		done(arg);
 }
 
+bool lead_in_touch(const struct lead *l)
+{
+	return !l->lease || kube_elect_in_touch(l->lease);
+}
+
 bool lead_leads(const struct lead *l)
 {
 	return l->state == IN;

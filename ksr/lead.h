@@ -34,6 +34,8 @@ void lead_fenced(struct lead *l, const char *text);
 /* Hands over; `done` is called once, no other callback follows. */
 void lead_release(struct lead *l, void (*done)(void *arg), void *arg);
 
+/* The election goes on; false when its server does not answer. */
+bool lead_in_touch(const struct lead *l);
 bool lead_leads(const struct lead *l);
 /* Who holds the fence, as last seen; "" when nobody is known. */
 const char *lead_holder(const struct lead *l);

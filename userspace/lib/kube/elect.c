@@ -26,7 +26,7 @@ struct kube_elect {
 	struct json_object *lease; /* as last read or written */
 	char *seen;		   /* its resourceVersion when it last changed */
 	uint64_t seen_ms, not_before_ms, sent_ms;
-	bool leads;
+	bool leads, in_touch;
 	void (*released)(void *arg);
 	void *released_arg;
 };
@@ -62,6 +62,7 @@ static void lost(struct kube_elect *el, const char *why)
 
 static void trouble(struct kube_elect *el, const struct err *e)
 {
+	el->in_touch = false;
 	if (el->ops->on_trouble)
 		el->ops->on_trouble(e, el->arg);
 	again(el);
@@ -293,6 +294,7 @@ static void on_read(struct http_call *call, const struct http_response *res, voi
 
 	el->call = NULL;
 	err = parse_lease(el, res, &lease, &e);
+	el->in_touch = !err || err == -ENOENT;
 	if (err == -ENOENT) {
 		json_object_put(TAKE_PTR(el->lease));
 		*el->holder = 0;
@@ -419,6 +421,11 @@ void kube_elect_yield(struct kube_elect *el)
 	el->leads = false;
 	event_del(el->deadline);
 	el->not_before_ms = clock_ms() + el->duration_ms;
+}
+
+bool kube_elect_in_touch(const struct kube_elect *el)
+{
+	return el->in_touch;
 }
 
 bool kube_elect_leads(const struct kube_elect *el)

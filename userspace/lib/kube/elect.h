@@ -37,6 +37,8 @@ void kube_elect_free(struct kube_elect *el);
 void kube_elect_release(struct kube_elect *el, void (*done)(void *arg), void *arg);
 /* Steps down and waits like a candidate, for one whole duration. on_lost() isn't called. */
 void kube_elect_yield(struct kube_elect *el);
+/* The last word with the server was none of trouble. */
+bool kube_elect_in_touch(const struct kube_elect *el);
 bool kube_elect_leads(const struct kube_elect *el);
 /* Who holds the Lease, as last seen; "" when nobody. */
 const char *kube_elect_holder(const struct kube_elect *el);
