@@ -179,7 +179,6 @@ plat_inline int flow_create(struct plat_ctx *ctx, struct pkt *p, const struct lo
 		if (err)
 			return err;
 	}
-	addr_copy(&p->target, &p->saddr);
 	err = route_identity(ctx);
 	if (p->flags & PKT_FROM_B)
 		ct->identity_b = err;
@@ -202,18 +201,15 @@ plat_fn int flow_start(struct plat_ctx *ctx)
 		return -LOOM_DROP_HELPER;
 	p->target_scope = p->scope;
 	addr_copy(&p->target, &p->daddr);
-	if (p->hook == LOOM_HOOK_FROM_NET) {
-		out = route_resolve(ctx);
-		if (!flow_is_ours(out)) {
-			p->flags |= PKT_PASS;
-			p->v_kind = VERDICT_STACK;
-			return 0;
-		}
+	out = route_resolve(ctx);
+	if (p->hook == LOOM_HOOK_FROM_NET && !flow_is_ours(out)) {
+		p->flags |= PKT_PASS;
+		p->v_kind = VERDICT_STACK;
+		return 0;
 	}
 	err = flow_admit(p);
 	if (err)
 		return err;
-	out = route_resolve(ctx);
 	if (out < 0)
 		return out;
 	if (p->hook == LOOM_HOOK_FROM_HOST && LOOM_OUT_KIND(out) == LOOM_OUT_STACK)
@@ -332,8 +328,9 @@ plat_fn int flow_slow(struct plat_ctx *ctx)
 	if (!p)
 		return -LOOM_DROP_HELPER;
 	ct = flow_unconfirmed(ctx, p);
+	/* The copy that was moved will do for this packet, and spares looking it up. */
 	if (ct && !(p->flags & PKT_ERROR) && flow_confirm(ctx, ct))
-		ct = plat_lookup(&loom_ct, &p->key);
+		ct = &p->entry;
 	return ct ? flow_known(ctx, p, ct) : flow_start(ctx);
 }
 

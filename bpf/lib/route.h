@@ -46,7 +46,10 @@ plat_inline const struct loom_remote *route_remote(const struct loom_ipkey *k)
 	return plat_lookup(&loom_cidr, &lpm);
 }
 
-/* Identity of an address, 0 when nothing is known about it. */
+/*
+ * Identity of the packet's sender, 0 when nothing is known about it. Pods send from this node,
+ * uplink and overlay bring what others sent; only the host's stack may forward for either.
+ */
 plat_fn int route_identity(struct plat_ctx *ctx)
 {
 	struct pkt *p = plat_pkt(ctx);
@@ -58,10 +61,12 @@ plat_fn int route_identity(struct plat_ctx *ctx)
 		return 0;
 	k.scope = p->target_scope;
 	k.pad = 0;
-	addr_copy(&k.addr, &p->target);
-	ep = plat_lookup(&loom_ep, &k);
-	if (ep)
-		return ep->identity;
+	addr_copy(&k.addr, &p->saddr);
+	if (p->hook == LOOM_HOOK_FROM_POD || p->hook == LOOM_HOOK_FROM_HOST) {
+		ep = plat_lookup(&loom_ep, &k);
+		if (ep || p->hook == LOOM_HOOK_FROM_POD)
+			return ep ? ep->identity : 0;
+	}
 	r = route_remote(&k);
 	return r ? r->identity : 0;
 }
