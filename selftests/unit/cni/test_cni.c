@@ -38,7 +38,15 @@ static struct sandbox pod;
 
 static struct cni_call call(const char *command)
 {
-	return (struct cni_call){ command, "c1", "eth0", pod.netns, ARGS, "/opt/cni/bin", "", 0 };
+	return (struct cni_call){
+		.command = command,
+		.container = "c1",
+		.ifname = "eth0",
+		.netns = pod.netns,
+		.args = ARGS,
+		.path = "/opt/cni/bin",
+		.config = "",
+	};
 }
 
 static struct cni_answer run(struct agent *a, const char *command, const char *config)
