@@ -25,6 +25,23 @@ plat_inline void icmp_err_ports(struct pkt *p, const __u8 *h, __be16 *ret_sport,
 }
 
 /*
+ * IPv6 keeps fragments in a header of their own: p->in_proto and p->in_l4 are of what is behind
+ * it. 0, or ICMP_UNRELATED for a later fragment, which has no ports.
+ */
+plat_inline int icmp_err_skip_frag(struct plat_ctx *ctx, struct pkt *p)
+{
+	__u8 h[8] __attribute__((aligned(8)));
+
+	if (p->in_proto != 44)
+		return 0;
+	if (plat_load(ctx, p->in_l4, h, sizeof(h)) || h[2] || (h[3] & 0xf8))
+		return -LOOM_DROP_ICMP_UNRELATED;
+	p->in_proto = h[0];
+	p->in_l4 += 8;
+	return 0;
+}
+
+/*
  * Reads the quote. Sets key, direction, sport and dport (of the flow, in this packet's direction).
  * 0, or ICMP_UNRELATED when the quote is unusable or was not sent by whom the error is for.
  */
@@ -55,6 +72,8 @@ plat_fn int icmp_err_parse(struct plat_ctx *ctx)
 		p->in_proto = h[6];
 		p->in_l4 = p->in_l3 + 40;
 	}
+	if (p->family == 6 && icmp_err_skip_frag(ctx, p))
+		return -LOOM_DROP_ICMP_UNRELATED;
 	if (!addr_eq(&src, &p->daddr) || plat_load(ctx, p->in_l4, h, 8))
 		return -LOOM_DROP_ICMP_UNRELATED;
 	icmp_err_ports(p, h, &sport, &dport);

@@ -23,16 +23,17 @@
 	.hook = h, .proto = IPPROTO_ICMP, .icmp_type = 8, .src = s, .dst = d, .sport = id
 #define REPLY(h, s, d, id) \
 	.hook = h, .proto = IPPROTO_ICMP, .icmp_type = 0, .src = s, .dst = d, .sport = id
-#define ERROR(h, s, d, qs, qsp, qd, qdp)                                                 \
-	.hook = h, .proto = IPPROTO_ICMP, .src = s, .dst = d, .shape = PACKET_ERROR_TTL, \
-	.quote_src = qs, .quote_sport = qsp, .quote_dst = qd, .quote_dport = qdp
-#define TO_B	   .kind = VERDICT_PEER, .ifindex = LINK_B
-#define TO_NODE2   .kind = VERDICT_TUNNEL, .node = 2
-#define TO_NODE3   .kind = VERDICT_NEIGH, .node = 3, .ifindex = LINK_NATIVE
-#define TO_STACK   .kind = VERDICT_STACK, .same_ttl = true
-#define TO_WIRE	   .kind = VERDICT_NEIGH, .ifindex = LINK_UPLINK
-#define TO_PEER_A  .kind = VERDICT_PEER, .ifindex = LINK_A
-#define DROPPED(r) .kind = VERDICT_DROP, .reason = LOOM_DROP_##r
+#define QUOTING(h, s, d, sh, qs, qsp, qd, qdp)                                              \
+	.hook = h, .proto = IPPROTO_ICMP, .src = s, .dst = d, .shape = sh, .quote_src = qs, \
+	.quote_sport = qsp, .quote_dst = qd, .quote_dport = qdp
+#define ERROR(h, s, d, qs, qsp, qd, qdp) QUOTING(h, s, d, PACKET_ERROR_TTL, qs, qsp, qd, qdp)
+#define TO_B				 .kind = VERDICT_PEER, .ifindex = LINK_B
+#define TO_NODE2			 .kind = VERDICT_TUNNEL, .node = 2
+#define TO_NODE3			 .kind = VERDICT_NEIGH, .node = 3, .ifindex = LINK_NATIVE
+#define TO_STACK			 .kind = VERDICT_STACK, .same_ttl = true
+#define TO_WIRE				 .kind = VERDICT_NEIGH, .ifindex = LINK_UPLINK
+#define TO_PEER_A			 .kind = VERDICT_PEER, .ifindex = LINK_A
+#define DROPPED(r)			 .kind = VERDICT_DROP, .reason = LOOM_DROP_##r
 #define REFUSED(r) \
 	.kind = VERDICT_REDIRECT, .ifindex = LINK_A, .reason = LOOM_DROP_##r, .error = true
 #define MASQ .want_src = NODE, .want_sport = NAT_PORT
@@ -201,6 +202,10 @@ const struct golden golden_cases[] = {
 	  { { UDP(POD, B, 1000, OUT, 53), TO_WIRE, MASQ },
 	    { ERROR(NET, PEERED, NODE, NODE, NAT_PORT, OUT, 53), TO_B, .want_dst = B,
 	      .want_quote_src = B, .want_quote_sport = 1000 } } },
+	{ "a fragment that is too big for a link outside is told to the pod",
+	  { { UDP(POD, B, 1000, OUT, 53), .shape = PACKET_FIRST_FRAG, TO_WIRE, MASQ },
+	    { QUOTING(NET, PEERED, NODE, PACKET_ERROR_FRAG, NODE, NAT_PORT, OUT, 53), TO_B,
+	      .want_dst = B, .want_quote_src = B, .want_quote_sport = 1000 } } },
 	{ "an ICMP error leaves the pod through the translation",
 	  { { UDP(POD, A, 1000, OUT, 53), TO_WIRE, MASQ },
 	    { ERROR(POD, A, OUT, OUT, 53, A, 1000), TO_WIRE, .want_src = NODE,

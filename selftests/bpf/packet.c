@@ -147,6 +147,9 @@ static __u32 build_error(const struct packet *s, bool v4, __u8 *h)
 			    .dport = s->quote_dport };
 	__u32 n;
 
+	if (s->shape == PACKET_ERROR_FRAG)
+		q.shape = PACKET_FIRST_FRAG;
+
 	if (s->shape == PACKET_ERROR_TTL) {
 		h[0] = v4 ? 11 : 3;
 	} else {
@@ -172,7 +175,7 @@ void packet_build(const struct packet *s, struct target_packet *ret)
 	if (s->shape == PACKET_LATER_FRAG) {
 		len = s->payload;
 		memset(l4, 'y', len);
-	} else if (s->shape == PACKET_ERROR_TTL || s->shape == PACKET_ERROR_MTU) {
+	} else if (s->shape >= PACKET_ERROR_TTL) {
 		proto = v4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
 		len = build_error(s, v4, l4);
 		finish_l4(s, proto, l4, len);
@@ -202,7 +205,7 @@ static void parse_addrs(bool v4, const __u8 *h, union loom_addr *src, union loom
 static void parse_error(bool v4, const __u8 *h, struct packet *ret)
 {
 	const __u8 *q = h + 8;
-	__u32 n = v4 ? (q[0] & 15) * 4 : 40;
+	__u32 n = v4 ? (q[0] & 15) * 4 : q[6] == IPPROTO_FRAGMENT ? 48 : 40;
 
 	ret->shape = h[0] == 11 || (!v4 && h[0] == 3) ? PACKET_ERROR_TTL : PACKET_ERROR_MTU;
 	ret->mtu = get(h + 6);

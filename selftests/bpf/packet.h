@@ -13,6 +13,7 @@ enum packet_shape {
 	PACKET_OPTIONS,	  /* IPv4 options; IPv6 hop-by-hop and destination options */
 	PACKET_ERROR_TTL, /* ICMP error that quotes a packet from `quote_src` */
 	PACKET_ERROR_MTU,
+	PACKET_ERROR_FRAG, /* as ERROR_MTU, and what it quotes is a first fragment */
 };
 
 struct packet {
