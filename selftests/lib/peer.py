@@ -124,7 +124,20 @@ def pmtu(to):
         raise OSError(f"no datagram of the path's MTU {mtu} came back: {last}")
 
 
-OPERATIONS = {f.__name__: f for f in (ping, tcp, bulk, udp, pmtu)}
+def refused(to):
+    """A port that nobody listens on, and the ICMP error that says so."""
+    with socket.socket(_family(to), socket.SOCK_DGRAM) as sock:
+        sock.settimeout(TIMEOUT)
+        sock.connect((to, PORT + 1))
+        sock.send(b"anybody?")
+        try:
+            sock.recv(100)
+        except ConnectionRefusedError:
+            return True
+    raise OSError("somebody answered")
+
+
+OPERATIONS = {f.__name__: f for f in (ping, tcp, bulk, udp, pmtu, refused)}
 _output = threading.Lock()
 
 
