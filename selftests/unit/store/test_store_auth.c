@@ -130,6 +130,28 @@ static void no_or_a_strangers_certificate_does_not(void **state)
 	}
 }
 
+static void copy_file(const char *from, const char *to)
+{
+	char cmd[256];
+
+	snprintf(cmd, sizeof(cmd), "cp %s %s", from, to);
+	assert_int_equal(SH(cmd), 0);
+}
+
+static void a_rotated_ca_counts_at_once(void **state)
+{
+	char path[96];
+	struct store *s;
+
+	snprintf(path, sizeof(path), "%s/rotated.crt", dir);
+	copy_file(other_ca, path);
+	s = connect_tls(path, cert, key);
+	assert_int_equal(put(s, "/t/a", "1").err, -EACCES);
+	copy_file(ca, path);
+	assert_int_equal(put(s, "/t/a", "1").err, 0);
+	store_free(s);
+}
+
 static void files_that_are_not_there_are_named(void **state)
 {
 	const char *urls[] = { "https://127.0.0.1:1", NULL };
@@ -323,6 +345,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TLS(a_client_certificate_opens_the_door),
 		TLS(no_or_a_strangers_certificate_does_not),
+		TLS(a_rotated_ca_counts_at_once),
 		TLS(certificates_may_be_text_and_text_wins),
 		TLS(another_name_may_be_verified),
 		TLS(verification_is_off_only_when_asked_for),

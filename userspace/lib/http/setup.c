@@ -151,6 +151,8 @@ static int set_tls(CURL *easy, const struct http_tls *t, struct err *e)
 	/* Given CAs replace the system's, they do not add to them. */
 	if (t->ca_pem || t->ca_file)
 		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	/* A rotated CA counts from the next connection on, not from a day later. */
+	curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
 	if (t->insecure) {
 		curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
 		curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
