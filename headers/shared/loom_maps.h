@@ -135,9 +135,9 @@ struct loom_node {
 	union loom_addr nexthop4; /* next hop on `ifindex` for IPv4 and for IPv6 traffic; :: = ask
 				     the kernel */
 	union loom_addr nexthop6;
-	__u32 ifindex; /* link towards it; 0 = ask the kernel */
-	__u32 flags;   /* enum loom_node_flags */
-	__u32 mtu;     /* what a pod's packet towards it may measure; 0 = no limit of ours */
+	__u32 ifindex;	   /* link towards it; 0 = ask the kernel */
+	__u32 flags;	   /* enum loom_node_flags */
+	__u32 mtu;	   /* what a pod's packet towards it may measure; 0 = no limit of ours */
 	__be32 tunnel_src; /* overlay: our address, for outer headers that the programs write and
 			      send by `ifindex`; 0 = the overlay's device does all that */
 };
