@@ -65,6 +65,23 @@ static void events_wait_for_the_first_one_that_opens(void **state)
 	fixture_close(&f);
 }
 
+static void a_resync_that_waits_does_for_all_who_ask(void **state)
+{
+	struct fixture f;
+	uint64_t seq;
+
+	fixture_open(&f, true);
+	open_queue(&f);
+	seq = event_push_resync(f.a, EVENT_UPSTREAM_RESYNC, "one");
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(event_push_resync(f.a, EVENT_UPSTREAM_RESYNC, "another"), seq);
+	assert_int_equal(event_queue_len(f.a), 1);
+	assert_int_equal(event_push_resync(f.a, EVENT_DOWNSTREAM_RESYNC, "look"), seq + 1);
+	turn_until(&f, "m2:resync");
+	assert_int_equal(event_push_resync(f.a, EVENT_UPSTREAM_RESYNC, "later"), seq + 2);
+	fixture_close(&f);
+}
+
 /* ---- what fails ---- */
 
 static void a_failing_handler_undoes_those_before_it(void **state)
@@ -225,6 +242,7 @@ int main(void)
 		cmocka_unit_test(handlers_run_by_need_and_backwards_for_deletions),
 		cmocka_unit_test(follow_ups_go_before_what_waits),
 		cmocka_unit_test(events_wait_for_the_first_one_that_opens),
+		cmocka_unit_test(a_resync_that_waits_does_for_all_who_ask),
 		cmocka_unit_test(a_failing_handler_undoes_those_before_it),
 		cmocka_unit_test(a_failing_item_undoes_all),
 		cmocka_unit_test(a_failure_that_stays_is_healed_by_a_resync),

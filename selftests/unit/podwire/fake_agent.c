@@ -74,8 +74,9 @@ void agent_ready_changed(struct agent *a)
 }
 
 /* Tests ask for resyncs themselves. */
-void event_push_resync(struct agent *a, enum event_method method, const char *reason)
+uint64_t event_push_resync(struct agent *a, enum event_method method, const char *reason)
 {
+	return 0;
 }
 
 void event_push(struct agent *a, struct event *ev)

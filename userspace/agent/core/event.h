@@ -58,5 +58,7 @@ void event_push(struct agent *a, struct event *ev);
 /* Events waiting. */
 size_t event_queue_len(const struct agent *a);
 
-/* A resync event without data of its own. `reason` is for the history, copied. */
-void event_push_resync(struct agent *a, enum event_method method, const char *reason);
+/* A resync event without data of its own. `reason` is for the history, copied. One of that method
+ * that waits already does for both. Returns the seq of the one that will run; 0 without memory,
+ * then a healing resync follows. */
+uint64_t event_push_resync(struct agent *a, enum event_method method, const char *reason);

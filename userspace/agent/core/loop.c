@@ -347,17 +347,35 @@ static const struct event_type resync_types[] = {
 	[EVENT_DOWNSTREAM_RESYNC] = RESYNC_TYPE("downstream-resync", EVENT_DOWNSTREAM_RESYNC),
 };
 
-void event_push_resync(struct agent *a, enum event_method method, const char *reason)
+static const struct event *waiting(const struct event_queue *q, const struct event_type *type)
 {
-	struct resync *r = calloc(1, sizeof(*r));
+	const struct event *ev = q->first;
 
+	while (ev && ev->type != type)
+		ev = ev->next;
+	return ev;
+}
+
+uint64_t event_push_resync(struct agent *a, enum event_method method, const char *reason)
+{
+	const struct event_type *type = &resync_types[method];
+	const struct event *same = waiting(&a->follow_ups, type);
+	struct resync *r;
+
+	/* It will see all that this one would. */
+	if (!same)
+		same = waiting(&a->queue, type);
+	if (same)
+		return same->seq;
+	r = calloc(1, sizeof(*r));
 	if (!r) {
 		agent_heal(a, reason);
-		return;
+		return 0;
 	}
-	r->ev.type = &resync_types[method];
+	r->ev.type = type;
 	r->reason = strdup(reason);
 	event_push(a, &r->ev);
+	return r->ev.seq;
 }
 
 /* ---- operations that the scheduler tells of ---- */

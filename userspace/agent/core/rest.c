@@ -277,15 +277,16 @@ static void on_resync(const struct httpd_request *req, struct httpd_reply *reply
 			{ "downstream", EVENT_DOWNSTREAM_RESYNC } };
 	const char *asked = httpd_query(req, "method");
 	struct agent *a = arg;
+	uint64_t seq;
 
 	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
 		if (strcmp(asked ? asked : "upstream", methods[i].name) != 0)
 			continue;
-		event_push_resync(a, methods[i].method, "asked for through the API");
+		seq = event_push_resync(a, methods[i].method, "asked for through the API");
 		reply->status = 202;
 		reply->json = json_object_new_object();
 		if (reply->json)
-			json_add_int(reply->json, "seq", a->seq);
+			json_add_int(reply->json, "seq", seq);
 		return;
 	}
 	refuse(reply, "method is one of full, upstream, downstream");
