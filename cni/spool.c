@@ -46,10 +46,13 @@ static int make_dir(const char *path)
 	return mkdir(buf, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+/* Without those that somebody did not live to rename: they are no requests, and nobody's to remove.
+ */
 static int count_files(int dir_fd)
 {
 	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0;
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
 
 	if (!d) {
 		int err = -errno;
@@ -57,8 +60,8 @@ static int count_files(int dir_fd)
 		closep(&fd);
 		return err;
 	}
-	while (readdir(d))
-		n++;
+	while ((entry = readdir(d)))
+		n += entry->d_name[0] != '.';
 	closedir(d);
 	return n;
 }
@@ -94,7 +97,7 @@ int spool_write(const char *dir, const char *container_id, const char *ifname, c
 	if (dir_fd < 0)
 		return err_errno(e, -errno, "'%s'", dir);
 	spool_name(container_id, ifname, name, sizeof(name));
-	if (count_files(dir_fd) >= CNI_SPOOL_MAX_FILES + 2 && faccessat(dir_fd, name, F_OK, 0) < 0)
+	if (count_files(dir_fd) >= CNI_SPOOL_MAX_FILES && faccessat(dir_fd, name, F_OK, 0) < 0)
 		return err_set(e, -ENOSPC, "'%s' holds %d requests already", dir,
 			       CNI_SPOOL_MAX_FILES);
 	snprintf(tmp, sizeof(tmp), ".%s.%d", name, getpid());

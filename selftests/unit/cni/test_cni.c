@@ -20,6 +20,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "api/cni_spool.h"
 #include "lib/base/clock.h"
 #include "lib/json/json.h"
 #include "selftests/unit/pods/fake_core.h"
@@ -457,6 +458,37 @@ static void a_del_that_cannot_be_kept_is_to_be_tried_again(void **state)
 	fake_agent_free(a);
 }
 
+static void make_files(const struct agent *a, const char *format)
+{
+	char path[160];
+	size_t n = snprintf(path, sizeof(path), "%s/", a->cfg.cni.spool_dir);
+
+	for (int i = 0; i < CNI_SPOOL_MAX_FILES; i++) {
+		snprintf(path + n, sizeof(path) - n, format, i);
+		close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	}
+}
+
+static void only_whole_requests_fill_the_spool(void **state)
+{
+	struct agent *a = fake_agent_new();
+
+	expect(a, "DEL", config_for(a, "1.1.0", ""), 0);
+	/* What killed processes leave. */
+	make_files(a, ".%d.del.77");
+	fake_agent_start(a, true);
+	fake_agent_crash(a);
+	expect(a, "DEL", config_for(a, "1.1.0", ""), 0);
+	assert_int_equal(spooled(a), 1);
+	fake_agent_start(a, true);
+	fake_agent_crash(a);
+	make_files(a, "%d.del");
+	expect(a, "DEL", config_for(a, "1.1.0", ""), 11);
+	fake_agent_start(a, true);
+	assert_int_equal(spooled(a), 0);
+	fake_agent_free(a);
+}
+
 /* 2 MB is what users were promised; a millisecond is what the process may cost by itself. */
 static void the_binary_is_small_and_static(void **state)
 {
@@ -535,6 +567,7 @@ int main(void)
 		cmocka_unit_test(an_absent_agent_is_told_apart_by_verb),
 		cmocka_unit_test(an_agent_that_dies_or_hangs_in_a_call_is_away),
 		cmocka_unit_test(a_del_that_cannot_be_kept_is_to_be_tried_again),
+		cmocka_unit_test(only_whole_requests_fill_the_spool),
 		cmocka_unit_test(the_binary_is_small_and_static),
 		with_agent(an_add_costs_little_more_than_starting_a_process),
 	};
