@@ -101,8 +101,8 @@ static void run_release(struct run *r)
 
 static void assert_says(const char *where, const char *what)
 {
-	if (!strstr(where, what))
-		fail_msg("'%s' is missing in:\n%s", what, where);
+	if (!where || !strstr(where, what))
+		fail_msg("'%s' is missing in:\n%s", what, where ? where : "nothing");
 }
 
 static const struct {
