@@ -1,6 +1,6 @@
 UNIT_TESTS += test_podwire test_wiring
 test_podwire_SRCS := selftests/unit/podwire/test_podwire.c \
-	$(addprefix userspace/agent/modules/podwire/,pod_link.c check.c identity.c)
+	$(addprefix userspace/agent/modules/podwire/,pod_link.c reaper.c check.c identity.c)
 test_podwire_LIBS := -lmnl
 test_wiring_SRCS := selftests/unit/podwire/test_wiring.c selftests/unit/podwire/fake_agent.c \
 	$(foreach m,uplink hostlink nodesync ipam podwire,$(sort $(wildcard userspace/agent/modules/$(m)/*.c))) \

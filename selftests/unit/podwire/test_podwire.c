@@ -22,6 +22,7 @@
 
 #include "agent/modules/podwire/identity.h"
 #include "agent/modules/podwire/pod_link.h"
+#include "agent/modules/podwire/reaper.h"
 #include "lib/base/clock.h"
 #include "shared/loom_limits.h"
 
@@ -286,6 +287,44 @@ static void a_failure_halfway_leaves_nothing(void **state)
 	pod_release(&p);
 }
 
+static void retired_links_carry_nothing_and_go_together(void **state)
+{
+	_cleanup_(reaper_freep) struct reaper *r = NULL;
+	struct pod_link back = {};
+	struct nl_link link;
+	struct err e = {};
+	struct pod p[3];
+
+	ok(reaper_new(&r, &e), &e);
+	assert_false(reaper_wait(r));
+	for (int i = 0; i < 3; i++) {
+		char id[8], ip[16];
+
+		snprintf(id, sizeof(id), "end%d", i);
+		snprintf(ip, sizeof(ip), "10.1.1.%d", 20 + i);
+		pod_new(&p[i], id, ip, "");
+		ok(pod_link_create(nl, &p[i].link, -1, &e), &e);
+		assert_int_equal(pod_link_retire(nl, p[i].link.host_ifname, &e), 1);
+		ok(nl_link_get(nl, 0, p[i].link.host_ifname, &link, &e), &e);
+		assert_false(link.flags & IFF_UP);
+	}
+	/* The last one is wanted again before anybody has come for it. */
+	back = p[2].link;
+	back.up = false;
+	ok(pod_link_update(nl, &back, &p[2].link, &e), &e);
+	reaper_kick(r);
+	assert_true(reaper_wait(r));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(nl_link_get(nl, 0, p[i].link.host_ifname, &link, &e), -ENODEV);
+		assert_int_equal(nl_link_get(p[i].nl, 0, "eth0", &link, &e), -ENODEV);
+		assert_int_equal(pod_link_retire(nl, p[i].link.host_ifname, &e), 0);
+		pod_release(&p[i]);
+	}
+	ok(pod_link_check(nl, &p[2].link, p[2].fd, &e), &e);
+	ok(pod_link_delete(nl, p[2].link.host_ifname, &e), &e);
+	pod_release(&p[2]);
+}
+
 static void deleting_twice_and_after_the_namespace_is_gone_succeeds(void **state)
 {
 	struct err e = {};
@@ -431,6 +470,7 @@ int main(void)
 		cmocka_unit_test(what_is_made_is_what_is_dumped),
 		cmocka_unit_test(an_interface_that_is_there_already_is_an_error_and_stays),
 		cmocka_unit_test(a_failure_halfway_leaves_nothing),
+		cmocka_unit_test(retired_links_carry_nothing_and_go_together),
 		cmocka_unit_test(deleting_twice_and_after_the_namespace_is_gone_succeeds),
 		cmocka_unit_test(another_namespace_at_the_same_path_is_refused),
 		cmocka_unit_test(a_check_names_the_first_difference),

@@ -129,6 +129,8 @@ int nl_link_set(struct nl_sock *nl, const struct nl_link_set *set, struct err *e
 	put_basics(nlh, "", set->mac, set->mtu);
 	if (set->alias)
 		mnl_attr_put_str(nlh, IFLA_IFALIAS, set->alias);
+	if (set->group)
+		mnl_attr_put_u32(nlh, IFLA_GROUP, *set->group);
 	if (set->no_addrgen || set->rp_filter_off)
 		put_af_spec(nlh, set);
 	return nl_msg_done(nl, e);
@@ -141,6 +143,17 @@ int nl_link_del(struct nl_sock *nl, unsigned int ifindex, struct err *e)
 	if (!nlh)
 		return -ENOBUFS;
 	put_ifinfo(nlh, ifindex);
+	return nl_msg_done(nl, e);
+}
+
+int nl_link_del_group(struct nl_sock *nl, uint32_t group, struct err *e)
+{
+	struct nlmsghdr *nlh = nl_msg(nl, RTM_DELLINK, 0, "delete links of group %u", group);
+
+	if (!nlh)
+		return -ENOBUFS;
+	put_ifinfo(nlh, 0);
+	mnl_attr_put_u32(nlh, IFLA_GROUP, group);
 	return nl_msg_done(nl, e);
 }
 

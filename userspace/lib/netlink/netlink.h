@@ -86,15 +86,18 @@ int nl_link_add_vxlan(struct nl_sock *nl, const char *name, unsigned int ifindex
 struct nl_link_set {
 	unsigned int ifindex;
 	enum nl_switch up, arp;
-	unsigned int mtu;   /* 0: keep */
-	const uint8_t *mac; /* NULL: keep */
-	const char *alias;  /* NULL: keep */
-	bool no_addrgen;    /* no automatic IPv6 link-local address; before the link goes up */
-	bool rp_filter_off; /* net.ipv4.conf.<link>.rp_filter = 0 */
+	unsigned int mtu;      /* 0: keep */
+	const uint8_t *mac;    /* NULL: keep */
+	const char *alias;     /* NULL: keep */
+	const uint32_t *group; /* NULL: keep */
+	bool no_addrgen;       /* no automatic IPv6 link-local address; before the link goes up */
+	bool rp_filter_off;    /* net.ipv4.conf.<link>.rp_filter = 0 */
 };
 int nl_link_set(struct nl_sock *nl, const struct nl_link_set *set, struct err *e);
 /* -ENODEV when there is none is returned as such. */
 int nl_link_del(struct nl_sock *nl, unsigned int ifindex, struct err *e);
+/* All links of a group (not 0, the default group) at once. -ENODEV when it is empty. */
+int nl_link_del_group(struct nl_sock *nl, uint32_t group, struct err *e);
 /*
  * A link that came up before its peer starts to send only when the kernel's link watch gets to it,
  * and loses in silence what is sent before. Asking for the carrier makes it happen now (kernels

@@ -1,1 +1,1 @@
-AGENT_SRCS += $(addprefix userspace/agent/modules/podwire/,podwire.c pod_link.c check.c identity.c)
+AGENT_SRCS += $(addprefix userspace/agent/modules/podwire/,podwire.c pod_link.c reaper.c check.c identity.c)

@@ -91,10 +91,13 @@ static int add_pair(struct nl_sock *nl, const struct pod_link *l, int netns_fd, 
 
 static int set_up_host_end(struct nl_sock *nl, const struct pod_link *l, struct err *e)
 {
+	static const uint32_t in_use;
+
 	nl_batch_begin(nl);
 	nl_link_set(nl,
 		    &(struct nl_link_set){ .ifindex = l->host_ifindex,
 					   .alias = l->alias,
+					   .group = &in_use,
 					   .no_addrgen = true,
 					   .rp_filter_off = true },
 		    NULL);
@@ -238,6 +241,19 @@ int pod_link_delete(struct nl_sock *nl, const char *host_ifname, struct err *e)
 	if (!err)
 		err = nl_link_del(nl, link.ifindex, e);
 	return err == -ENODEV ? 0 : err;
+}
+
+int pod_link_retire(struct nl_sock *nl, const char *host_ifname, struct err *e)
+{
+	static const uint32_t retired = POD_LINK_RETIRED_GROUP;
+	struct nl_link_set set = { .up = NL_OFF, .group = &retired };
+	struct nl_link link;
+	int err = nl_link_get(nl, 0, host_ifname, &link, e);
+
+	set.ifindex = link.ifindex;
+	if (!err)
+		err = nl_link_set(nl, &set, e);
+	return err == -ENODEV ? 0 : err < 0 ? err : 1;
 }
 
 /* ---- looking ---- */

@@ -35,6 +35,12 @@ int pod_link_update(struct nl_sock *nl, const struct pod_link *old, const struct
 		    struct err *e);
 /* Succeeds when there is none. */
 int pod_link_delete(struct nl_sock *nl, const char *host_ifname, struct err *e);
+/*
+ * The quick half of deleting: the link carries nothing from here on, and waits in
+ * POD_LINK_RETIRED_GROUP for reaper.h. 1, or 0 when there is none.
+ */
+int pod_link_retire(struct nl_sock *nl, const char *host_ifname, struct err *e);
+#define POD_LINK_RETIRED_GROUP 0x6c6f6f6d /* nobody else's: "loom" */
 /* Host ends that netloom made: by name and alias. fn gets a new object. */
 int pod_link_foreach(struct nl_sock *nl, int (*fn)(struct pod_link *l, void *arg), void *arg,
 		     struct err *e);

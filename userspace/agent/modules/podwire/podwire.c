@@ -13,6 +13,7 @@
 #include "agent/modules/modules.h"
 #include "agent/modules/podwire/identity.h"
 #include "agent/modules/podwire/pod_link.h"
+#include "agent/modules/podwire/reaper.h"
 #include "agent/modules/uplink/uplink.h"
 #include "api/paths.h"
 #include "lib/base/log.h"
@@ -24,6 +25,7 @@
 struct podwire {
 	struct agent *agent;
 	struct nl_sock *nl;
+	struct reaper *reaper;
 	unsigned int next_ifindex;
 	uint64_t wired, unwired;
 	/* The namespace of the pod that is being added: its path is the runtime's, which need not
@@ -49,8 +51,14 @@ static int op_create(void *ctx, const char *name, const void *value, struct err 
 	struct podwire *m = ctx;
 	bool fresh =
 		m->fresh.fd >= 0 && m->fresh.dev == l->netns_dev && m->fresh.ino == l->netns_ino;
-	int err = pod_link_create(m->nl, l, fresh ? m->fresh.fd : -1, e);
+	int fd = fresh ? m->fresh.fd : -1;
+	int err = pod_link_create(m->nl, l, fd, e);
 
+	/* What is in the way may be on its way out: this name's last link, or this namespace's. */
+	if (err == -EEXIST && reaper_wait(m->reaper)) {
+		*e = (struct err){};
+		err = pod_link_create(m->nl, l, fd, e);
+	}
 	if (err < 0)
 		return err_prefix(e, "link '%s'", name);
 	m->wired++;
@@ -75,10 +83,12 @@ static int op_delete(void *ctx, const char *name, const void *value, struct err 
 {
 	const struct pod_link *l = value;
 	struct podwire *m = ctx;
-	int err = pod_link_delete(m->nl, name, e);
+	int err = pod_link_retire(m->nl, name, e);
 
 	if (err < 0)
 		return err;
+	if (err > 0)
+		reaper_kick(m->reaper);
 	/* Now that no packet of the pod can come any more. */
 	if (l) {
 		forget(m->agent, &l->ips.ip4);
@@ -100,6 +110,8 @@ static int op_dump(void *ctx, struct dump_list *ret, struct err *e)
 {
 	struct podwire *m = ctx;
 
+	/* What is only retired would look like something left over. */
+	reaper_wait(m->reaper);
 	return pod_link_foreach(m->nl, add_dumped, ret, e);
 }
 
@@ -390,6 +402,7 @@ static void podwire_fini(struct agent *a)
 	if (m->turn)
 		event_free(m->turn);
 	drop_fresh(m);
+	reaper_free(m->reaper);
 	nl_close(m->nl);
 	free(m);
 	module_set_state(a, &podwire_module, NULL);
@@ -410,6 +423,8 @@ static int podwire_init(struct agent *a, struct err *e)
 	if (!m->turn)
 		return err_errno(e, -ENOMEM, "podwire");
 	err = nl_open(-1, &m->nl, e);
+	if (!err)
+		err = reaper_new(&m->reaper, e);
 	return err < 0 ? err : scheduler_register(agent_scheduler(a), &pod_link_descriptor, m);
 }
 
