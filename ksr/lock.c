@@ -48,6 +48,7 @@ static void lost(struct lock *l, const char *why)
 static void on_taken(const struct store_txn_result *res, void *arg)
 {
 	struct lock *l = arg;
+	int64_t epoch;
 
 	l->op = NULL;
 	if (res->err) {
@@ -58,6 +59,8 @@ static void on_taken(const struct store_txn_result *res, void *arg)
 	}
 	if (!res->succeeded)
 		return;
+	/* The follow may tell of it only later. */
+	fence_parse(l->value, l->holder, &epoch);
 	l->vacant = false;
 	l->leads = true;
 	l->ops->on_lead(l->arg);
