@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <cmocka.h>
 #include <event2/buffer.h>
@@ -285,6 +289,86 @@ static void hosts_are_told_apart(void **state)
 			fail_msg("'%s' at %s", hosts[i].host, hosts[i].address);
 }
 
+static int connect_tcp(const struct fixture *f)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET,
+				  .sin_port = htons(httpd_port(f->h)),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	return fd;
+}
+
+/* A process that connects, and never says a word; less than the backlog, or it would wait. */
+static pid_t crowd(const struct fixture *f, int n, int *ret_pipe)
+{
+	int ends[2];
+	char byte = 0;
+	pid_t pid;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (int i = 0; i < n; i++)
+			connect_tcp(f);
+		_exit(write(ends[1], &byte, 1) == 1 && pause());
+	}
+	close(ends[1]);
+	*ret_pipe = ends[0];
+	return pid;
+}
+
+static void on_late(evutil_socket_t fd, short what, void *arg)
+{
+	event_base_loopbreak(arg);
+}
+
+static void turn_for(struct fixture *f, unsigned int ms)
+{
+	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	event_base_once(f->base, -1, EV_TIMEOUT, on_late, f->base, &tv);
+	event_base_dispatch(f->base);
+}
+
+static int lowest_free(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	close(fd);
+	return fd;
+}
+
+static void silent_connections_leave_descriptors_to_others(void **state)
+{
+	static const char request[] = "GET /nothing HTTP/1.0\r\nHost: localhost\r\n\r\n";
+	_cleanup_(freep) char *answer = NULL;
+	struct rlimit before, few;
+	struct fixture f;
+	pid_t pid;
+	char byte;
+	int fd;
+
+	fixture_open(&f);
+	getrlimit(RLIMIT_NOFILE, &before);
+	pid = crowd(&f, 60, &fd);
+	few = (struct rlimit){ 80, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(read(fd, &byte, 1), 1);
+	turn_for(&f, 50);
+	assert_in_range(lowest_free(), 40, 41);
+	close(fd);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	answer = exchange(&f, false, request, strlen(request));
+	assert_non_null(strstr(answer, "200"));
+	setrlimit(RLIMIT_NOFILE, &before);
+	fixture_close(&f);
+}
+
 static void metrics_are_written_as_prometheus_reads_them(void **state)
 {
 	_cleanup_(freep) char *text = NULL;
@@ -318,6 +402,7 @@ int main(void)
 		cmocka_unit_test(a_dead_socket_is_replaced_and_a_living_one_is_not),
 		cmocka_unit_test(addresses_that_can_not_be_listened_on_are_named),
 		cmocka_unit_test(hosts_are_told_apart),
+		cmocka_unit_test(silent_connections_leave_descriptors_to_others),
 		cmocka_unit_test(metrics_are_written_as_prometheus_reads_them),
 	};
 

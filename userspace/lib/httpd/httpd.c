@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "lib/httpd/door.h"
 #include "lib/httpd/httpd_int.h"
 #include "lib/json/json.h"
 
@@ -27,6 +28,7 @@ struct httpd {
 	struct event_base *base;
 	/* One server a kind of socket: only what came by TCP can be a browser's doing. */
 	struct evhttp *tcp, *unix_server;
+	struct door *door;
 	struct route *routes;
 	char *address, *socket_path;
 	uint16_t port;
@@ -260,7 +262,8 @@ int httpd_new(struct event_base *base, struct httpd **ret)
 	if (!h)
 		return -ENOMEM;
 	h->base = base;
-	if (server_new(h, on_tcp, &h->tcp) < 0 || server_new(h, on_unix, &h->unix_server) < 0)
+	if (door_new(base, &h->door) < 0 || server_new(h, on_tcp, &h->tcp) < 0 ||
+	    server_new(h, on_unix, &h->unix_server) < 0)
 		return -ENOMEM;
 	*ret = TAKE_PTR(h);
 	return 0;
@@ -276,6 +279,7 @@ void httpd_free(struct httpd *h)
 		evhttp_free(h->tcp);
 	if (h->unix_server)
 		evhttp_free(h->unix_server);
+	door_free(h->door);
 	if (h->socket_path)
 		unlink(h->socket_path);
 	while ((r = h->routes)) {
@@ -326,7 +330,7 @@ int httpd_listen(struct httpd *h, const char *address, uint16_t port, struct err
 	err = httpd_socket_tcp(address, port, &fd, &h->port, e);
 	if (err < 0)
 		return err;
-	if (evhttp_accept_socket(h->tcp, fd) == 0)
+	if (door_listen(h->door, h->tcp, fd) == 0)
 		return 0;
 	close(fd);
 	return err_set(e, -ENOMEM, "can't listen on %s port %u", address, port);
@@ -351,7 +355,7 @@ int httpd_listen_unix(struct httpd *h, const char *path, unsigned int mode, stru
 	}
 	free(h->socket_path);
 	h->socket_path = copy;
-	if (evhttp_accept_socket(h->unix_server, fd) == 0)
+	if (door_listen(h->door, h->unix_server, fd) == 0)
 		return 0;
 	close(fd);
 	return err_set(e, -ENOMEM, "can't listen on '%s'", path);

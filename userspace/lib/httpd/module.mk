@@ -1,1 +1,1 @@
-LIB_SRCS += $(addprefix userspace/lib/httpd/,httpd.c listen.c metrics.c)
+LIB_SRCS += $(addprefix userspace/lib/httpd/,door.c httpd.c listen.c metrics.c)
