@@ -76,7 +76,7 @@ static void put_items(struct txn *txn, const char *names)
 
 /* ---- made-up events ---- */
 
-static void event_done(struct event *ev, int err, const struct err *e)
+static void event_done(struct agent_event *ev, int err, const struct err *e)
 {
 	struct test_event *t = container_of(ev, struct test_event, ev);
 
@@ -87,12 +87,12 @@ static void event_done(struct event *ev, int err, const struct err *e)
 		snprintf(t->ret_msg, 256, "%s", e ? e->msg : "");
 }
 
-static void event_gone(struct event *ev)
+static void event_gone(struct agent_event *ev)
 {
 	free(container_of(ev, struct test_event, ev));
 }
 
-static struct json_object *event_facts(const struct event *ev)
+static struct json_object *event_facts(const struct agent_event *ev)
 {
 	struct json_object *o = json_object_new_object();
 
@@ -127,7 +127,7 @@ static int init(struct agent *a, struct err *e, const char *what)
 	return err < 0 ? err_set(e, err, "told to fail") : 0;
 }
 
-static bool handles(struct agent *a, const struct event *ev)
+static bool handles(struct agent *a, const struct agent_event *ev)
 {
 	return true;
 }
@@ -139,14 +139,14 @@ static int called(const char *what, struct err *e)
 	return err < 0 ? err_set(e, err, "told to fail") : 0;
 }
 
-#define MODULE_CALLS(m)                                           \
-	static void m##_fini(struct agent *a)                     \
-	{                                                         \
-		note(#m ":fini");                                 \
-	}                                                         \
-	static void m##_revert(struct agent *a, struct event *ev) \
-	{                                                         \
-		note(#m ":revert");                               \
+#define MODULE_CALLS(m)                                                 \
+	static void m##_fini(struct agent *a)                           \
+	{                                                               \
+		note(#m ":fini");                                       \
+	}                                                               \
+	static void m##_revert(struct agent *a, struct agent_event *ev) \
+	{                                                               \
+		note(#m ":revert");                                     \
 	}
 MODULE_CALLS(m1)
 MODULE_CALLS(m2)
@@ -175,25 +175,25 @@ static int m3_init(struct agent *a, struct err *e)
 	return init(a, e, "m3:init");
 }
 
-static int m1_update(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int m1_update(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	if (world.follow_up)
 		event_push(a, TAKE_PTR(world.follow_up));
 	return called("m1:update", e);
 }
 
-static int m2_update(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int m2_update(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	put_items(txn, container_of(ev, struct test_event, ev)->items);
 	return called("m2:update", e);
 }
 
-static int m3_update(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int m3_update(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	return called("m3:update", e);
 }
 
-static int m2_resync(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int m2_resync(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	int err = called("m2:resync", e);
 

@@ -15,18 +15,18 @@
 
 struct world {
 	char log[1024];
-	const char *fail;	 /* "m2:update": that call fails */
-	const char *fail_item;	 /* name of an item that can't be created */
-	const char *not_ready;	 /* reason of m3 */
-	struct event *follow_up; /* pushed by m1's update */
-	const char *resync_puts; /* items of m2's resync */
+	const char *fail;	       /* "m2:update": that call fails */
+	const char *fail_item;	       /* name of an item that can't be created */
+	const char *not_ready;	       /* reason of m3 */
+	struct agent_event *follow_up; /* pushed by m1's update */
+	const char *resync_puts;       /* items of m2's resync */
 	int ready_calls;
 	bool ready;
 };
 extern struct world world;
 
 struct test_event {
-	struct event ev;
+	struct agent_event ev;
 	const char *items; /* put by m2 */
 	int *ret_err;
 	char *ret_msg; /* 256 bytes */

@@ -30,12 +30,12 @@ static void tell(const char *what)
 
 /* ---- the module that is told ---- */
 
-static bool watches(struct agent *a, const struct event *ev)
+static bool watches(struct agent *a, const struct agent_event *ev)
 {
 	return db_change_below(ev, KEY_NODE) || db_change_below(ev, KEY_K8S_NODE);
 }
 
-static int on_update(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int on_update(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	const struct db_change *c = db_change_below(ev, KEY_ROOT);
 	char text[128];
@@ -56,7 +56,7 @@ static int count(const char *key, struct json_object *value, void *arg)
 	return 0;
 }
 
-static int on_resync(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int on_resync(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	static const char *const origins[] = { "nothing", "mirror", "etcd" };
 	char text[64];

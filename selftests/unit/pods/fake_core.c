@@ -74,7 +74,7 @@ void agent_on_ready(struct agent *a, void (*fn)(struct agent *a, bool ready))
 	a->on_ready = fn;
 }
 
-void event_push(struct agent *a, struct event *ev)
+void event_push(struct agent *a, struct agent_event *ev)
 {
 	struct queued *q = calloc(1, sizeof(*q));
 
@@ -110,7 +110,7 @@ static int handle_add(struct agent *a, struct add_pod *add, struct err *e)
 	return a->wire_err ? err_set(e, a->wire_err, "link 'nlfake': no") : 0;
 }
 
-static void describe(struct agent *a, const struct event *ev)
+static void describe(struct agent *a, const struct agent_event *ev)
 {
 	_json_ *o = ev->type->describe(ev);
 
@@ -121,7 +121,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct queued *q = queue;
 	struct agent *a = arg;
-	struct event *ev;
+	struct agent_event *ev;
 	struct err e = {};
 	int err = 0;
 
@@ -327,7 +327,7 @@ static void drop_queue(void)
 	struct queued *q;
 
 	while ((q = queue)) {
-		struct event *ev = (void *)q->ev;
+		struct agent_event *ev = (void *)q->ev;
 
 		LL_DELETE(queue, q);
 		ev->type->free(ev);

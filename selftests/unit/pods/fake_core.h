@@ -36,7 +36,7 @@ struct agent {
 };
 
 struct queued {
-	struct event *ev;
+	struct agent_event *ev;
 	struct queued *next;
 };
 

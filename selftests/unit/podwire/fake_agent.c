@@ -79,7 +79,7 @@ uint64_t event_push_resync(struct agent *a, enum event_method method, const char
 	return 0;
 }
 
-void event_push(struct agent *a, struct event *ev)
+void event_push(struct agent *a, struct agent_event *ev)
 {
 	if (ev->type->free)
 		ev->type->free(ev);
@@ -123,7 +123,7 @@ int metrics_sample(struct metrics *m, const char *name, enum metric_type type, c
 const struct event_type db_change_type = { .name = "db-change" },
 			db_resync_type = { .name = "db-resync" };
 
-const struct db_change *db_change_below(const struct event *ev, const char *prefix)
+const struct db_change *db_change_below(const struct agent_event *ev, const char *prefix)
 {
 	const struct db_change *c = container_of(ev, struct db_change, ev);
 
@@ -416,7 +416,7 @@ void fake_stop(struct fake_agent *f)
 
 int fake_resync(struct fake_agent *f, struct txn_stats *ret, struct err *e)
 {
-	struct event ev = { .type = &db_resync_type };
+	struct agent_event ev = { .type = &db_resync_type };
 	struct txn *t;
 	int err = txn_new(f->scheduler, &t);
 
@@ -429,7 +429,7 @@ int fake_resync(struct fake_agent *f, struct txn_stats *ret, struct err *e)
 	return err;
 }
 
-static int handle(struct fake_agent *f, struct event *ev, struct err *e)
+static int handle(struct fake_agent *f, struct agent_event *ev, struct err *e)
 {
 	const size_t n = ARRAY_SIZE(order);
 	struct txn_stats stats;

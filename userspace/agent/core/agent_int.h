@@ -47,10 +47,10 @@ struct agent {
 
 	struct event *turn; /* a turn of the loop is due */
 	struct event_queue {
-		struct event *first, *last;
+		struct agent_event *first, *last;
 		size_t n;
 	} queue, follow_ups;
-	struct event *current; /* being handled */
+	struct agent_event *current; /* being handled */
 	uint64_t seq;
 	bool open; /* the first event that opens has been taken */
 	struct event_stats *stats;

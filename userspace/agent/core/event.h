@@ -6,7 +6,7 @@
  * order (reverse order for deletions), to put items into one transaction, commits it, and records
  * all of that in the history.
  *
- *	struct add_pod { struct event ev; … };           embed
+ *	struct add_pod { struct agent_event ev; … };           embed
  *	static const struct event_type add_pod_type = { .name = "add-pod", .method = EVENT_UPDATE,
  *	                                                .mode = TXN_REVERT_ON_FAILURE, … };
  *	event_push(agent, &add_pod->ev);                 the loop owns it now
@@ -17,7 +17,7 @@
 #include "lib/base/err.h"
 
 struct agent;
-struct event;
+struct agent_event;
 
 enum event_method {
 	EVENT_UPDATE,	       /* modules' update() */
@@ -37,16 +37,16 @@ struct event_type {
 	 */
 	bool opens;
 	/* Optional: facts for the history, without secrets. */
-	struct json_object *(*describe)(const struct event *ev);
+	struct json_object *(*describe)(const struct agent_event *ev);
 	/* Called once when the event is done: err 0 or the first error of a reverted transaction.
 	 * Optional. */
-	void (*done)(struct event *ev, int err, const struct err *e);
-	void (*free)(struct event *ev);
+	void (*done)(struct agent_event *ev, int err, const struct err *e);
+	void (*free)(struct agent_event *ev);
 };
 
-struct event {
+struct agent_event {
 	const struct event_type *type;
-	struct event *next;
+	struct agent_event *next;
 	uint64_t seq;	       /* set by event_push */
 	uint64_t follow_up_to; /* seq of the event that was being handled; 0 = none */
 	uint64_t pushed_ms;
@@ -54,7 +54,7 @@ struct event {
 
 /* Takes ownership. Never blocks and never fails (the queue is a list); runs from the loop, not from
  * inside this call. */
-void event_push(struct agent *a, struct event *ev);
+void event_push(struct agent *a, struct agent_event *ev);
 /* Events waiting. */
 size_t event_queue_len(const struct agent *a);
 

@@ -11,7 +11,7 @@
 
 /* ---- the queue ---- */
 
-static void append(struct event_queue *q, struct event *ev)
+static void append(struct event_queue *q, struct agent_event *ev)
 {
 	ev->next = NULL;
 	if (q->last)
@@ -22,9 +22,9 @@ static void append(struct event_queue *q, struct event *ev)
 	q->n++;
 }
 
-static struct event *take(struct event_queue *q, bool only_opening)
+static struct agent_event *take(struct event_queue *q, bool only_opening)
 {
-	struct event *before = NULL, *ev = q->first;
+	struct agent_event *before = NULL, *ev = q->first;
 
 	while (ev && only_opening && !ev->type->opens) {
 		before = ev;
@@ -42,7 +42,7 @@ static struct event *take(struct event_queue *q, bool only_opening)
 	return ev;
 }
 
-void event_push(struct agent *a, struct event *ev)
+void event_push(struct agent *a, struct agent_event *ev)
 {
 	ev->seq = ++a->seq;
 	ev->pushed_ms = clock_ms();
@@ -57,9 +57,9 @@ size_t event_queue_len(const struct agent *a)
 	return a->queue.n + a->follow_ups.n;
 }
 
-static struct event *next_event(struct agent *a)
+static struct agent_event *next_event(struct agent *a)
 {
-	struct event *ev = take(&a->follow_ups, false);
+	struct agent_event *ev = take(&a->follow_ups, false);
 
 	return ev ? ev : take(&a->queue, !a->open);
 }
@@ -68,7 +68,7 @@ static struct event *next_event(struct agent *a)
 
 struct run {
 	struct agent *a;
-	struct event *ev;
+	struct agent_event *ev;
 	struct txn *txn;
 	struct txn_stats stats;
 	bool *handled; /* by module: update() succeeded */
@@ -203,7 +203,7 @@ static const char *method_name(const struct event_type *t)
 
 static void begin(struct run *r)
 {
-	const struct event *ev = r->ev;
+	const struct agent_event *ev = r->ev;
 	struct history_head head = {
 		.seq = ev->seq,
 		.follow_up_to = ev->follow_up_to,
@@ -273,7 +273,7 @@ static void finish(struct run *r, uint64_t start_ns)
 		t->done(r->ev, r->taken_back ? r->err : 0, r->taken_back ? &r->e : NULL);
 }
 
-static void handle(struct agent *a, struct event *ev)
+static void handle(struct agent *a, struct agent_event *ev)
 {
 	_cleanup_(freep) bool *handled = calloc(a->n_modules + 1, sizeof(*handled));
 	struct run r = { .a = a, .ev = ev, .handled = handled };
@@ -303,7 +303,7 @@ static void handle(struct agent *a, struct event *ev)
 static void on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct agent *a = arg;
-	struct event *ev = next_event(a);
+	struct agent_event *ev = next_event(a);
 
 	if (ev)
 		handle(a, ev);
@@ -314,11 +314,11 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 /* ---- resync events without data ---- */
 
 struct resync {
-	struct event ev;
+	struct agent_event ev;
 	char *reason;
 };
 
-static struct json_object *describe_resync(const struct event *ev)
+static struct json_object *describe_resync(const struct agent_event *ev)
 {
 	const struct resync *r = container_of(ev, struct resync, ev);
 	struct json_object *o = json_object_new_object();
@@ -328,7 +328,7 @@ static struct json_object *describe_resync(const struct event *ev)
 	return o;
 }
 
-static void free_resync(struct event *ev)
+static void free_resync(struct agent_event *ev)
 {
 	struct resync *r = container_of(ev, struct resync, ev);
 
@@ -347,9 +347,9 @@ static const struct event_type resync_types[] = {
 	[EVENT_DOWNSTREAM_RESYNC] = RESYNC_TYPE("downstream-resync", EVENT_DOWNSTREAM_RESYNC),
 };
 
-static const struct event *waiting(const struct event_queue *q, const struct event_type *type)
+static const struct agent_event *waiting(const struct event_queue *q, const struct event_type *type)
 {
-	const struct event *ev = q->first;
+	const struct agent_event *ev = q->first;
 
 	while (ev && ev->type != type)
 		ev = ev->next;
@@ -359,7 +359,7 @@ static const struct event *waiting(const struct event_queue *q, const struct eve
 uint64_t event_push_resync(struct agent *a, enum event_method method, const char *reason)
 {
 	const struct event_type *type = &resync_types[method];
-	const struct event *same = waiting(&a->follow_ups, type);
+	const struct agent_event *same = waiting(&a->follow_ups, type);
 	struct resync *r;
 
 	/* It will see all that this one would. */
@@ -419,7 +419,7 @@ int loop_init(struct agent *a)
 
 static void drop_all(struct event_queue *q)
 {
-	struct event *ev;
+	struct agent_event *ev;
 
 	while ((ev = take(q, false)))
 		if (ev->type->free)

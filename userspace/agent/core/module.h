@@ -32,15 +32,15 @@ struct module {
 	 * node as it is. Optional. */
 	void (*fini)(struct agent *a);
 	/* Which events concern it; resyncs go to every module that has resync(). Optional. */
-	bool (*handles)(struct agent *a, const struct event *ev);
+	bool (*handles)(struct agent *a, const struct agent_event *ev);
 	/* Puts the items that the event changes. An error fails the event when it reverts; else it
 	 * is recorded and the others go on. Optional. */
-	int (*update)(struct agent *a, struct event *ev, struct txn *txn, struct err *e);
+	int (*update)(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e);
 	/* Puts all items of the module. Optional. */
-	int (*resync)(struct agent *a, struct event *ev, struct txn *txn, struct err *e);
+	int (*resync)(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e);
 	/* A transaction with TXN_REVERT_ON_FAILURE failed after this module's update() succeeded:
 	 * undo what update() changed in the module's own state. Optional. */
-	void (*revert)(struct agent *a, struct event *ev);
+	void (*revert)(struct agent *a, struct agent_event *ev);
 	/* 0 when it is ready to serve, else -EAGAIN and what it waits for. Optional. */
 	int (*ready)(struct agent *a, struct err *e);
 	/* Adds its samples. Optional. */

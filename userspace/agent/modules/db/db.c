@@ -23,7 +23,7 @@ struct db *db_of(struct agent *a)
 
 /* ---- events ---- */
 
-static struct json_object *change_describe(const struct event *ev)
+static struct json_object *change_describe(const struct agent_event *ev)
 {
 	const struct db_change *c = container_of(ev, struct db_change, ev);
 	struct json_object *o = json_object_new_object();
@@ -38,7 +38,7 @@ static struct json_object *change_describe(const struct event *ev)
 	return o;
 }
 
-static void change_free(struct event *ev)
+static void change_free(struct agent_event *ev)
 {
 	struct db_change *c = container_of(ev, struct db_change, ev);
 
@@ -57,7 +57,7 @@ const struct event_type db_change_type = {
 };
 
 struct db_resync {
-	struct event ev;
+	struct agent_event ev;
 	enum db_origin origin;
 	size_t keys;
 };
@@ -69,7 +69,7 @@ static const char *origin_word(enum db_origin origin)
 	return words[origin];
 }
 
-static struct json_object *resync_describe(const struct event *ev)
+static struct json_object *resync_describe(const struct agent_event *ev)
 {
 	const struct db_resync *r = container_of(ev, struct db_resync, ev);
 	struct json_object *o = json_object_new_object();
@@ -81,7 +81,7 @@ static struct json_object *resync_describe(const struct event *ev)
 	return o;
 }
 
-static void resync_free(struct event *ev)
+static void resync_free(struct agent_event *ev)
 {
 	free(container_of(ev, struct db_resync, ev));
 }
@@ -94,7 +94,7 @@ const struct event_type db_resync_type = {
 	.free = resync_free,
 };
 
-const struct db_change *db_change_below(const struct event *ev, const char *prefix)
+const struct db_change *db_change_below(const struct agent_event *ev, const char *prefix)
 {
 	const struct db_change *c;
 

@@ -14,14 +14,14 @@
 enum db_origin { DB_NONE, DB_MIRROR, DB_ETCD };
 
 struct db_change {
-	struct event ev;
+	struct agent_event ev;
 	const char *key;
 	struct json_object *old_value; /* NULL: was absent */
 	struct json_object *new_value; /* NULL: deleted */
 };
 extern const struct event_type db_change_type, db_resync_type;
 /* The event as a db_change, or NULL when it is something else or not below `prefix`. */
-const struct db_change *db_change_below(const struct event *ev, const char *prefix);
+const struct db_change *db_change_below(const struct agent_event *ev, const char *prefix);
 
 /* Follows everything below `prefix` too; for modules' init(). -EBUSY after the start. */
 int db_follow(struct agent *a, const char *prefix);

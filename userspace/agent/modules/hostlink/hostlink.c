@@ -239,7 +239,7 @@ static bool adopt_mtu(struct hostlink *m)
 	return true;
 }
 
-static int hostlink_resync(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int hostlink_resync(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	const struct uplink *u = uplink_get(a);
 	struct hostlink *m = get(a);

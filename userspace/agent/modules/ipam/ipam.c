@@ -159,12 +159,12 @@ void ipam_release(struct agent *a, const char *owner, bool rest)
 
 /* ---- events ---- */
 
-static bool ipam_handles(struct agent *a, const struct event *ev)
+static bool ipam_handles(struct agent *a, const struct agent_event *ev)
 {
 	return ev->type == &add_pod_type || ev->type == &del_pod_type;
 }
 
-static int ipam_update(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int ipam_update(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	char key[512];
 
@@ -178,7 +178,7 @@ static int ipam_update(struct agent *a, struct event *ev, struct txn *txn, struc
 	return 0;
 }
 
-static void ipam_revert(struct agent *a, struct event *ev)
+static void ipam_revert(struct agent *a, struct agent_event *ev)
 {
 	char key[512];
 
@@ -207,7 +207,7 @@ static int adopt(const struct attachment *att, void *arg)
 	return 0;
 }
 
-static int ipam_resync(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int ipam_resync(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	const struct node_identity *self = nodesync_self(a);
 	struct ipam *m = get(a);

@@ -22,7 +22,7 @@
 
 #define LOCAL_TABLE "node"
 
-static void identity_free(struct event *ev)
+static void identity_free(struct agent_event *ev)
 {
 	free(ev);
 }
@@ -45,7 +45,7 @@ const struct node_identity *nodesync_self(struct agent *a)
 
 static void push_identity(struct nodesync *m)
 {
-	struct event *ev = calloc(1, sizeof(*ev));
+	struct agent_event *ev = calloc(1, sizeof(*ev));
 
 	if (!ev) {
 		agent_heal(m->agent, "node identity changed");
@@ -304,12 +304,12 @@ static void follow_routes(struct nodesync *m)
 
 /* ---- events ---- */
 
-static bool nodesync_handles(struct agent *a, const struct event *ev)
+static bool nodesync_handles(struct agent *a, const struct agent_event *ev)
 {
 	return db_change_below(ev, KEY_NODE) || db_change_below(ev, KEY_K8S_NODE);
 }
 
-static int nodesync_update(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int nodesync_update(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	struct nodesync *m = nodesync_get(a);
 	const struct db_change *c = db_change_below(ev, KEY_NODE);
@@ -324,7 +324,7 @@ static int nodesync_update(struct agent *a, struct event *ev, struct txn *txn, s
 	return err < 0 ? err_errno(e, err, "node '%s'", c->key + strlen(KEY_NODE)) : 0;
 }
 
-static int nodesync_resync(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int nodesync_resync(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	struct nodesync *m = nodesync_get(a);
 	struct put p = { m, txn };

@@ -16,14 +16,14 @@ struct pods *pods_get(struct agent *a)
 	return module_state(a, &pods_module);
 }
 
-static bool pods_handles(struct agent *a, const struct event *ev)
+static bool pods_handles(struct agent *a, const struct agent_event *ev)
 {
 	return ev->type == &add_pod_type || ev->type == &del_pod_type;
 }
 
 /* Last of all for an ADD, when the attachment is complete, and first for a DEL: in both cases
  * before anything is done to the node. */
-static int pods_update(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int pods_update(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	bool add = ev->type == &add_pod_type;
 	struct attachment *att = add ? container_of(ev, struct add_pod, ev)->att
@@ -49,7 +49,7 @@ static void mend(struct record *rec)
  * Runtimes of the go-cni kind have no GC, so attachments whose namespace is proven gone are deleted
  * here. The others are wired by podwire in this very resync.
  */
-static int pods_resync(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int pods_resync(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	struct pods *p = pods_get(a);
 	struct record *rec, *next;

@@ -29,13 +29,13 @@ struct attachment {
 /* Modules' update() see the attachment being filled in their order: ipam: ips; podwire: the rest
  * and the items. */
 struct add_pod {
-	struct event ev;
+	struct agent_event ev;
 	struct attachment *att;
 	int netns_fd;  /* open for the time of the event */
 	void *request; /* of pods */
 };
 struct del_pod {
-	struct event ev;
+	struct agent_event ev;
 	struct attachment *att;
 	void *request;
 };

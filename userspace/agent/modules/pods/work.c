@@ -56,7 +56,7 @@ static struct record *record_of(struct attachment *att)
 	return container_of(att, struct record, att);
 }
 
-static struct json_object *describe_add(const struct event *ev)
+static struct json_object *describe_add(const struct agent_event *ev)
 {
 	const struct add_pod *add = container_of(ev, struct add_pod, ev);
 	const struct request *r = add->request;
@@ -65,7 +65,7 @@ static struct json_object *describe_add(const struct event *ev)
 }
 
 /* By whom it was asked for first. */
-static struct json_object *describe_del(const struct event *ev)
+static struct json_object *describe_del(const struct agent_event *ev)
 {
 	struct attachment *att = container_of(ev, struct del_pod, ev)->att;
 	const struct request *r = record_of(att)->waiting;
@@ -73,7 +73,7 @@ static struct json_object *describe_del(const struct event *ev)
 	return describe(att, r ? r->trace : "");
 }
 
-static void free_add(struct event *ev)
+static void free_add(struct agent_event *ev)
 {
 	struct add_pod *add = container_of(ev, struct add_pod, ev);
 
@@ -82,7 +82,7 @@ static void free_add(struct event *ev)
 	free(add);
 }
 
-static void free_del(struct event *ev)
+static void free_del(struct agent_event *ev)
 {
 	struct del_pod *del = container_of(ev, struct del_pod, ev);
 
@@ -143,7 +143,7 @@ static void add_failed(struct record *rec, struct request *r, int err, const str
 }
 
 /* The last durable step comes before the answer: what a runtime was told survives a crash. */
-static void add_done(struct event *ev, int err, const struct err *e)
+static void add_done(struct agent_event *ev, int err, const struct err *e)
 {
 	struct add_pod *add = container_of(ev, struct add_pod, ev);
 	struct record *rec = record_of(add->att);
@@ -238,7 +238,7 @@ void work_delete_record(struct record *rec)
 	event_push(rec->pods->agent, &ev->ev);
 }
 
-static void del_done(struct event *ev, int err, const struct err *e)
+static void del_done(struct agent_event *ev, int err, const struct err *e)
 {
 	struct record *rec = record_of(container_of(ev, struct del_pod, ev)->att);
 	struct request *waiting = TAKE_PTR(rec->waiting), *r, *next;

@@ -242,7 +242,7 @@ static void delete_items(struct txn *txn, const struct attachment *att)
 
 /* ---- events ---- */
 
-static bool podwire_handles(struct agent *a, const struct event *ev)
+static bool podwire_handles(struct agent *a, const struct agent_event *ev)
 {
 	return ev->type == &add_pod_type || ev->type == &del_pod_type;
 }
@@ -321,7 +321,7 @@ static int add_pod(struct agent *a, const struct add_pod *add, struct txn *txn, 
 	return 0;
 }
 
-static int podwire_update(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int podwire_update(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	struct attachment *att;
 
@@ -339,7 +339,7 @@ static int podwire_update(struct agent *a, struct event *ev, struct txn *txn, st
 	return 0;
 }
 
-static void podwire_revert(struct agent *a, struct event *ev)
+static void podwire_revert(struct agent *a, struct agent_event *ev)
 {
 	if (ev->type == &add_pod_type)
 		release(a, container_of(ev, struct add_pod, ev)->att);
@@ -366,7 +366,7 @@ static int rewire(const struct attachment *att, void *arg)
 	return 0;
 }
 
-static int podwire_resync(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int podwire_resync(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	struct rewire r = { a, txn };
 

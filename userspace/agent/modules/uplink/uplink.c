@@ -34,7 +34,7 @@ struct uplink_module {
 };
 
 struct uplink_change {
-	struct event ev;
+	struct agent_event ev;
 	char what[64];
 };
 
@@ -45,7 +45,7 @@ static struct uplink_module *get(struct agent *a)
 
 /* ---- the event ---- */
 
-static struct json_object *change_describe(const struct event *ev)
+static struct json_object *change_describe(const struct agent_event *ev)
 {
 	const struct uplink_change *c = container_of(ev, struct uplink_change, ev);
 	struct json_object *o = json_object_new_object();
@@ -55,7 +55,7 @@ static struct json_object *change_describe(const struct event *ev)
 	return o;
 }
 
-static void change_free(struct event *ev)
+static void change_free(struct agent_event *ev)
 {
 	free(container_of(ev, struct uplink_change, ev));
 }
@@ -339,7 +339,7 @@ static int uplink_init(struct agent *a, struct err *e)
 }
 
 /* The Node object may only now say which link it is. Others look after this module. */
-static int uplink_resync(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int uplink_resync(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	char changed[64];
 
@@ -347,12 +347,12 @@ static int uplink_resync(struct agent *a, struct event *ev, struct txn *txn, str
 	return 0;
 }
 
-static bool uplink_handles(struct agent *a, const struct event *ev)
+static bool uplink_handles(struct agent *a, const struct agent_event *ev)
 {
 	return get(a)->why_none.code && db_change_below(ev, KEY_K8S_NODE);
 }
 
-static int uplink_update(struct agent *a, struct event *ev, struct txn *txn, struct err *e)
+static int uplink_update(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
 	event_add(get(a)->timer, &settle);
 	return 0;
