@@ -24,6 +24,12 @@ LOOM_MAP(loom_metrics, BPF_MAP_TYPE_PERCPU_ARRAY, LOOM_DROP_MAX *LOOM_HOOK_MAX, 
 	 struct loom_counter);
 LOOM_MAP(loom_epstats, BPF_MAP_TYPE_PERCPU_ARRAY, LOOM_MAX_EPS, __u32, struct loom_epstats);
 LOOM_MAP(loom_evlimit, BPF_MAP_TYPE_PERCPU_ARRAY, 2, __u32, struct loom_evlimit);
+LOOM_MAP(loom_svc, BPF_MAP_TYPE_HASH, LOOM_DEFAULT_FRONTENDS, struct loom_svckey, struct loom_svc);
+LOOM_MAP(loom_backend, BPF_MAP_TYPE_ARRAY, LOOM_DEFAULT_BACKENDS, __u32, struct loom_backend);
+LOOM_MAP(loom_vip, BPF_MAP_TYPE_ARRAY, LOOM_VIP_MAX, __u32, union loom_addr);
+LOOM_MAP(loom_ports, BPF_MAP_TYPE_ARRAY, LOOM_PORTS_SETS *LOOM_PORTS_WORDS, __u32, __u64);
+LOOM_MAP(loom_aff, BPF_MAP_TYPE_LRU_HASH, LOOM_DEFAULT_AFFINITY, struct loom_affkey,
+	 struct loom_aff);
 LOOM_MAP(loom_scratch, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct pkt);
 
 struct {
@@ -33,6 +39,22 @@ struct {
 	__type(key, struct loom_cidrkey);
 	__type(value, struct loom_remote);
 } loom_cidr SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LOOM_DEFAULT_SLOTS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, __u32);
+} loom_lut SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct loom_srckey);
+	__type(value, __u32);
+} loom_srcrange SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -23,11 +23,19 @@ MAP(loom_frag, lru, 8192, struct loom_fragkey, struct loom_frag);
 MAP(loom_metrics, array, LOOM_DROP_MAX *LOOM_HOOK_MAX, __u32, struct loom_counter);
 MAP(loom_epstats, array, LOOM_MAX_EPS, __u32, struct loom_epstats);
 MAP(loom_evlimit, array, 2, __u32, struct loom_evlimit);
+MAP(loom_svc, hash, LOOM_DEFAULT_FRONTENDS, struct loom_svckey, struct loom_svc);
+MAP(loom_backend, array, 4096, __u32, struct loom_backend);
+MAP(loom_lut, array, 65536, __u32, __u32);
+MAP(loom_vip, array, 4096, __u32, union loom_addr);
+MAP(loom_ports, array, LOOM_PORTS_SETS *LOOM_PORTS_WORDS, __u32, __u64);
+MAP(loom_aff, lru, 4096, struct loom_affkey, struct loom_aff);
+MAP(loom_srcrange, lpm, 32768, struct loom_srckey, __u32);
 
-struct nmap *const native_maps[] = { &loom_state, &loom_ifcfg,	 &loom_ep,	&loom_ip,
-				     &loom_cidr,  &loom_node,	 &loom_ct,	&loom_ct_new,
-				     &loom_frag,  &loom_metrics, &loom_epstats, &loom_evlimit,
-				     NULL };
+struct nmap *const native_maps[] = { &loom_state, &loom_ifcfg,	 &loom_ep,	 &loom_ip,
+				     &loom_cidr,  &loom_node,	 &loom_ct,	 &loom_ct_new,
+				     &loom_frag,  &loom_metrics, &loom_epstats,	 &loom_evlimit,
+				     &loom_svc,	  &loom_backend, &loom_lut,	 &loom_vip,
+				     &loom_ports, &loom_aff,	 &loom_srcrange, NULL };
 
 struct loom_config loom_cfg = LOOM_CONFIG_DEFAULT;
 

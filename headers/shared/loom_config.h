@@ -25,7 +25,12 @@ struct loom_config {
 	__u32 event_burst;
 	__u32 overlay_vni;  /* VNI of scope 0 */
 	__u32 overlay_port; /* UDP port of VXLAN, host order */
+	__u32 svc_sockets;  /* enum loom_svc_sockets */
+	__u64 host_netns;   /* cookie of the host's network namespace (SO_NETNS_COOKIE) */
 };
+
+/* Whose sockets are translated when they connect or send. */
+enum loom_svc_sockets { LOOM_SOCKETS_NONE, LOOM_SOCKETS_HOST, LOOM_SOCKETS_ALL };
 
 /* What the programs are built with; the loader overwrites it from the agent's configuration. */
 #define LOOM_CONFIG_DEFAULT                                                                   \

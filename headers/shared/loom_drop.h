@@ -34,7 +34,12 @@
 	X(TUNNEL_KEY, "tunnel metadata can't be read or set")                       \
 	X(LOOP, "packet came back to where it was sent from")                       \
 	X(HELPER, "a kernel helper refused the packet")                             \
-	X(POLICY, "denied by policy")
+	X(POLICY, "denied by policy")                                               \
+	X(SVC_NO_BACKEND, "service has no backend")                                 \
+	X(SVC_NO_LOCAL, "service has no backend on this node")                      \
+	X(SVC_SOURCE, "not in the service's loadBalancerSourceRanges")              \
+	X(SVC_GONE, "backend of the connection is gone")                            \
+	X(SVC_PORTS, "no free port to reach the service's backend from")
 
 enum loom_drop_reason {
 #define X(name, text) LOOM_DROP_##name,
@@ -51,7 +56,8 @@ enum loom_drop_reason {
 	X(FROM_NET, "from_net")         \
 	X(TO_NET, "to_net")             \
 	X(FROM_OVERLAY, "from_overlay") \
-	X(XDP_UPLINK, "xdp_uplink")
+	X(XDP_UPLINK, "xdp_uplink")     \
+	X(SOCK, "sock")
 
 enum loom_hook {
 #define X(name, text) LOOM_HOOK_##name,

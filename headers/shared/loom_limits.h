@@ -16,3 +16,9 @@
  * after 146 years.
  */
 #define LOOM_TICK_SHIFT 30
+
+/* Sizes that services' maps are built with; the loader sets them from the configuration. */
+#define LOOM_DEFAULT_FRONTENDS 65536
+#define LOOM_DEFAULT_BACKENDS  131072 /* numbers are 1.. one less */
+#define LOOM_DEFAULT_SLOTS     2097152
+#define LOOM_DEFAULT_AFFINITY  65536

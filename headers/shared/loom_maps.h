@@ -20,6 +20,8 @@
  *	loom_epstats PERCPU_ARRAY      endpoint number -> loom_epstats
  *	loom_evlimit PERCPU_ARRAY[2]   u32 -> loom_evlimit         token buckets: 0 events, 1 ICMP errors
  *	loom_events  RINGBUF           loom_event
+ *
+ * Services: shared/loom_svc.h.
  */
 /* clang-format on */
 #include <linux/types.h>
@@ -27,6 +29,7 @@
 #include "shared/loom_addr.h"
 #include "shared/loom_drop.h"
 #include "shared/loom_limits.h"
+#include "shared/loom_svc.h"
 
 /* ---- node-wide state ------------------------------------------------------------------------- */
 
@@ -49,6 +52,7 @@ struct loom_state {
 enum loom_state_flags {
 	LOOM_STATE_MASQUERADE = 1 << 0, /* pod -> outside leaves with the node's address */
 	LOOM_STATE_TUNNEL = 1 << 1,	/* other nodes are reached through the overlay */
+	LOOM_STATE_SERVICES = 1 << 2,	/* there are frontends, or were */
 };
 
 /* ---- interfaces ------------------------------------------------------------------------------ */
@@ -93,7 +97,7 @@ enum loom_ep_flags {
 
 struct loom_ep {
 	__u32 ifindex; /* host side of the pod's veth; 0 with LOOM_EP_HOST */
-	__u32 ep;
+	__u32 ep;      /* endpoint number; with LOOM_EP_HOST the address's number in loom_vip */
 	__u32 identity;
 	__u32 ipclass;
 	__u32 policy_in;
@@ -163,6 +167,12 @@ enum loom_ct_flags {
 	LOOM_CT_SNAT_BACK = 1 << 3, /* wire-side tuple: packets to the node go on to xaddr:xport */
 	LOOM_CT_CLOSING = 1 << 4,   /* both FINs, or an RST, were seen */
 	LOOM_CT_FROM_HOST = 1 << 5, /* came from the host's stack: answers go back to it */
+	LOOM_CT_SVC = 1 << 6,	    /* translated for a service: see shared/loom_svc.h */
+	LOOM_CT_SVC_BACK = 1 << 7,
+	LOOM_CT_SVC_SNAT = 1 << 8,
+	LOOM_CT_HAIRPIN = 1 << 9,
+	LOOM_CT_DEAD = 1 << 10, /* its backend is gone: each packet is answered with a reset */
+	LOOM_CT_DSR = 1 << 11,	/* sent on as it is, for the backend's node to translate */
 };
 
 /* out_a / out_b: where packets towards a (b) go: kind in the upper 4 bits, ifindex or node id in
@@ -194,12 +204,13 @@ struct loom_ct {
 	__be16 xport;
 	__be16 xport2;
 	union {
-		__u32 service;
-		__u32 xscope; /* with LOOM_CT_SNAT_BACK: scope of the pod at xaddr */
+		__u32 service; /* with LOOM_CT_SVC */
+		__u32 vip;     /* with LOOM_CT_SVC_BACK and LOOM_CT_SVC_SNAT */
+		__u32 xscope;  /* with LOOM_CT_SNAT_BACK: scope of the pod at xaddr */
 	};
 	union {
-		__u32 backend;
-		__u32 via; /* node id through whose tunnel the first packet came */
+		__u32 backend; /* with LOOM_CT_SVC or LOOM_CT_SVC_BACK */
+		__u32 via;     /* otherwise: node id through whose tunnel the first packet came */
 	};
 	__u32 created; /* tick */
 };
@@ -211,6 +222,10 @@ struct loom_ct {
 enum loom_gc_mode {
 	LOOM_GC_IDLE, /* remove what is idle for longer than its state's timeout */
 	LOOM_GC_ADDR, /* remove all that concerns {scope, addr} */
+	/* Ends the flows that services no longer have: of backends that are LOOM_BACKEND_GONE, UDP
+	 * of those that are not LOOM_BACKEND_READY (not when none of the service is), and UDP that
+	 * passes a frontend by because it is older. TCP is marked LOOM_CT_DEAD. */
+	LOOM_GC_SERVICES,
 };
 
 struct loom_gc_args {
@@ -228,7 +243,9 @@ struct loom_gc_args {
 	__u32 kept_icmp;
 	__u32 kept_other;
 	__u32 kept_nat;
-	__s32 error; /* 0, or the negative errno of a walk that the kernel refused */
+	__u32 kept_svc;
+	__u32 marked; /* LOOM_GC_SERVICES: flows that were marked LOOM_CT_DEAD */
+	__s32 error;  /* 0, or the negative errno of a walk that the kernel refused */
 };
 
 /* ---- fragments ------------------------------------------------------------------------------- */
@@ -299,6 +316,6 @@ _Static_assert(sizeof(struct loom_remote) == 16, "loom_remote");
 _Static_assert(sizeof(struct loom_node) == 64, "loom_node");
 _Static_assert(sizeof(struct loom_ctkey) == 40, "loom_ctkey");
 _Static_assert(sizeof(struct loom_ct) == 64, "loom_ct is one cache line");
-_Static_assert(sizeof(struct loom_gc_args) == 72, "loom_gc_args");
+_Static_assert(sizeof(struct loom_gc_args) == 80, "loom_gc_args");
 _Static_assert(sizeof(struct loom_fragkey) == 40, "loom_fragkey");
 _Static_assert(sizeof(struct loom_event) == 72, "loom_event");

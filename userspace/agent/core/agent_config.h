@@ -9,6 +9,7 @@
 
 enum transport { TRANSPORT_VXLAN, TRANSPORT_NATIVE };
 enum pod_cidr_source { POD_CIDR_NODE_ID, POD_CIDR_KUBERNETES };
+enum services_mode { SERVICES_SNAT, SERVICES_DSR };
 enum xdp_mode { XDP_AUTO, XDP_ON, XDP_OFF };
 
 struct agent_config {
@@ -50,6 +51,16 @@ struct agent_config {
 		int64_t port_min,
 			port_max; /* masquerade.portMin: 10240, masquerade.portMax: 29999 */
 	} masquerade;
+
+	struct {
+		bool enabled; /* services.enabled: true */
+		int sockets;  /* services.socketLB: off | host | all; enum loom_svc_sockets */
+		int mode;     /* services.externalMode: snat | dsr; enum services_mode */
+		int64_t local_weight;		   /* services.localEndpointWeight: 1 */
+		int64_t maglev_slots;		   /* services.maglevSlots: 100, a backend */
+		struct config_prefixes node_ports; /* services.nodePortAddresses; empty = all */
+		int64_t max_frontends, max_backends, max_slots, max_affinity;
+	} services;
 
 	struct {
 		int64_t max_entries,

@@ -4,6 +4,7 @@
 #include "agent/core/agent_config_fields.h"
 #include "api/paths.h"
 #include "lib/base/log.h"
+#include "shared/loom_limits.h"
 
 #define STRINGIFY(x) #x
 #define TEXT_OF(x)   STRINGIFY(x)
@@ -98,6 +99,46 @@ const struct config_field agent_config_fields[] = {
 	      RANGE(1024, 65535)),
 	FIELD("masquerade.portMax", CONFIG_INT, masquerade.port_max, "29999",
 	      "Last port that masquerading may use.", RANGE(1024, 65535)),
+
+	FIELD("services.enabled", CONFIG_BOOL, services.enabled, "true",
+	      "Load-balance Services and hostPorts. Say false where kube-proxy or another does "
+	      "it."),
+	FIELD("services.socketLB", CONFIG_ENUM, services.sockets, "host",
+	      "Whose sockets are connected straight to a backend, at no cost for each packet: "
+	      "none, "
+	      "those of the host's network namespace, or those of pods too. All others are "
+	      "translated packet by packet.",
+	      WORDS("off", "host", "all")),
+	FIELD("services.externalMode", CONFIG_ENUM, services.mode, "snat",
+	      "How a backend on another node answers clients outside of the cluster: by way of the "
+	      "node that they asked, which takes their place, or (dsr) directly, which needs a "
+	      "network that takes the answers.",
+	      WORDS("snat", "dsr")),
+	FIELD("services.localEndpointWeight", CONFIG_INT, services.local_weight, "1",
+	      "How many times more often than others clients in the cluster get a backend of their "
+	      "own node.",
+	      RANGE(1, 100)),
+	FIELD("services.maglevSlots", CONFIG_INT, services.maglev_slots, "100",
+	      "Table slots a backend for clients outside of the cluster: more make a finer "
+	      "balance. "
+	      "The same on every node.",
+	      RANGE(1, 1000)),
+	FIELD("services.nodePortAddresses", CONFIG_PREFIXES, services.node_ports, "[]",
+	      "The addresses of the node that serve NodePorts and hostPorts. Empty: all.",
+	      RANGE(0, 64)),
+	FIELD("services.maxFrontends", CONFIG_INT, services.max_frontends,
+	      TEXT_OF(LOOM_DEFAULT_FRONTENDS), "Addresses and ports that lead to services.",
+	      RANGE(1024, 1 << 22)),
+	FIELD("services.maxBackends", CONFIG_INT, services.max_backends,
+	      TEXT_OF(LOOM_DEFAULT_BACKENDS), "Endpoints, of all services. 32 bytes each.",
+	      RANGE(1024, 1 << 22)),
+	FIELD("services.maxSlots", CONFIG_INT, services.max_slots, TEXT_OF(LOOM_DEFAULT_SLOTS),
+	      "Table slots of all services: one a backend, and maglevSlots a backend of services "
+	      "with an external address. 4 bytes each.",
+	      RANGE(4096, 1 << 26)),
+	FIELD("services.maxAffinity", CONFIG_INT, services.max_affinity,
+	      TEXT_OF(LOOM_DEFAULT_AFFINITY), "Clients whose backend is remembered.",
+	      RANGE(1024, 1 << 22)),
 
 	FIELD("conntrack.maxEntries", CONFIG_INT, conntrack.max_entries, "262144",
 	      "Flows that have seen a reply. Memory is taken at once, about 150 bytes each.",

@@ -50,3 +50,24 @@ int datapath_forget_addr(struct agent *a, uint32_t scope, const union loom_addr 
 uint32_t datapath_ep_alloc(struct agent *a);
 void datapath_ep_reserve(struct agent *a, uint32_t ep); /* adopted after a restart */
 void datapath_ep_release(struct agent *a, uint32_t ep);
+
+/* Descriptor and size of a map by its name ("loom_svc"): for modules that write many entries at
+ * once, past the scheduler. Borrowed; -1 and 0 when there is no such map. */
+int datapath_map_fd(struct agent *a, const char *name);
+uint32_t datapath_map_size(struct agent *a, const char *name);
+/*
+ * Asks for a run of LOOM_GC_SERVICES, soon and merged with other requests. `done` (may be NULL) is
+ * called from the loop after a run that began after this call, with 0 or the run's negative errno;
+ * also called, with -ECANCELED, when the agent stops first.
+ */
+void datapath_end_service_flows(struct agent *a, void (*done)(struct agent *a, int err, void *arg),
+				void *arg);
+/*
+ * Ends the sockets of the host (and of pods, with socketLB: all) that were connected to a service
+ * and got this backend: loom_sockrev tells which. SOCK_DESTROY of sock_diag (Linux 4.5): TCP
+ * clients see ECONNABORTED, UDP ones an error once. The number of sockets, or negative errno.
+ */
+int datapath_end_sockets(struct agent *a, uint32_t backend);
+/* One of the node's own addresses in loom_vip; see nodesync. Numbers below
+ * LOOM_VIP_SERVICE_FIRST. */
+int datapath_put_vip(struct txn *t, uint32_t number, const union loom_addr *addr);

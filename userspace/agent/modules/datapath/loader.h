@@ -24,7 +24,7 @@
 
 enum load_how { LOAD_FRESH, LOAD_ADOPTED, LOAD_REPLACED };
 
-#define LOADED_MAX 32
+#define LOADED_MAX 64
 
 struct loaded_prog {
 	char name[32];

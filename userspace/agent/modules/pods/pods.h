@@ -10,6 +10,13 @@
 #include "agent/core/event.h"
 #include "agent/modules/ipam/ipam.h"
 
+/* CNI's portMappings capability: a port of the node that leads to the pod. */
+struct port_mapping {
+	union loom_addr host_ip;	    /* one address of the node; :: = all */
+	uint16_t host_port, container_port; /* host order, never 0 */
+	uint8_t proto;			    /* IPPROTO_TCP, _UDP, _SCTP */
+};
+
 enum attachment_state { ATTACHMENT_ADDING, ATTACHMENT_UP, ATTACHMENT_DELETING };
 
 struct attachment {
@@ -24,6 +31,8 @@ struct attachment {
 	unsigned int host_ifindex;
 	uint32_t ep;
 	unsigned int mtu;
+	struct port_mapping *ports; /* n_ports of them, kept on disk with the rest */
+	size_t n_ports;
 };
 
 /* Modules' update() see the attachment being filled in their order: ipam: ips; podwire: the rest
