@@ -257,6 +257,121 @@ static void nodes_that_are_not_set_again_are_swept(void **state)
 	peers_free(p);
 }
 
+/* ---- what it costs ---- */
+
+/* Calls from outside of the library's own file, counted by the linker's --wrap. */
+bool __real_prefix_overlaps(const struct prefix *a, const struct prefix *b);
+bool __wrap_prefix_overlaps(const struct prefix *a, const struct prefix *b);
+bool __real_addr_equal(const union loom_addr *a, const union loom_addr *b);
+bool __wrap_addr_equal(const union loom_addr *a, const union loom_addr *b);
+
+static size_t comparisons;
+
+bool __wrap_prefix_overlaps(const struct prefix *a, const struct prefix *b)
+{
+	comparisons++;
+	return __real_prefix_overlaps(a, b);
+}
+
+bool __wrap_addr_equal(const union loom_addr *a, const union loom_addr *b)
+{
+	comparisons++;
+	return __real_addr_equal(a, b);
+}
+
+static void set_nth(struct peers *p, int i, int address)
+{
+	char text[512], name[32];
+	_json_ *o = NULL;
+	struct err e = {};
+
+	snprintf(name, sizeof(name), "node-%d", i);
+	snprintf(text, sizeof(text),
+		 "{\"id\":%d,\"name\":\"%s\",\"addresses\":[\"192.168.%d.%d\",\"fd99::%x\"],"
+		 "\"podCIDRs\":[\"10.1.%d.%d/29\",\"fd00:10:0:%x::/64\"],"
+		 "\"underlay\":\"192.168.%d.%d\",\"transport\":\"vxlan\"}",
+		 i, name, address >> 8, address & 255, address, i >> 5, (i & 31) << 3, i,
+		 address >> 8, address & 255);
+	o = json(text);
+	if (peers_set(p, name, o, &cluster, &e) < 0)
+		fail_msg("%s", e.msg);
+}
+
+static void a_change_among_thousands_of_nodes_costs_as_much_as_that_node(void **state)
+{
+	enum { NODES = 5000, CLAIMS = 5, LOG2 = 13 };
+	struct peers *p;
+
+	assert_int_equal(peers_new(&p), 0);
+	comparisons = 0;
+	for (int i = 1; i < NODES; i++)
+		set_nth(p, i, i);
+	peers_settle(p);
+	print_message("%d nodes at once: %zu comparisons\n", NODES, comparisons);
+	assert_in_range(comparisons, NODES, NODES * CLAIMS * 4 * LOG2);
+
+	comparisons = 0;
+	set_nth(p, NODES / 2, NODES + 1);
+	peers_settle(p);
+	print_message("one more change: %zu comparisons\n", comparisons);
+	assert_in_range(comparisons, 1, CLAIMS * 8 * LOG2);
+	assert_false(peers_conflict(p));
+	assert_true(peers_find(p, "node-2500")->has_addr[1]);
+
+	comparisons = 0;
+	peers_settle(p);
+	assert_int_equal(comparisons, 0);
+	peers_free(p);
+}
+
+static void who_waits_gets_it_in_the_order_of_names(void **state)
+{
+	struct peers *p;
+
+	assert_int_equal(peers_new(&p), 0);
+	set(p, "holder", 2, "192.168.0.2", "10.1.0.0/20");
+	set(p, "y", 4, "192.168.0.4", "10.1.2.0/24");
+	set(p, "x", 3, "192.168.0.3", "10.1.2.0/25");
+	set(p, "z", 5, "192.168.0.5", "10.1.3.0/24");
+	assert_false(peers_find(p, "x")->has_cidr[0] || peers_find(p, "y")->has_cidr[0]);
+	assert_int_equal(peers_set(p, "holder", NULL, &cluster, NULL), 0);
+	peers_settle(p);
+	assert_true(peers_find(p, "x")->has_cidr[0]);
+	assert_false(peers_find(p, "y")->has_cidr[0]);
+	assert_non_null(strstr(peers_find(p, "y")->problem.msg, "10.1.2.0/24 is held by 'x'"));
+	assert_true(peers_find(p, "z")->has_cidr[0]);
+	peers_free(p);
+}
+
+static void what_becomes_this_nodes_own_is_taken_from_others(void **state)
+{
+	union loom_addr addr;
+	struct prefix cidr;
+	struct peers *p;
+
+	assert_int_equal(peers_new(&p), 0);
+	assert_int_equal(addr_parse("192.168.0.2", &addr, NULL), 0);
+	assert_int_equal(prefix_parse("10.1.2.0/25", &cidr, NULL), 0);
+	set(p, "thief", 2, "192.168.0.2", "10.1.2.0/24");
+	set(p, "next", 3, "192.168.0.3", "10.1.2.128/25");
+	assert_true(peers_hold_cidr(p, &peers_find(p, "thief")->info.cidrs[0]));
+	peers_set_own(p, 2, &cidr, 1, &addr, 1);
+	peers_settle(p);
+	assert_false(peers_find(p, "thief")->has_id);
+	assert_false(peers_find(p, "thief")->has_addr[0]);
+	assert_false(peers_find(p, "thief")->has_cidr[0]);
+	assert_false(peers_hold_id(p, 2) || peers_hold_addr(p, &addr));
+	assert_true(peers_find(p, "next")->has_cidr[0]);
+
+	/* And it is free again when this node turns out to be another. */
+	peers_set_own(p, 7, NULL, 0, NULL, 0);
+	peers_settle(p);
+	assert_true(peers_find(p, "thief")->has_id && peers_find(p, "thief")->has_addr[0]);
+	assert_true(peers_hold_id(p, 2) && peers_hold_addr(p, &addr));
+	assert_false(peers_find(p, "thief")->has_cidr[0]);
+	peers_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +384,9 @@ int main(void)
 		cmocka_unit_test(nobody_takes_what_is_this_nodes_own),
 		cmocka_unit_test(a_node_whose_object_turns_bad_keeps_what_it_had),
 		cmocka_unit_test(nodes_that_are_not_set_again_are_swept),
+		cmocka_unit_test(who_waits_gets_it_in_the_order_of_names),
+		cmocka_unit_test(what_becomes_this_nodes_own_is_taken_from_others),
+		cmocka_unit_test(a_change_among_thousands_of_nodes_costs_as_much_as_that_node),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -34,7 +34,8 @@ int peers_set(struct peers *p, const char *name, struct json_object *obj,
 void peers_mark(struct peers *p);
 void peers_sweep(struct peers *p);
 /* Gives free ids, CIDRs and addresses to those who claim them, in the order of names, and notes the
- * problems. Call after changes. */
+ * problems. Call after changes. Looks only at nodes that changed or wait, O(log n) for each claim;
+ * at all of them when what is this node's own changed. */
 void peers_settle(struct peers *p);
 
 /* Whether some node has a problem. */
@@ -46,5 +47,5 @@ bool peers_hold_addr(const struct peers *p, const union loom_addr *addr);
 
 const struct peer *peers_find(const struct peers *p, const char *name);
 /* In the order of names. */
-int peers_foreach(const struct peers *p, int (*fn)(const struct peer *peer, void *arg), void *arg);
+int peers_foreach(struct peers *p, int (*fn)(const struct peer *peer, void *arg), void *arg);
 size_t peers_count(const struct peers *p);
