@@ -12,6 +12,8 @@
 # Knobs: V=1 shows commands, O=dir builds elsewhere, SAN=address,undefined adds sanitizers.
 
 O ?= build
+# One spelling of the folder: dependencies written down under another one would not be found.
+override O := $(patsubst $(CURDIR)/%,%,$(abspath $(O)))
 V ?= 0
 SAN ?=
 DESTDIR ?=
