@@ -6,9 +6,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "api/cni_spool.h"
+#include "lib/base/folders.h"
 
 /* Two 64-bit FNV-1a hashes with different bases: a name of fixed length for a key of any. */
 static uint64_t fnv1a(uint64_t h, const char *s)
@@ -25,25 +25,6 @@ static void spool_name(const char *container_id, const char *ifname, char *ret, 
 
 	snprintf(ret, size, "%016llx%016llx" CNI_SPOOL_SUFFIX, (unsigned long long)a,
 		 (unsigned long long)b);
-}
-
-/* Like mkdir -p; what is there already is fine. */
-static int make_dir(const char *path)
-{
-	char buf[512];
-
-	if (strlen(path) >= sizeof(buf))
-		return -ENAMETOOLONG;
-	memcpy(buf, path, strlen(path) + 1);
-	for (char *p = buf + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = 0;
-		if (mkdir(buf, 0755) < 0 && errno != EEXIST)
-			return -errno;
-		*p = '/';
-	}
-	return mkdir(buf, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 /* Without those that somebody did not live to rename: they are no requests, and nobody's to remove.
@@ -90,7 +71,7 @@ int spool_write(const char *dir, const char *container_id, const char *ifname, c
 
 	if (len > CNI_SPOOL_MAX_BYTES)
 		return err_set(e, -EMSGSIZE, "request of %zu bytes is too long to keep", len);
-	err = make_dir(dir);
+	err = make_folders(dir, 0700);
 	if (err < 0)
 		return err_errno(e, err, "'%s'", dir);
 	dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

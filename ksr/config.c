@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/name.h"
 #include "lib/kube/client.h"
 
 #define FIELD(p, t, f, d, text, ...)                                                            \
@@ -104,7 +105,7 @@ static int check_identity(const char *identity, struct err *e)
 /* They become part of a URL. */
 static int check_name(const char *key, const char *name, struct err *e)
 {
-	if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") != strlen(name) || *name == '.')
+	if (*name && !name_is_subdomain(name))
 		return err_set(e, -EINVAL, "%s: '%.64s' is not a DNS name in lower case", key,
 			       name);
 	return 0;

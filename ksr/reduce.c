@@ -7,35 +7,10 @@
 
 #include "api/etcd_keys.h"
 #include "ksr/shape.h"
+#include "lib/base/name.h"
 #include "lib/json/json.h"
 
-#define MAX_LABEL     63
-#define MAX_SUBDOMAIN 253
-
 /* ---- names ---- */
-
-static bool is_alnum(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-/* RFC 1123 label, or labels joined by dots. */
-static bool is_name(const char *s, size_t max, bool dots)
-{
-	size_t n = strlen(s);
-
-	if (!n || n > max)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		bool edge = i == 0 || i == n - 1 || s[i - 1] == '.' || s[i + 1] == '.';
-
-		if (is_alnum(s[i]) || (s[i] == '-' && !edge))
-			continue;
-		if (s[i] != '.' || !dots || i == 0 || i == n - 1 || s[i - 1] == '.')
-			return false;
-	}
-	return true;
-}
 
 static int get_name(struct json_object *obj, const char *field, bool dots, const char **ret,
 		    struct err *e)
@@ -46,7 +21,7 @@ static int get_name(struct json_object *obj, const char *field, bool dots, const
 
 	if (err < 0)
 		return err;
-	if (is_name(*ret, dots ? MAX_SUBDOMAIN : MAX_LABEL, dots))
+	if (dots ? name_is_subdomain(*ret) : name_is_label(*ret))
 		return 0;
 	for (const char *c = *ret; *c && n < sizeof(shown) - 1; c++)
 		shown[n++] = *c >= ' ' && *c < 127 ? *c : '?';

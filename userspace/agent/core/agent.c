@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 
 #include "agent/core/agent_int.h"
 #include "lib/base/clock.h"
+#include "lib/base/folders.h"
 #include "lib/base/log.h"
 #include "lib/httpd/httpd.h"
 
@@ -70,31 +70,11 @@ void agent_stop(struct agent *a, int exit_code)
 
 /* ---- one agent a state folder ---- */
 
-static int make_folders(const char *path)
-{
-	_cleanup_(freep) char *copy = strdup(path);
-
-	if (!copy)
-		return -ENOMEM;
-	for (char *at = copy + 1;; at++) {
-		char was = *at;
-
-		if (was && was != '/')
-			continue;
-		*at = 0;
-		if (mkdir(copy, 0755) < 0 && errno != EEXIST)
-			return -errno;
-		*at = was;
-		if (!was)
-			return 0;
-	}
-}
-
 static int take_lock(struct agent *a, struct err *e)
 {
 	const char *dir = a->cfg->paths.state_dir;
 	char path[4096], pid[32] = "";
-	int err = make_folders(dir);
+	int err = make_folders(dir, 0755);
 
 	if (err < 0)
 		return err_errno(e, err, "paths.state: can't make '%s'", dir);

@@ -8,6 +8,7 @@
 
 #include "agent/core/agent_config_fields.h"
 #include "lib/base/log.h"
+#include "lib/base/name.h"
 
 /* ---- reading ---- */
 
@@ -50,13 +51,9 @@ int agent_config_load(const char *path, struct agent_config *cfg, struct err *e)
 
 /* ---- checks over several fields ---- */
 
-/* RFC 1123 subdomain, as Kubernetes names nodes. */
 static int check_node_name(const char *name, struct err *e)
 {
-	size_t n = strlen(name);
-
-	if (n > 253 || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") != n ||
-	    !isalnum((unsigned char)name[0]) || !isalnum((unsigned char)name[n - 1]))
+	if (!name_is_subdomain(name))
 		return err_set(e, -EINVAL,
 			       "nodeName: '%.64s' is not a DNS name in lower case, which a node "
 			       "must have",

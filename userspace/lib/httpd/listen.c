@@ -9,6 +9,7 @@
 #include <sys/un.h>
 
 #include "lib/base/addr.h"
+#include "lib/base/folders.h"
 #include "lib/httpd/httpd_int.h"
 
 #define BACKLOG 64
@@ -59,19 +60,6 @@ int httpd_socket_tcp(const char *address, uint16_t port, int *ret_fd, uint16_t *
 
 /* ---- unix ---- */
 
-static void make_parents(const char *path)
-{
-	char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
-
-	for (size_t i = 1; path[i] && i < sizeof(folder); i++) {
-		if (path[i] != '/')
-			continue;
-		memcpy(folder, path, i);
-		folder[i] = 0;
-		mkdir(folder, 0755); /* bind() says what went wrong */
-	}
-}
-
 /* Whoever was killed leaves its socket; nobody answers there. */
 static int remove_stale(const struct sockaddr_un *sa, struct err *e)
 {
@@ -97,7 +85,7 @@ int httpd_socket_unix(const char *path, unsigned int mode, int *ret_fd, struct e
 			       "'%s' is longer than the %zu bytes of a socket's path", path,
 			       sizeof(sa.sun_path) - 1);
 	memcpy(sa.sun_path, path, strlen(path));
-	make_parents(path);
+	make_parents(path); /* bind() says what went wrong */
 	err = remove_stale(&sa, e);
 	if (err < 0)
 		return err;

@@ -3,11 +3,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "agent/core/agent_config.h"
 #include "agent/modules/pods/pods_int.h"
 #include "api/paths.h"
+#include "lib/base/folders.h"
 #include "lib/json/json.h"
 
 #define MAX_CONFLIST 65536
@@ -83,9 +83,9 @@ int conflist_write(const struct agent_config *cfg, struct err *e)
 								 JSON_C_TO_STRING_NOSLASHESCAPE));
 	if (len < 0)
 		return err_set(e, -ENOMEM, "out of memory");
-	make_parents(conf_dir);
-	if (mkdir(conf_dir, 0755) < 0 && errno != EEXIST)
-		return err_errno(e, -errno, "cni.confDir: '%s'", conf_dir);
+	err = make_folders(conf_dir, 0755);
+	if (err < 0)
+		return err_errno(e, err, "cni.confDir: '%s'", conf_dir);
 	dir = open(conf_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_errno(e, -errno, "cni.confDir: '%s'", conf_dir);

@@ -131,8 +131,6 @@ int spool_open(struct pods *p, struct err *e);
 void spool_close(struct pods *p);
 void spool_replay(struct pods *p);
 void spool_remove(struct pods *p, const char *name);
-/* mkdir -p of the folder that `path` is in. */
-int make_parents(const char *path);
 
 /* conflist.c; 0, or 1 when it was right already. */
 int conflist_write(const struct agent_config *cfg, struct err *e);

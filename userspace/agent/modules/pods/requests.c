@@ -11,6 +11,7 @@
 #include "api/cni_spool.h"
 #include "headers/api/cni.pb-c.h"
 #include "lib/base/clock.h"
+#include "lib/base/folders.h"
 #include "lib/base/log.h"
 #include "lib/cni/cni_names.h"
 #include "lib/json/json.h"

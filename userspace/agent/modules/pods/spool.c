@@ -12,6 +12,7 @@
 #include "agent/modules/pods/pods_int.h"
 #include "api/cni_spool.h"
 #include "headers/api/cni.pb-c.h"
+#include "lib/base/folders.h"
 #include "lib/base/log.h"
 #include "lib/cni/cni_names.h"
 
@@ -21,24 +22,6 @@
 static const char *spool_dir(const struct pods *p)
 {
 	return agent_cfg(p->agent)->cni.spool_dir;
-}
-
-int make_parents(const char *path)
-{
-	char buf[4096];
-
-	if (strlen(path) >= sizeof(buf))
-		return -ENAMETOOLONG;
-	memcpy(buf, path, strlen(path) + 1);
-	for (char *p = buf + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = 0;
-		if (mkdir(buf, 0755) < 0 && errno != EEXIST)
-			return -errno;
-		*p = '/';
-	}
-	return 0;
 }
 
 void spool_remove(struct pods *p, const char *name)
@@ -160,9 +143,10 @@ static void on_change(evutil_socket_t fd, short what, void *arg)
 int spool_open(struct pods *p, struct err *e)
 {
 	const char *dir = spool_dir(p);
+	int err = make_folders(dir, 0700);
 
-	if (make_parents(dir) < 0 || (mkdir(dir, 0700) < 0 && errno != EEXIST))
-		return err_errno(e, -errno, "cni.spoolDir: '%s'", dir);
+	if (err < 0)
+		return err_errno(e, err, "cni.spoolDir: '%s'", dir);
 	p->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (p->inotify_fd < 0 || inotify_add_watch(p->inotify_fd, dir, IN_MOVED_TO) < 0)
 		return err_errno(e, -errno, "cni.spoolDir: '%s'", dir);

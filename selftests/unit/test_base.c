@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The small helpers of lib/base. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "lib/base/folders.h"
+#include "lib/base/name.h"
+
+/* ---- names ---- */
+
+static const struct {
+	const char *name;
+	bool label, subdomain;
+} names[] = {
+	{ "n", true, true },
+	{ "node-1", true, true },
+	{ "1a", true, true },
+	{ "node.example.org", false, true },
+	{ "a--b", true, true },
+	{ "", false, false },
+	{ "-a", false, false },
+	{ "a-", false, false },
+	{ "a.-b", false, false },
+	{ "a-.b", false, false },
+	{ ".a", false, false },
+	{ "a.", false, false },
+	{ "a..b", false, false },
+	{ "Node", false, false },
+	{ "a_b", false, false },
+	{ "a/b", false, false },
+	{ "a b", false, false },
+	{ "n\xc3\xb6"
+	  "de",
+	  false, false },
+};
+
+static void names_are_those_that_kubernetes_takes(void **state)
+{
+	char longest[NAME_MAX_SUBDOMAIN + 2];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (name_is_label(names[i].name) != names[i].label ||
+		    name_is_subdomain(names[i].name) != names[i].subdomain)
+			fail_msg("'%s'", names[i].name);
+	}
+	memset(longest, 'a', sizeof(longest));
+	longest[NAME_MAX_SUBDOMAIN + 1] = 0;
+	assert_false(name_is_subdomain(longest));
+	longest[NAME_MAX_SUBDOMAIN] = 0;
+	assert_true(name_is_subdomain(longest));
+	longest[NAME_MAX_LABEL + 1] = 0;
+	assert_false(name_is_label(longest));
+	longest[NAME_MAX_LABEL] = 0;
+	assert_true(name_is_label(longest));
+}
+
+/* ---- folders ---- */
+
+static char dir[64];
+
+static void in_dir(char *buf, size_t size, const char *name)
+{
+	snprintf(buf, size, "%s/%s", dir, name);
+}
+
+static int make_dir(void **state)
+{
+	snprintf(dir, sizeof(dir), "/tmp/nlt-base-XXXXXX");
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+	static const char *const left[] = { "a/b/c", "a/b", "a", "file", "x/y", "x" };
+	char path[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
+		in_dir(path, sizeof(path), left[i]);
+		remove(path);
+	}
+	return rmdir(dir);
+}
+
+static unsigned int mode_of(const char *name)
+{
+	char path[128];
+	struct stat st;
+
+	in_dir(path, sizeof(path), name);
+	return stat(path, &st) < 0 ? 0 : st.st_mode & 0777;
+}
+
+static void folders_are_made_with_all_above_them(void **state)
+{
+	mode_t mask = umask(022);
+	char path[128];
+
+	in_dir(path, sizeof(path), "a/b/c");
+	assert_int_equal(make_folders(path, 0700), 0);
+	assert_int_equal(mode_of("a"), 0755);
+	assert_int_equal(mode_of("a/b"), 0755);
+	assert_int_equal(mode_of("a/b/c"), 0700);
+	assert_int_equal(make_folders(path, 0755), 0);
+	assert_int_equal(mode_of("a/b/c"), 0700);
+
+	in_dir(path, sizeof(path), "x//y/");
+	assert_int_equal(make_folders(path, 0755), 0);
+	assert_int_equal(mode_of("x/y"), 0755);
+	in_dir(path, sizeof(path), "x/y/file");
+	assert_int_equal(make_parents(path), 0);
+	assert_int_equal(mode_of("x/y/file"), 0);
+	assert_int_equal(make_folders("/", 0755), 0);
+	assert_int_equal(make_parents("relative"), 0);
+	umask(mask);
+}
+
+static void what_keeps_a_folder_from_being_made_is_told(void **state)
+{
+	char path[PATH_MAX + 16];
+	int fd;
+
+	in_dir(path, sizeof(path), "file");
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	in_dir(path, sizeof(path), "file/a");
+	assert_int_equal(make_folders(path, 0755), -ENOTDIR);
+	in_dir(path, sizeof(path), "file/a/b");
+	assert_int_equal(make_parents(path), -ENOTDIR);
+	memset(path, 'a', sizeof(path) - 1);
+	path[0] = '/';
+	path[sizeof(path) - 1] = 0;
+	assert_int_equal(make_parents(path), -ENAMETOOLONG);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_are_those_that_kubernetes_takes),
+		cmocka_unit_test_setup_teardown(folders_are_made_with_all_above_them, make_dir,
+						remove_dir),
+		cmocka_unit_test_setup_teardown(what_keeps_a_folder_from_being_made_is_told,
+						make_dir, remove_dir),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
