@@ -281,6 +281,25 @@ static void a_value_that_is_no_object_leaves_the_old_one(void **state)
 	assert_int_equal(json_object_get_int(json_field(db_get(agent, KEY_NODE "a"), "id")), 1);
 }
 
+static void a_key_of_a_node_that_can_not_be_is_ignored(void **state)
+{
+	write_key(KEY_NODE "Bad_Name", "{\"id\":1}");
+	write_key(KEY_NODE "a/b", "{\"id\":1}");
+	write_key(KEY_NODE "a", "{\"id\":1}");
+	start();
+	until("etcd:1");
+	write_key(KEY_NODE "-b", "{\"id\":1}");
+	write_key(KEY_K8S_NODE "x..y", "{}");
+	write_key(KEY_K8S_NODE "x.y", "{}");
+	until("+k8s/node/x.y");
+	assert_string_equal(told, "etcd:1 +k8s/node/x.y");
+	assert_null(db_get(agent, KEY_NODE "Bad_Name"));
+	write_key(KEY_NODE "Bad_Name", NULL);
+	write_key(KEY_NODE "a", NULL);
+	until("-node/a");
+	assert_string_equal(told, "etcd:1 +k8s/node/x.y -node/a");
+}
+
 static void the_mirror_takes_etcds_place_at_start(void **state)
 {
 	write_key(KEY_NODE "a", "{\"id\":1}");
@@ -516,6 +535,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_in_etcd_comes_first_then_what_changes),
 		TEST(a_value_that_is_no_object_leaves_the_old_one),
+		TEST(a_key_of_a_node_that_can_not_be_is_ignored),
 		TEST(the_mirror_takes_etcds_place_at_start),
 		TEST(without_etcd_and_mirror_nobody_is_told_anything),
 		TEST(etcd_killed_and_restarted_loses_no_change),

@@ -276,6 +276,26 @@ static void keys_that_are_no_ids_are_passed_over(void **state)
 	claim_free(c);
 }
 
+static void a_holder_whose_name_no_node_can_have_keeps_its_id(void **state)
+{
+	static const char *const names[] = { "Bad_Name", "a/b", "-", "" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char value[64];
+		struct claim *c;
+
+		reset(state);
+		snprintf(value, sizeof(value), "{\"name\":\"%s\"}", names[i]);
+		put("/netloom/alloc/node/1", value);
+		put("/netloom/ksr/synced/node", "{}");
+		c = claim(0, 1);
+		assert_int_equal(got.claimed, 0);
+		assert_int_equal(got.why.code, -ENOSPC);
+		assert_string_equal(keys[find("/netloom/alloc/node/1")].value, value);
+		claim_free(c);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +310,7 @@ int main(void)
 		cmocka_unit_test_setup(an_id_is_taken_over_only_when_all_nodes_are_reflected,
 				       reset),
 		cmocka_unit_test_setup(keys_that_are_no_ids_are_passed_over, reset),
+		cmocka_unit_test_setup(a_holder_whose_name_no_node_can_have_keeps_its_id, reset),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

@@ -9,6 +9,7 @@
 #include "agent/modules/db/private.h"
 #include "api/etcd_keys.h"
 #include "lib/base/log.h"
+#include "lib/base/name.h"
 
 struct db_prefix {
 	struct db_prefix *next;
@@ -21,12 +22,34 @@ struct db_prefix {
 
 /* ---- keys ---- */
 
+int db_key_check(const char *key, size_t len, struct err *e)
+{
+	static const char *const of_nodes[] = { KEY_NODE, KEY_K8S_NODE };
+
+	if (strlen(key) != len)
+		return err_set(e, -EINVAL, "'%.300s': the key goes on after a NUL byte", key);
+	for (size_t i = 0; i < ARRAY_SIZE(of_nodes); i++) {
+		const char *prefix = of_nodes[i];
+
+		if (strncmp(key, prefix, strlen(prefix)) == 0 &&
+		    !name_is_subdomain(key + strlen(prefix)))
+			return err_set(e, -EINVAL,
+				       "'%.300s': a node's name is a DNS name in lower case", key);
+	}
+	return 0;
+}
+
 static void take_value(struct db *db, const struct store_kv *kv)
 {
 	struct db_diff diff = {};
 	struct err e = {};
 	int err;
 
+	if (db_key_check(kv->key, kv->key_len, &e) < 0) {
+		if (kv->value)
+			log_limited(LOG_LVL_WARN, 20, "etcd: %s; ignored", e.msg);
+		return;
+	}
 	db_publisher_seen(db->publisher, kv->key, kv->value, kv->value_len);
 	if (kv->value)
 		err = db_table_put(db->table, kv->key, kv->value, kv->value_len, &diff, &e);

@@ -74,7 +74,8 @@ static int load_one(const char *key, const char *value, void *arg)
 	struct db *db = arg;
 	struct err e = {};
 
-	if (db_table_put(db->table, key, value, strlen(value), &diff, &e) < 0)
+	if (db_key_check(key, strlen(key), &e) < 0 ||
+	    db_table_put(db->table, key, value, strlen(value), &diff, &e) < 0)
 		log_warn("mirror: %s", e.msg);
 	json_object_put(diff.old_value);
 	json_object_put(diff.new_value);

@@ -50,6 +50,8 @@ void db_push_change(struct db *db, const char *key, struct db_diff *diff);
 
 /* ---- follow.c: what etcd says ---- */
 
+/* -EINVAL for a key that can't be: of a node, with a name that none can have, or with NUL bytes. */
+int db_key_check(const char *key, size_t len, struct err *e);
 int db_follow_init(struct db *db);
 int db_follow_add(struct db *db, const char *prefix);
 int db_follow_start(struct db *db);

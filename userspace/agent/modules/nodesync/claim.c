@@ -8,6 +8,7 @@
 
 #include "api/etcd_keys.h"
 #include "lib/base/log.h"
+#include "lib/base/name.h"
 #include "lib/json/json.h"
 
 #define SYNCED_NODES KEY_KSR_SYNCED "node"
@@ -280,6 +281,13 @@ static int add_holder(struct claim *c, const struct store_kv *kv)
 	if (json_parse(kv->value, kv->value_len, &value, NULL) < 0 ||
 	    json_get_str(value, "name", &name, NULL) < 0) {
 		log_limited(LOG_LVL_WARN, 3, "etcd: '" KEY_ALLOC_NODE "%u' is unreadable", id);
+		name = "";
+	} else if (!name_is_subdomain(name)) {
+		log_limited(LOG_LVL_WARN, 3,
+			    "etcd: '" KEY_ALLOC_NODE
+			    "%u': name: '%.64s' is not a DNS name in lower "
+			    "case, as nodes have",
+			    id, name);
 		name = "";
 	}
 	bigger = reallocarray(c->holders, c->n_holders + 1, sizeof(*bigger));

@@ -369,21 +369,6 @@ static void nodesync_fini(struct agent *a)
 	module_set_state(a, &nodesync_module, NULL);
 }
 
-static int choose_name(struct nodesync *m, struct err *e)
-{
-	const char *name = agent_cfg(m->agent)->node_name;
-
-	if (name && name[0]) {
-		if (strlen(name) >= sizeof(m->name) || strchr(name, '/'))
-			return err_set(e, -EINVAL, "nodeName: '%.64s' is not a node's name", name);
-		snprintf(m->name, sizeof(m->name), "%s", name);
-	} else if (gethostname(m->name, sizeof(m->name) - 1) < 0 || !m->name[0]) {
-		return err_set(e, -EINVAL, "nodeName: not set, and the host has no name");
-	}
-	m->self.name = m->name;
-	return 0;
-}
-
 static int start_claim(struct nodesync *m, struct err *e)
 {
 	const struct agent_config *cfg = agent_cfg(m->agent);
@@ -423,9 +408,7 @@ static int nodesync_init(struct agent *a, struct err *e)
 	module_set_state(a, &nodesync_module, m);
 	if (gmtime_r(&now, &tm))
 		strftime(m->started, sizeof(m->started), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	err = choose_name(m, e);
-	if (err < 0)
-		return err;
+	snprintf(m->name, sizeof(m->name), "%s", agent_cfg(a)->node_name);
 	db_local_foreach(a, LOCAL_TABLE, recall, m);
 	err = start_claim(m, e);
 	if (err < 0)
