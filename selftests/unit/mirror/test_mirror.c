@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -166,6 +167,53 @@ static void a_key_that_is_too_long_is_refused(void **state)
 	mirror_close(m);
 }
 
+static struct mirror *walked;
+
+static int put_one(const char *key, const char *value, void *arg)
+{
+	return mirror_put(walked, "a", "more", "v");
+}
+
+static int del_one(const char *key, const char *value, void *arg)
+{
+	return mirror_del(walked, "a", key);
+}
+
+static int begin_one(const char *key, const char *value, void *arg)
+{
+	return mirror_begin(walked);
+}
+
+static int walk_again(const char *key, const char *value, void *arg)
+{
+	return mirror_foreach(walked, "a", put_one, arg);
+}
+
+static void a_walk_that_writes_is_a_mistake_that_shows_at_once(void **state)
+{
+	static int (*const writers[])(const char *, const char *,
+				      void *) = { put_one, del_one, begin_one, walk_again };
+	const struct rlimit no_core = {};
+
+	for (size_t i = 0; i < ARRAY_SIZE(writers); i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (!pid) {
+			setrlimit(RLIMIT_CORE, &no_core);
+			alarm(10); /* without the assertion it hangs */
+			close(STDERR_FILENO);
+			walked = open_at(*state);
+			mirror_put(walked, "a", "k", "v");
+			mirror_foreach(walked, "a", writers[i], NULL);
+			_exit(0);
+		}
+		waitpid(pid, &status, 0);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGABRT);
+	}
+}
+
 #define with_place(f) cmocka_unit_test_setup_teardown(f, place_make, place_remove)
 
 int main(void)
@@ -176,6 +224,7 @@ int main(void)
 		with_place(writes_outlive_a_killed_process),
 		with_place(a_file_that_is_no_database_is_set_aside),
 		with_place(a_key_that_is_too_long_is_refused),
+		with_place(a_walk_that_writes_is_a_mistake_that_shows_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

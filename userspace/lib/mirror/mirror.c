@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/mirror/mirror.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <lmdb.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@ struct mirror {
 	MDB_env *env;
 	MDB_txn *batch; /* between begin and commit */
 	char *aside;
+	bool walking; /* in mirror_foreach() */
 };
 
 /* LMDB's own codes are negative and far below errno's range. */
@@ -190,18 +192,22 @@ const char *mirror_set_aside(const struct mirror *m)
 
 int mirror_begin(struct mirror *m)
 {
+	assert(!m->walking);
 	return m->batch ? -EBUSY : to_errno(mdb_txn_begin(m->env, NULL, 0, &m->batch));
 }
 
 int mirror_commit(struct mirror *m)
 {
-	MDB_txn *txn = TAKE_PTR(m->batch);
+	MDB_txn *txn;
 
+	assert(!m->walking);
+	txn = TAKE_PTR(m->batch);
 	return txn ? to_errno(mdb_txn_commit(txn)) : 0;
 }
 
 void mirror_abort(struct mirror *m)
 {
+	assert(!m->walking);
 	if (m->batch)
 		mdb_txn_abort(TAKE_PTR(m->batch));
 }
@@ -214,6 +220,7 @@ static int write_one(struct mirror *m, const char *table, const char *key, const
 	MDB_dbi dbi;
 	int rc;
 
+	assert(!m->walking);
 	if (!txn) {
 		rc = mdb_txn_begin(m->env, NULL, 0, &txn);
 		if (rc)
@@ -272,6 +279,7 @@ int mirror_foreach(struct mirror *m, const char *table,
 	MDB_dbi dbi;
 	int rc, err;
 
+	assert(!m->walking);
 	if (!txn) {
 		/* A table is first opened for reading by a write transaction, as LMDB wants
 		 * handles. */
@@ -280,7 +288,9 @@ int mirror_foreach(struct mirror *m, const char *table,
 			return to_errno(rc);
 	}
 	rc = table_open(txn, table, false, &dbi);
+	m->walking = true;
 	err = rc == MDB_NOTFOUND ? 0 : rc ? to_errno(rc) : walk(txn, dbi, fn, arg);
+	m->walking = false;
 	if (!m->batch)
 		mdb_txn_commit(txn);
 	return err;

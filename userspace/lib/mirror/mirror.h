@@ -22,7 +22,11 @@ const char *mirror_set_aside(const struct mirror *m);
 int mirror_put(struct mirror *m, const char *table, const char *key, const char *value);
 /* Deleting what is not there succeeds. */
 int mirror_del(struct mirror *m, const char *table, const char *key);
-/* In order of the keys; fn non-zero stops, and is returned. fn must not write. */
+/*
+ * In order of the keys; fn non-zero stops, and is returned. fn must neither write (mirror_put,
+ * _del, _begin, _commit, _abort) nor walk: LMDB would wait for the transaction that the walk holds,
+ * for ever. That is asserted. Gather what is to change, and change it afterwards.
+ */
 int mirror_foreach(struct mirror *m, const char *table,
 		   int (*fn)(const char *key, const char *value, void *arg), void *arg);
 

@@ -54,5 +54,6 @@ struct store *db_store(struct agent *a);
  */
 int db_local_put(struct agent *a, const char *table, const char *key, const char *value);
 int db_local_del(struct agent *a, const char *table, const char *key);
+/* fn must not call db_local_put(), _del() or _foreach(); see mirror_foreach(). */
 int db_local_foreach(struct agent *a, const char *table,
 		     int (*fn)(const char *key, const char *value, void *arg), void *arg);
