@@ -22,6 +22,9 @@ struct script {
 	bool hold;	      /* keep the first watch open after its lines */
 	const char *later[8]; /* lines of later watches, which stay open */
 	int ranges, txns, watches;
+	int probes;	/* of `ranges`, those that only ask whether somebody is there */
+	bool all_alike; /* later watches get `lines` too */
+	bool frozen;	/* probes get no answer */
 	char watch_body[512], watch_head[1024];
 	bool cut_txn; /* read it, then close */
 };
@@ -32,7 +35,8 @@ static struct fake_conn *watching; /* the last watch */
 
 static void serve_watch(struct fake_conn *c, const char *head, const char *body)
 {
-	const char *const *lines = script.watches++ ? script.later : script.lines;
+	const char *const *lines =
+		script.watches++ && !script.all_alike ? script.later : script.lines;
 
 	watching = c;
 	snprintf(script.watch_body, sizeof(script.watch_body), "%s", body);
@@ -49,8 +53,11 @@ static void serve_watch(struct fake_conn *c, const char *head, const char *body)
 static void serve(struct fake_conn *c, const char *head, const char *body, void *arg)
 {
 	if (strstr(head, "/v3/kv/range")) {
+		bool probe = strstr(body, "count_only") && !strstr(body, "revision");
+
 		script.ranges++;
-		if (script.range)
+		script.probes += probe;
+		if (script.range && !(probe && script.frozen))
 			fake_answer(c, script.range_status ? script.range_status : 200, "",
 				    script.range);
 	} else if (strstr(head, "/v3/watch")) {
@@ -364,6 +371,40 @@ static void a_watch_that_never_begins_is_given_up(void **state)
 	store_follow_free(r.f);
 }
 
+static void one_follow_asks_for_all_whether_the_endpoint_is_there(void **state)
+{
+	struct followed r[4];
+	int before, last;
+
+	script.range = ONE_KEY;
+	script.hold = script.all_alike = true;
+	script.lines[0] = CREATED;
+	for (size_t i = 0; i < ARRAY_SIZE(r); i++)
+		follow(*state, "/t/", &r[i]);
+	wait_for(&script.watches, ARRAY_SIZE(r));
+	/* In one phase from the first answer on. */
+	wait_for(&script.probes, 1);
+	before = script.probes;
+	turn_for(3 * 600 + 300);
+	assert_in_range(script.probes - before, 2, 3);
+
+	/* The first one goes: another asks in its place. */
+	store_follow_free(r[0].f);
+	last = script.probes;
+	wait_for(&script.probes, last + 2);
+
+	/* What one of them finds out makes all move on. */
+	script.frozen = true;
+	before = script.probes;
+	for (size_t i = 1; i < ARRAY_SIZE(r); i++)
+		wait_for(&r[i].breaks, 1);
+	assert_in_range(script.probes - before, 1, 2);
+	for (size_t i = 1; i < ARRAY_SIZE(r); i++) {
+		assert_int_equal(r[i].break_err, -EAGAIN);
+		store_follow_free(r[i].f);
+	}
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, before, after)
 
 int main(void)
@@ -382,6 +423,7 @@ int main(void)
 		T(progress_moves_the_place_to_resume),
 		T(another_cluster_lists_again),
 		T(a_watch_that_never_begins_is_given_up),
+		T(one_follow_asks_for_all_whether_the_endpoint_is_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

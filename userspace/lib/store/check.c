@@ -2,6 +2,7 @@
 /* The small questions to a watch's endpoint; see follow_int.h. */
 #include <errno.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "lib/json/json.h"
 #include "lib/store/follow_int.h"
@@ -55,13 +56,31 @@ static void on_checked(struct store_request *r, struct json_object *answer, cons
 	follow_leave(f);
 }
 
+/* Nothing that calls back, so that no follow goes meanwhile. `answer` NULL: some answer came. */
+static void tell_neighbours(struct store_follow *f, struct json_object *answer, bool hangs)
+{
+	struct store_follow *other;
+
+	DL_FOREACH (f->store->follows, other) {
+		struct err e = {};
+
+		if (!stream_shares_endpoint(other, f))
+			continue;
+		if (hangs)
+			stream_doubt(other);
+		else if (!answer || check_header(other, answer, &e) == 0)
+			stream_reassure(other);
+	}
+}
+
 static void on_probed(struct store_request *r, struct json_object *answer, const struct err *err)
 {
 	struct store_follow *f = container_of(r, struct store_follow, ask);
 	struct err e = *err;
 
 	follow_enter(f);
-	f->asking = false;
+	f->asking = f->probing = false;
+	tell_neighbours(f, e.code ? NULL : answer, e.code == -EAGAIN || e.code == -EPROTO);
 	if (!e.code) {
 		check_header(f, answer, &e);
 	} else if (e.code == -EAGAIN || e.code == -EPROTO) {
@@ -125,5 +144,6 @@ int probe_start(struct store_follow *f)
 	fputs(",\"count_only\":true}", file);
 	if (put_close(file, &body) < 0)
 		return -ENOMEM;
+	f->probing = true;
 	return ask(f, TAKE_PTR(body), on_probed);
 }

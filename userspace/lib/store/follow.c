@@ -155,7 +155,7 @@ void follow_broken(struct store_follow *f, const struct err *err)
 
 	stream_stop(f);
 	request_stop(&f->ask);
-	f->asking = false;
+	f->asking = f->probing = false;
 	kv_list_clear(&f->pending);
 	if (err->code == -ESTALE || err->code == -EPROTO || err->code == -E2BIG)
 		f->at.revision = 0;

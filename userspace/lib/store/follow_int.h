@@ -8,6 +8,9 @@
  * 2 × timeout_ms without a byte the same endpoint is asked something small: a member that hangs,
  * or has lost its cluster, does not answer, and the follow moves on. A stream that stays silent
  * for longer than progress could is given up even if its endpoint answers.
+ *
+ * One follow asks for all of its store that watch at the same endpoint: an answer puts their own
+ * questions off, none at all makes them move on as well.
  */
 #include "lib/store/store_int.h"
 #include "lib/store/watch_msg.h"
@@ -41,6 +44,8 @@ struct store_follow {
 	unsigned int busy;   /* a callback of the user runs, or may */
 	unsigned int breaks; /* in a row */
 	bool dead, told_broken, asking;
+	bool probing; /* asking whether the endpoint is there */
+	bool doubted; /* another follow found that it is not */
 
 	struct store_attempt watch;
 	char *watch_body;
@@ -74,6 +79,10 @@ int probe_start(struct store_follow *f);
 /* err NULL: this is the history that we know. */
 void stream_checked(struct store_follow *f, const struct err *err);
 void stream_alive(struct store_follow *f, const struct err *err);
+/* What another follow learnt of the endpoint that both watch at. */
+bool stream_shares_endpoint(const struct store_follow *f, const struct store_follow *other);
+void stream_reassure(struct store_follow *f);
+void stream_doubt(struct store_follow *f);
 int stream_start(struct store_follow *f);
 void stream_stop(struct store_follow *f);
 void stream_silence(struct store_follow *f);

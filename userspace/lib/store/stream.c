@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "lib/base/clock.h"
 #include "lib/store/follow_int.h"
@@ -10,6 +11,7 @@
 
 static void listen_on(struct store_follow *f)
 {
+	f->doubted = false;
 	store_timer_add(f->timer, 2 * f->store->timeout_ms);
 }
 
@@ -156,6 +158,36 @@ void stream_alive(struct store_follow *f, const struct err *err)
 	listen_on(f);
 }
 
+bool stream_shares_endpoint(const struct store_follow *f, const struct store_follow *other)
+{
+	return f != other && f->state == FOLLOW_WATCHING && f->checked &&
+	       f->watch.endpoint == other->watch.endpoint;
+}
+
+void stream_reassure(struct store_follow *f)
+{
+	if (!f->asking)
+		listen_on(f);
+}
+
+void stream_doubt(struct store_follow *f)
+{
+	if (f->asking)
+		return;
+	f->doubted = true;
+	store_timer_add(f->timer, 0);
+}
+
+static bool another_asks(const struct store_follow *f)
+{
+	const struct store_follow *other;
+
+	DL_FOREACH (f->store->follows, other)
+		if (other->probing && stream_shares_endpoint(other, f))
+			return true;
+	return false;
+}
+
 void stream_silence(struct store_follow *f)
 {
 	struct err e = {};
@@ -166,6 +198,12 @@ void stream_silence(struct store_follow *f)
 	} else if (clock_ms() - f->heard_ms > SILENCE_MAX_MS) {
 		err_set(&e, -EAGAIN, "no progress for %u s", SILENCE_MAX_MS / 1000);
 		broken(f, &e);
+	} else if (f->doubted) {
+		err_set(&e, -EAGAIN, "the watch's endpoint hangs");
+		follow_broken(f, &e);
+	} else if (another_asks(f)) {
+		/* That one may be stopped before it has an answer. */
+		store_timer_add(f->timer, f->store->timeout_ms);
 	} else if (!f->asking && probe_start(f) < 0) {
 		listen_on(f);
 	}
