@@ -13,6 +13,7 @@
 #include "cni/params.h"
 #include "cni/spool.h"
 #include "headers/api/cni.pb-c.h"
+#include "lib/base/utf8.h"
 #include "lib/grpc/grpc.h"
 #include "lib/json/json.h"
 #include "version.h"
@@ -64,12 +65,14 @@ static void print_json(struct json_object *obj)
 static int print_failure(enum cni_version version, const struct failure *f)
 {
 	_json_ *obj = json_object_new_object();
+	char msg[4 * sizeof(f->msg)], details[4 * sizeof(f->details)];
 
+	/* They quote the environment, which may hold any bytes; JSON may not. */
 	json_add_str(obj, "cniVersion", versions[version]);
 	json_add_int(obj, "code", f->code);
-	json_add_str(obj, "msg", f->msg);
+	json_add_str(obj, "msg", utf8_escape(f->msg, msg, sizeof(msg)));
 	if (f->details[0])
-		json_add_str(obj, "details", f->details);
+		json_add_str(obj, "details", utf8_escape(f->details, details, sizeof(details)));
 	print_json(obj);
 	return 1;
 }

@@ -8,6 +8,7 @@
 
 #include "api/cni_spool.h"
 #include "api/paths.h"
+#include "lib/base/utf8.h"
 #include "lib/cni/cni_names.h"
 #include "lib/json/json.h"
 
@@ -82,6 +83,9 @@ int params_read(unsigned int need, struct params *ret, struct failure *f)
 	if (strlen(p.netns) > CNI_MAX_PATH)
 		return fail(f, CNI_BAD_ENV, NULL, "CNI_NETNS: longer than %d characters",
 			    CNI_MAX_PATH);
+	if ((need & PARAM_NETNS) && !utf8_valid(p.netns))
+		return fail(f, CNI_BAD_ENV, "a result could not name it",
+			    "CNI_NETNS: '%.200s' is not UTF-8", p.netns);
 	*ret = p;
 	return 0;
 }

@@ -13,6 +13,7 @@
 
 #include "lib/base/folders.h"
 #include "lib/base/name.h"
+#include "lib/base/utf8.h"
 
 /* ---- names ---- */
 
@@ -60,6 +61,42 @@ static void names_are_those_that_kubernetes_takes(void **state)
 	assert_false(name_is_label(longest));
 	longest[NAME_MAX_LABEL] = 0;
 	assert_true(name_is_label(longest));
+}
+
+/* ---- UTF-8 ---- */
+
+static const struct {
+	const char *text, *escaped;
+} utf8[] = {
+	{ "", "" },
+	{ "plain", "plain" },
+	{ "n\xc3\xb6\xe2\x82\xac\xf0\x9f\x98\x80", NULL },
+	{ "\xff", "\\xff" },
+	{ "a\xc3", "a\\xc3" },
+	{ "\xc3(", "\\xc3(" },
+	{ "\xc0\xaf", "\\xc0\\xaf" },
+	{ "\xe0\x80\xaf", "\\xe0\\x80\\xaf" },
+	{ "\xed\xa0\x80", "\\xed\\xa0\\x80" },
+	{ "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" },
+	{ "\xe2\x82", "\\xe2\\x82" },
+};
+
+static void bytes_that_are_no_utf8_are_escaped(void **state)
+{
+	char buf[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(utf8); i++) {
+		const char *want = utf8[i].escaped ? utf8[i].escaped : utf8[i].text;
+
+		assert_string_equal(utf8_escape(utf8[i].text, buf, sizeof(buf)), want);
+		assert_int_equal(utf8_valid(utf8[i].text),
+				 want == utf8[i].text || !strcmp(want, utf8[i].text));
+	}
+	assert_string_equal(utf8_escape("ab\xc3\xb6"
+					"c",
+					buf, 4),
+			    "ab");
+	assert_string_equal(utf8_escape("ab\xff", buf, 5), "ab");
 }
 
 /* ---- folders ---- */
@@ -145,6 +182,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_are_those_that_kubernetes_takes),
+		cmocka_unit_test(bytes_that_are_no_utf8_are_escaped),
 		cmocka_unit_test_setup_teardown(folders_are_made_with_all_above_them, make_dir,
 						remove_dir),
 		cmocka_unit_test_setup_teardown(what_keeps_a_folder_from_being_made_is_told,

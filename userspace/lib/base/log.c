@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/utf8.h"
 
 static const char *const level_names[] = {
 	[LOG_LVL_ERROR] = "error",
@@ -57,10 +58,16 @@ void log_write(enum log_level level, const char *name, const char *fmt, ...)
 	vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
 	va_end(ap);
 
-	/* Messages quote input: a line break in it must not forge a second line. */
-	for (char *c = line + n; *c; c++) {
-		if ((unsigned char)*c < ' ')
+	/* Messages quote input: a line break in it must not forge a second line, and any bytes not
+	 * make the log unreadable. */
+	for (char *c = line + n; *c;) {
+		size_t bytes = utf8_next(c);
+
+		if (!bytes)
+			*c = '?';
+		else if ((unsigned char)*c < ' ')
 			*c = ' ';
+		c += bytes ? bytes : 1;
 	}
 	n = strlen(line);
 	line[n++] = '\n';
