@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -484,22 +485,43 @@ static void an_event_tells_the_trace_that_it_belongs_to(void **state)
 
 static void a_namespace_is_found_where_the_runtime_sees_it(void **state)
 {
+	const struct netns_peer nobody = { 0, -1 }, self = { getpid(), pidfd_open(getpid(), 0) };
 	struct netns_path ns = { .fd = -1 };
 	struct err e = {};
 
-	assert_int_equal(netns_path_open("", pod.netns, 0, &ns, &e), 0);
+	assert_int_equal(netns_path_open("", pod.netns, nobody, &ns, &e), 0);
 	close(ns.fd);
-	assert_int_equal(netns_path_open("/nlt-none", pod.netns, 0, &ns, &e), -ENOENT);
-	assert_int_equal(netns_path_open("/nlt-none", pod.netns, getpid(), &ns, &e), 0);
+	assert_int_equal(netns_path_open("/nlt-none", pod.netns, nobody, &ns, &e), -ENOENT);
+	assert_int_equal(netns_path_open("/nlt-none", pod.netns, self, &ns, &e), 0);
 	close(ns.fd);
+	close(self.pidfd);
 	assert_false(netns_path_gone("", pod.netns, ns.dev, ns.ino));
 	assert_true(netns_path_gone("", pod.netns, ns.dev, ns.ino + 1));
 	assert_true(netns_path_gone("", "/proc/2147483647/ns/net", ns.dev, ns.ino));
 	assert_false(netns_path_gone("", "/nlt-none/x", ns.dev, ns.ino));
 	assert_true(netns_path_gone("", "/tmp/nlt-none", ns.dev, ns.ino));
-	assert_int_equal(netns_path_open("", "relative", 0, &ns, &e), -EINVAL);
-	assert_int_equal(netns_path_open("", "/proc/self/ns/net", 0, &ns, &e), -EINVAL);
+	assert_int_equal(netns_path_open("", "relative", nobody, &ns, &e), -EINVAL);
+	assert_int_equal(netns_path_open("", "/proc/self/ns/net", nobody, &ns, &e), -EINVAL);
 	assert_non_null(strstr(e.msg, "the agent's own"));
+}
+
+/* As if this process had been given the number of one that asked and died. */
+static void who_took_over_the_number_of_a_runtime_is_not_asked(void **state)
+{
+	struct netns_path ns = { .fd = -1 };
+	struct netns_peer peer = { .pid = getpid() };
+	struct err e = {};
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(0);
+	peer.pidfd = pidfd_open(pid, 0);
+	assert_true(peer.pidfd >= 0);
+	waitpid(pid, &status, 0);
+	assert_int_equal(netns_path_open("/nlt-none", pod.netns, peer, &ns, &e), -ENOENT);
+	assert_int_equal(ns.fd, -1);
+	close(peer.pidfd);
 }
 
 static int ignore_pipe(void **state)
@@ -532,6 +554,7 @@ int main(void)
 		with_agent(what_happened_can_be_seen),
 		with_agent(an_event_tells_the_trace_that_it_belongs_to),
 		with_agent(a_namespace_is_found_where_the_runtime_sees_it),
+		with_agent(who_took_over_the_number_of_a_runtime_is_not_asked),
 	};
 
 	return cmocka_run_group_tests(tests, ignore_pipe, NULL);

@@ -55,6 +55,12 @@ int grpc_server_method(struct grpc_server *s, const char *path, grpc_method_fn f
 bool grpc_call_alive(const struct grpc_call *call);
 pid_t grpc_call_peer_pid(
 	const struct grpc_call *call); /* SO_PEERCRED when the connection was accepted */
+/*
+ * A pidfd of the peer, borrowed while the call is alive; -1: none. SO_PEERPIDFD (kernel 6.5), else
+ * pidfd_open(2) while the connection is known to be held. As long as pidfd_send_signal(2) reaches
+ * it, grpc_call_peer_pid() is that process and no later one with the same number.
+ */
+int grpc_call_peer_pidfd(const struct grpc_call *call);
 uid_t grpc_call_peer_uid(const struct grpc_call *call);
 /* For streams: sends one message, queueing what the peer does not take yet. -EPIPE when it is gone.
  */

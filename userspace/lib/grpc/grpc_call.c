@@ -294,6 +294,11 @@ pid_t grpc_call_peer_pid(const struct grpc_call *call)
 	return call->pid;
 }
 
+int grpc_call_peer_pidfd(const struct grpc_call *call)
+{
+	return call->stream ? call->stream->conn->pidfd : -1;
+}
+
 uid_t grpc_call_peer_uid(const struct grpc_call *call)
 {
 	return call->uid;

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <utlist.h>
 
 #include "lib/grpc/grpc_int.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* asm-generic, Linux 6.5 */
+#endif
 
 static struct grpc_stream *stream_of(nghttp2_session *session, int32_t id)
 {
@@ -173,16 +179,34 @@ static int session_new(struct grpc_conn *c)
 	return err ? -ENOMEM : 0;
 }
 
+/* Before 6.5 the number alone says who connected: that is still the same process if it still
+ * holds its end after the number was looked up. */
+static int open_peer(int fd, pid_t pid)
+{
+	struct pollfd held = { .fd = fd, .events = POLLRDHUP };
+	_cleanup_(closep) int pidfd = -1;
+	socklen_t len = sizeof(pidfd);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &len) == 0)
+		return TAKE_FD(pidfd);
+	pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
+	if (pidfd < 0 || poll(&held, 1, 0) != 0)
+		return -1;
+	return TAKE_FD(pidfd);
+}
+
 static void read_peer(struct grpc_conn *c)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 
+	c->pidfd = -1;
 	c->uid = (uid_t)-1;
 	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
 		return;
 	c->pid = cred.pid;
 	c->uid = cred.uid;
+	c->pidfd = open_peer(c->fd, cred.pid);
 }
 
 int grpc_conn_new(struct grpc_server *s, int fd, struct grpc_conn **ret)
@@ -221,6 +245,7 @@ void grpc_conn_free(struct grpc_conn *c)
 	if (c->write_ev)
 		event_free(c->write_ev);
 	close(c->fd);
+	closep(&c->pidfd);
 	DL_DELETE(c->server->conns, c);
 	c->server->n_connections--;
 	grpc_server_room(c->server);

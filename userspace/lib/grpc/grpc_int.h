@@ -50,6 +50,7 @@ struct grpc_conn {
 	nghttp2_session *session;
 	struct grpc_stream *streams;
 	pid_t pid;
+	int pidfd; /* -1: none */
 	uid_t uid;
 	bool busy;  /* nghttp2 is on the stack */
 	bool heard; /* a whole frame has arrived */

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -77,21 +78,38 @@ static bool is_own(const struct netns_path *ns)
 	return stat("/proc/self/ns/net", &st) == 0 && st.st_dev == ns->dev && st.st_ino == ns->ino;
 }
 
-int netns_path_open(const char *root, const char *path, pid_t peer, struct netns_path *ret,
-		    struct err *e)
+/* Its number may be another process's by now; if it still lives afterwards, it never was. */
+static int try_as_peer(struct netns_peer peer, const char *path, struct netns_path *ret)
 {
 	struct netns_path ns = { .fd = -1 };
-	char peer_root[64];
+	char root[64];
+	int err;
+
+	if (peer.pid <= 0 || peer.pidfd < 0)
+		return -ESRCH;
+	snprintf(root, sizeof(root), "/proc/%d/root", peer.pid);
+	err = try_open(root, path, &ns);
+	if (err < 0)
+		return err;
+	if (pidfd_send_signal(peer.pidfd, 0, NULL, 0) < 0) {
+		close(ns.fd);
+		return -ESRCH;
+	}
+	*ret = ns;
+	return 0;
+}
+
+int netns_path_open(const char *root, const char *path, struct netns_peer peer,
+		    struct netns_path *ret, struct err *e)
+{
+	struct netns_path ns = { .fd = -1 };
 	int err;
 
 	if (path[0] != '/')
 		return err_set(e, -EINVAL, "network namespace '%s': not an absolute path", path);
 	err = try_open(root, path, &ns);
-	if (err < 0 && peer > 0) {
-		snprintf(peer_root, sizeof(peer_root), "/proc/%d/root", peer);
-		if (try_open(peer_root, path, &ns) == 0)
-			err = 0;
-	}
+	if (err < 0 && try_as_peer(peer, path, &ns) == 0)
+		err = 0;
 	if (err == -EINVAL)
 		return err_set(e, err, "'%s' is no network namespace", path);
 	if (err < 0)

@@ -15,12 +15,19 @@ struct netns_path {
 	uint64_t dev, ino;
 };
 
+/* Who asks: its number, and a pidfd that tells whether the number is still its own. */
+struct netns_peer {
+	pid_t pid;
+	int pidfd;
+};
+
 /*
- * Opens a namespace that is a network namespace and not the agent's own. `peer` 0: only below root.
+ * Opens a namespace that is a network namespace and not the agent's own. `peer` without a number
+ * (0) or a pidfd (-1), or that has ended: only below root.
  * -EINVAL with a sentence when the path is none, else the error of open(2).
  */
-int netns_path_open(const char *root, const char *path, pid_t peer, struct netns_path *ret,
-		    struct err *e);
+int netns_path_open(const char *root, const char *path, struct netns_peer peer,
+		    struct netns_path *ret, struct err *e);
 
 /*
  * True only if the lookup proves that the path no longer names the namespace {dev, ino}: something

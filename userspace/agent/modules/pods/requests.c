@@ -135,11 +135,11 @@ static int take_names(struct request *r, const Netloom__Cni__V1__CniRequest *msg
 static int open_netns(struct request *r, struct cni_error *f)
 {
 	const struct agent_config *cfg = agent_cfg(r->pods->agent);
+	struct netns_peer peer = { grpc_call_peer_pid(r->call), grpc_call_peer_pidfd(r->call) };
 	struct netns_path ns;
 	struct err e = {};
 
-	if (netns_path_open(cfg->cni.netns_prefix, r->netns, grpc_call_peer_pid(r->call), &ns, &e) <
-	    0)
+	if (netns_path_open(cfg->cni.netns_prefix, r->netns, peer, &ns, &e) < 0)
 		return cni_fail(f, CNI_BAD_NETNS, NULL, "CNI_NETNS: %s", e.msg);
 	r->netns_fd = ns.fd;
 	r->netns_dev = ns.dev;
