@@ -13,6 +13,7 @@ from .errors import DemoError
 from .instance import Instance, build_dir, instances
 from .nodes import Node
 from .proc import Processes, wait_until
+from .topology import Topology
 
 ACTIONS = ("start", "stop", "kill", "restart")
 
@@ -27,6 +28,7 @@ def cmd_up(args, instance):
         "transport": args.transport,
         "family": args.family,
         "xdp": args.xdp,
+        "socket_lb": args.socket_lb,
         "mtu": args.mtu,
         "pod_cidrs": args.pod_cidrs,
         "source": args.source,
@@ -85,6 +87,13 @@ def cmd_node(args, instance):
 def cmd_external(args, instance):
     instance.require_up()
     _exec(instance, "external", args.argv)
+
+
+def cmd_route(args, instance):
+    instance.require_up()
+    for node in args.nodes:
+        instance.require_node(node)
+    Topology(instance).route(args.destination, args.nodes)
 
 
 def find_pod(instance, reference):
@@ -245,6 +254,12 @@ def parser():
     sub.add_argument("--family", choices=("v4", "v6", "dual"), default="dual")
     sub.add_argument("--xdp", choices=("auto", "on", "off"), default="auto")
     sub.add_argument(
+        "--socket-lb",
+        choices=("host", "all", "off"),
+        default="host",
+        help="whose sockets are connected straight to a service's backend",
+    )
+    sub.add_argument(
         "--mtu", type=int, default=0, metavar="N", help="of the underlay (default: 1500)"
     )
     sub.add_argument(
@@ -300,6 +315,12 @@ def parser():
     sub.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD")
     sub = command("external", cmd_external, "a command on a machine outside of the cluster")
     sub.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD")
+
+    sub = command(
+        "route", cmd_route, "which nodes the router outside sends an address or prefix to, in turns"
+    )
+    sub.add_argument("destination")
+    sub.add_argument("nodes", nargs="+", metavar="NODE")
 
     for name, function, text, more in (
         ("agent", cmd_agent, "a node's agent", ()),

@@ -8,7 +8,7 @@ import sys
 import yaml
 
 from . import pki, sandbox
-from .instance import POD_CIDRS, SERVICE_CIDRS, build_dir
+from .instance import LOAD_BALANCER_CIDRS, POD_CIDRS, SERVICE_CIDRS, build_dir
 from .proc import Processes
 
 KSR_PORT = 9991
@@ -76,6 +76,8 @@ class ControlPlane:
         )
         os.makedirs(inst.path("logs"), exist_ok=True)
         controllers = ["--kubeconfig", inst.kubeconfig]
+        for family in inst.families:
+            controllers += ["--load-balancer-cidr", LOAD_BALANCER_CIDRS[family]]
         if inst.options["pod_cidrs"] == "kubernetes":
             controllers += [arg for f in inst.families for arg in ("--cluster-cidr", POD_CIDRS[f])]
         if inst.options["source"] == "directory":

@@ -15,8 +15,14 @@ FIXED = ("fabric", "control", "router", "external")
 
 POD_CIDRS = {4: "10.244.0.0/16", 6: "fd00:244::/48"}
 SERVICE_CIDRS = {4: "10.96.0.0/16", 6: "fd00:96::/112"}
+# What the router outside sends to the nodes: addresses of load balancers, and for externalIPs.
+VIRTUAL_CIDRS = {4: "172.29.0.0/16", 6: "fd00:29::/48"}
+LOAD_BALANCER_CIDRS = {4: "172.29.0.0/24", 6: "fd00:29::/112"}
 UNDERLAY = {4: ipaddress.ip_network("172.30.0.0/24"), 6: ipaddress.ip_network("fd00:30::/64")}
 OUTSIDE = {4: ipaddress.ip_network("172.31.0.0/24"), 6: ipaddress.ip_network("fd00:31::/64")}
+# Further addresses of the machine outside, .1 to .8: a client with many faces.
+CLIENTS = {4: ipaddress.ip_network("172.31.1.0/24"), 6: ipaddress.ip_network("fd00:31:0:1::/64")}
+CLIENT_HOSTS = range(1, 9)
 FAMILIES = {"v4": (4,), "v6": (6,), "dual": (4, 6)}
 ROUTER_HOST, CONTROL_HOST, NODE_HOST, EXTERNAL_HOST = 1, 2, 10, 10
 
@@ -92,6 +98,12 @@ class Instance:
 
     def external_addresses(self):
         return self._hosts(OUTSIDE, EXTERNAL_HOST)
+
+    def family_of(self, address):
+        family = 6 if ":" in address else 4
+        if family not in self.families:
+            raise DemoError(f"'{address}': this cluster is {self.options['family']} only")
+        return family
 
     def url(self, scheme, port):
         host = self.control_addresses()[0]

@@ -30,6 +30,7 @@ def agent_config(instance, node):
             },
             "transport": instance.options["transport"],
             "uplink": {"xdp": instance.options["xdp"]},
+            "services": {"socketLB": instance.options["socket_lb"]},
             "conntrack": {
                 "maxEntries": 65536,
                 "maxNewEntries": 16384,
@@ -45,6 +46,11 @@ def _merged(base, over):
     if not isinstance(base, dict) or not isinstance(over, dict):
         return over
     return {**base, **{k: _merged(base.get(k), v) for k, v in over.items()}}
+
+
+def zone(node):
+    """node1 and node4 are in zone-a, node2 in zone-b, node3 in zone-c."""
+    return "zone-" + "abc"[(int(node[4:]) - 1) % 3]
 
 
 class Node:
@@ -84,6 +90,8 @@ class Node:
                     "kubelet",
                     "--name",
                     self.name,
+                    "--zone",
+                    zone(self.name),
                     "--kubeconfig",
                     self.instance.kubeconfig,
                     "--pod-dir",
@@ -150,6 +158,6 @@ def route_pods(instance):
     routes = []
     for name, node in sorted(published(instance).items()):
         for cidr in node.get("podCIDRs") or []:
-            topology.Topology(instance).route_pod_cidr(cidr, name)
+            topology.Topology(instance).route(cidr, [name])
             routes.append((cidr, name))
     return routes

@@ -4,13 +4,24 @@ machine outside.
 
     node1 … nodeN, control ── bridge in "fabric" ── router ── external
               172.30.0.0/24, fd00:30::/64             172.31.0.0/24, fd00:31::/64
+
+The router sends addresses of load balancers, and those for externalIPs, to all nodes in turns.
 """
 import os
 import re
 import subprocess
 
 from .errors import DemoError
-from .instance import EXTERNAL_HOST, FIXED, OUTSIDE, ROUTER_HOST, UNDERLAY
+from .instance import (
+    CLIENT_HOSTS,
+    CLIENTS,
+    EXTERNAL_HOST,
+    FIXED,
+    OUTSIDE,
+    ROUTER_HOST,
+    UNDERLAY,
+    VIRTUAL_CIDRS,
+)
 
 
 def run(*argv, **kwargs):
@@ -65,6 +76,12 @@ class Topology:
             *inst.nodes,
         ):  # what kubeadm asks of a node, and what makes a router one
             sysctl(inst.netns(part), net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+        sysctl(inst.netns("router"), net__ipv4__fib_multipath_hash_policy=1)
+        sysctl(inst.netns("router"), net__ipv6__fib_multipath_hash_policy=1)
+        for family in inst.families:
+            self.route(VIRTUAL_CIDRS[family], inst.nodes)
+        if inst.options["xdp"] == "on":
+            self._prepare_xdp()
 
     def _addresses(self, netns, link, addresses, networks):
         commands = []
@@ -95,6 +112,23 @@ class Topology:
             inst.netns("external"), "eth0", inst._hosts(OUTSIDE, EXTERNAL_HOST), OUTSIDE
         )
         self._default_route("external", "eth0", OUTSIDE)
+        for family, via in zip(inst.families, inst.external_addresses()):
+            ip_batch(
+                inst.netns("external"),
+                [f"addr add {CLIENTS[family][i]} dev lo" for i in CLIENT_HOSTS],
+            )
+            ip_batch(inst.netns("router"), [f"route add {CLIENTS[family]} via {via}"])
+
+    def _prepare_xdp(self):
+        """What XDP on a veth asks of the links around it. A packet that waits for its checksum loses
+        it on the way through XDP, so all that could send one fills it in; and what XDP sends back
+        is lost at a peer that has neither GRO nor XDP itself."""
+        inst = self.instance
+        for part, link in [(p, "eth0") for p in ("external", "router", "control", *inst.nodes)]:
+            run(*inside(inst.netns(part)), "ethtool", "-K", link, "tx", "off")
+        run(*inside(inst.netns("router")), "ethtool", "-K", "eth1", "tx", "off")
+        for port in ("router", "control", *inst.nodes):
+            run(*inside(inst.netns("fabric")), "ethtool", "-K", port, "gro", "on")
 
     def _default_route(self, part, link, networks):
         ip_batch(
@@ -105,21 +139,15 @@ class Topology:
             ],
         )
 
-    def route_pod_cidr(self, cidr, node):
-        """As an administrator of the network would, for native transport: the router knows the pods."""
-        family = 6 if ":" in cidr else 4
-        via = self.instance.node_addresses(node)[self.instance.families.index(family)]
-        run(
-            "ip",
-            "-n",
-            self.instance.netns("router"),
-            f"-{family}",
-            "route",
-            "replace",
-            cidr,
-            "via",
-            via,
-        )
+    def route(self, destination, nodes):
+        """As an administrator of the network would: the router sends `destination` to these nodes, a
+        flow always to the same one."""
+        inst = self.instance
+        family = inst.family_of(destination)
+        at = inst.families.index(family)
+        hops = [f"nexthop via {inst.node_addresses(node)[at]}" for node in nodes]
+        words = " ".join([f"-{family} route replace {destination}", *hops]).split()
+        run("ip", "-n", inst.netns("router"), *words)
 
 
 def namespaces(name):

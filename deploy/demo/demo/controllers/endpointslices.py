@@ -45,7 +45,7 @@ def _ports(service, pod):
     return found
 
 
-def _endpoint(service, pod, address):
+def _endpoint(service, pod, address, zone):
     ready, terminating = pod_is_ready(pod), bool(pod["metadata"].get("deletionTimestamp"))
     published = service["spec"].get("publishNotReadyAddresses", False)
     meta = pod["metadata"]
@@ -64,13 +64,25 @@ def _endpoint(service, pod, address):
             "uid": meta["uid"],
         },
     }
+    if zone:
+        endpoint["zone"] = zone
     if pod["spec"].get("hostname") and pod["spec"].get("subdomain") == service["metadata"]["name"]:
         endpoint["hostname"] = pod["spec"]["hostname"]
     return endpoint
 
 
-def wanted_slices(service, pods):
-    """The slices that a service should have; pure."""
+def _hint(service, endpoint):
+    """With trafficDistribution PreferClose an endpoint is for its own zone."""
+    spec = service["spec"]
+    close = spec.get("trafficDistribution") in ("PreferClose", "PreferSameZone", "PreferSameNode")
+    if close and endpoint["conditions"]["ready"] and endpoint.get("zone"):
+        endpoint["hints"] = {"forZones": [{"name": endpoint["zone"]}]}
+        if spec["trafficDistribution"] == "PreferSameNode":
+            endpoint["hints"]["forNodes"] = [{"name": endpoint["nodeName"]}]
+
+
+def wanted_slices(service, pods, zones):
+    """The slices that a service should have; pure. `zones`: of nodes."""
     groups = {}
     for family in service["spec"].get("ipFamilies") or []:
         groups.setdefault((family, "", 0), ([], []))
@@ -93,7 +105,9 @@ def wanted_slices(service, pods):
             part = 0
             while len(groups.setdefault((family, repr(ports), part), ([], ports))[0]) >= PER_SLICE:
                 part += 1
-            groups[family, repr(ports), part][0].append(_endpoint(service, pod, address))
+            endpoint = _endpoint(service, pod, address, zones.get(pod["spec"]["nodeName"]))
+            _hint(service, endpoint)
+            groups[family, repr(ports), part][0].append(endpoint)
         if any(k[0] == family and groups[k][0] for k in groups):
             del groups[family, "", 0]
     meta = service["metadata"]
@@ -134,13 +148,14 @@ def wanted_slices(service, pods):
 class EndpointSlices:
     def __init__(self, client, informers):
         self.client = client
-        self.services, self.pods, self.slices = (
-            informers[k] for k in ("Service", "Pod", "EndpointSlice")
+        self.services, self.pods, self.slices, self.nodes = (
+            informers[k] for k in ("Service", "Pod", "EndpointSlice", "Node")
         )
         self.queue = WorkQueue("endpointslices", self.reconcile)
         self.services.listen(lambda old, new: self._add(new or old))
         self.pods.listen(self._pod)
         self.slices.listen(self._slice)
+        self.nodes.listen(self._node)
 
     def start(self):
         self.queue.start()
@@ -154,6 +169,15 @@ class EndpointSlices:
             if service["metadata"]["namespace"] == namespace and any(
                 p and self._selects(service, p) for p in (old, new)
             ):
+                self._add(service)
+
+    @staticmethod
+    def _zone(node):
+        return (node["metadata"].get("labels") or {}).get("topology.kubernetes.io/zone")
+
+    def _node(self, old, new):
+        if (old and self._zone(old)) != (new and self._zone(new)):
+            for service in list(self.services.objects.values()):
                 self._add(service)
 
     def _slice(self, old, new):
@@ -183,6 +207,7 @@ class EndpointSlices:
             for k, p in sorted(self.pods.objects.items())
             if k[0] == key[0] and self._selects(service, p)
         ]
+        zones = {n: self._zone(node) for (_, n), node in list(self.nodes.objects.items())}
         have = {
             s["metadata"]["name"]: s
             for s in list(self.slices.objects.values())
@@ -190,7 +215,7 @@ class EndpointSlices:
             and (s["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == key[1]
             and s["metadata"]["labels"].get("endpointslice.kubernetes.io/managed-by") == MANAGED
         }
-        for wanted in wanted_slices(service, pods):
+        for wanted in wanted_slices(service, pods, zones):
             self._write(key[0], wanted, have.pop(wanted["metadata"]["name"], None))
         for name in have:
             self.client.delete("EndpointSlice", key[0], name)

@@ -8,6 +8,7 @@ from .deployments import Deployments
 from .endpointslices import EndpointSlices
 from .exporter import Exporter
 from .lifecycle import GarbageCollector, Namespaces
+from .loadbalancers import LoadBalancers
 from .podcidrs import PodCidrs
 from .replicasets import ReplicaSets
 from .scheduler import Scheduler
@@ -20,6 +21,9 @@ def main(argv):
     parser.add_argument("--kubeconfig", required=True)
     parser.add_argument(
         "--cluster-cidr", action="append", default=[], help="gives nodes their podCIDRs from here"
+    )
+    parser.add_argument(
+        "--load-balancer-cidr", action="append", default=[], help="LoadBalancer services' addresses"
     )
     parser.add_argument("--export", metavar="DIR", help="keeps a manifest per object there")
     args = parser.parse_args(argv)
@@ -35,6 +39,8 @@ def main(argv):
         Exporter(informers, args.export)
     if args.cluster_cidr:
         controllers.append(PodCidrs(client, informers, args.cluster_cidr))
+    if args.load_balancer_cidr:
+        controllers.append(LoadBalancers(client, informers, args.load_balancer_cidr))
     for informer in informers.values():
         informer.start()
     for informer in informers.values():

@@ -177,11 +177,23 @@ class Container:
             except ProcessLookupError:
                 pass
 
+    def _pre_stop(self, seconds):
+        hook = (self.spec.get("lifecycle") or {}).get("preStop")
+        if not hook or "running" not in self.state:
+            return
+        if "sleep" in hook:  # or until it ends by itself
+            self._thread.join(min(hook["sleep"].get("seconds", 0), seconds))
+        else:
+            check({**hook, "timeoutSeconds": seconds}, self.spec, self.sandbox.ips[0], self.sandbox.enter)
+
     def stop(self, grace):
-        """SIGTERM, `grace` seconds, SIGKILL; returns when it is gone."""
+        """The preStop hook, SIGTERM, SIGKILL when `grace` seconds are over; returns when it is gone."""
+        deadline = time.monotonic() + grace
         self._stopping.set()
+        if grace:
+            self._pre_stop(grace)
         self._signal(signal.SIGTERM)
-        self._thread.join(grace)
+        self._thread.join(max(0, deadline - time.monotonic()))
         if self._thread.is_alive():
             self._signal(signal.SIGKILL)
             self._thread.join()

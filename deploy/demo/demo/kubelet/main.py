@@ -18,14 +18,9 @@ UNREACHABLE = (Failure, OSError, http.client.HTTPException)
 
 
 class Kubelet:
-    def __init__(self, client, name, addresses, pod_dir, log_dir):
-        self.client, self.name, self.addresses, self.pod_dir, self.log_dir = (
-            client,
-            name,
-            addresses,
-            pod_dir,
-            log_dir,
-        )
+    def __init__(self, client, name, zone, addresses, pod_dir, log_dir):
+        self.client, self.name, self.zone, self.addresses = client, name, zone, addresses
+        self.pod_dir, self.log_dir = pod_dir, log_dir
         self._workers = {}
         self._lock = threading.Lock()
         self._gone = WorkQueue("finished", self._finish)
@@ -62,6 +57,7 @@ class Kubelet:
             "kubernetes.io/hostname": self.name,
             "kubernetes.io/os": "linux",
             "kubernetes.io/arch": "amd64",
+            "topology.kubernetes.io/zone": self.zone,
         }
         try:
             self.client.create(
@@ -156,6 +152,8 @@ class Kubelet:
             if worker is None:
                 worker = self._workers[pod["metadata"]["uid"]] = PodWorker(self, new)
                 worker.start()
+            else:
+                worker.update(new)
             if new["metadata"].get("deletionTimestamp"):
                 worker.end(new["metadata"].get("deletionGracePeriodSeconds", 30))
 
@@ -220,12 +218,12 @@ class Kubelet:
 def main(argv):
     parser = argparse.ArgumentParser(prog="netloom-demo-kubelet")
     parser.add_argument("--name", required=True)
+    parser.add_argument("--zone", required=True)
     parser.add_argument("--address", action="append", required=True)
     parser.add_argument("--kubeconfig", required=True)
     parser.add_argument("--pod-dir", required=True, help="a file per pod, for `netloom-demo exec`")
     parser.add_argument("--log-dir", required=True)
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    Kubelet(
-        Client(args.kubeconfig, "kubelet"), args.name, args.address, args.pod_dir, args.log_dir
-    ).run()
+    client = Client(args.kubeconfig, "kubelet")
+    Kubelet(client, args.name, args.zone, args.address, args.pod_dir, args.log_dir).run()

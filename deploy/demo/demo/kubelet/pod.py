@@ -14,6 +14,15 @@ from .cni import CniError, Sandbox
 from .container import Container, stamp
 
 
+OWN_CONDITIONS = (
+    "PodReadyToStartContainers",
+    "Initialized",
+    "Ready",
+    "ContainersReady",
+    "PodScheduled",
+)
+
+
 class PodSandbox:
     """The network side of a pod: its namespace and addresses, or the node's own."""
 
@@ -28,6 +37,7 @@ def _host_ports(pod):
             "hostPort": p["hostPort"],
             "containerPort": p["containerPort"],
             "protocol": p.get("protocol", "TCP").lower(),
+            "hostIP": p.get("hostIP", ""),
         }
         for c in pod["spec"]["containers"]
         for p in c.get("ports") or []
@@ -54,6 +64,12 @@ class PodWorker:
 
     def start(self):
         self._thread.start()
+
+    def update(self, pod):
+        """Conditions that others set (readiness gates) may have changed."""
+        if self.pod["status"].get("conditions") != pod["status"].get("conditions"):
+            self.pod = pod
+            self._changed.set()
 
     def end(self, grace):
         self._grace = grace if self._grace is None else min(grace, self._grace)
@@ -212,19 +228,27 @@ class PodWorker:
 
     def status(self):
         phase = self._phase()
-        ready = (
+        started = (
             bool(self._containers) and all(c.ready for c in self._containers) and phase == "Running"
         )
+        foreign = [
+            c for c in self.pod["status"].get("conditions") or [] if c["type"] not in OWN_CONDITIONS
+        ]
+        true = {c["type"] for c in foreign if c["status"] == "True"}
+        gates = {g["conditionType"] for g in self.pod["spec"].get("readinessGates") or []}
+        ready = started and gates <= true
         initialized = all(c.exit_code == 0 for c in self._init) and len(self._init) == len(
             self.pod["spec"].get("initContainers") or []
         )
         why = "PodCompleted" if phase == "Succeeded" else "ContainersNotReady"
+        not_ready = "ReadinessGatesNotReady" if started else why
         conditions = [
             self._condition("PodReadyToStartContainers", self._sandbox is not None),
             self._condition("Initialized", initialized, "ContainersNotInitialized"),
-            self._condition("Ready", ready, why),
-            self._condition("ContainersReady", ready, why),
+            self._condition("Ready", ready, not_ready),
+            self._condition("ContainersReady", started, why),
             self._condition("PodScheduled", True),
+            *foreign,
         ]
         status = {
             "phase": phase,
