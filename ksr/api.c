@@ -119,6 +119,10 @@ static void common_metrics(const struct ksr *k, struct metrics *m)
 		       lead_epoch(k->lead), NULL);
 	metrics_sample(m, PREFIX "leads_total", METRIC_COUNTER,
 		       "Times that this replica took the lead.", k->transitions, NULL);
+	if (lead_heard_ms(k->lead))
+		metrics_sample(m, PREFIX "election_contact_age_seconds", METRIC_GAUGE,
+			       "Time since the API server last answered a question on the Lease.",
+			       (clock_ms() - lead_heard_ms(k->lead)) / 1000.0, NULL);
 	metrics_sample(m, PREFIX "etcd_connected", METRIC_GAUGE, "1 while etcd answers.",
 		       store_connected(k->store), NULL);
 	metrics_sample(m, PREFIX "etcd_writes_total", METRIC_COUNTER, "Keys written.", w->puts,

@@ -279,6 +279,11 @@ bool lead_in_touch(const struct lead *l)
 	return !l->lease || kube_elect_in_touch(l->lease);
 }
 
+uint64_t lead_heard_ms(const struct lead *l)
+{
+	return l->lease ? kube_elect_heard_ms(l->lease) : 0;
+}
+
 bool lead_leads(const struct lead *l)
 {
 	return l->state == IN;

@@ -36,6 +36,8 @@ void lead_release(struct lead *l, void (*done)(void *arg), void *arg);
 
 /* The election goes on; false when its server does not answer. */
 bool lead_in_touch(const struct lead *l);
+/* clock_ms() of the API server's last answer in the election; 0: it has none to give. */
+uint64_t lead_heard_ms(const struct lead *l);
 bool lead_leads(const struct lead *l);
 /* Who holds the fence, as last seen; "" when nobody is known. */
 const char *lead_holder(const struct lead *l);

@@ -42,14 +42,14 @@ def missing():
     return None
 
 
-def poll(condition, seconds, what):
+def poll(condition, seconds, what, every=0.05):
     """The condition's first true value, or an AssertionError that says what did not happen."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert (
             time.monotonic() < deadline
         ), f"not within {seconds} s: {what() if callable(what) else what}"
-        _never.wait(0.05)
+        _never.wait(every)
     return value
 
 

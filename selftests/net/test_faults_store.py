@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """etcd and the API server come and go; pods keep talking, and what was missed is caught up with."""
 import json
+import re
 
 import pytest
 from cluster import poll
+
+NOBODY = "the API server does not answer, so nobody can be elected\n"
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,81 @@ def test_the_api_server_may_be_gone_and_come_back(pair):
     assert all(pair.peer("left").ask("tcp", ip)[1] is None for ip in addresses)
     pair.demo("apiserver", "start", "--wait")
     assert_new_pods_work(pair, "after-api")
+
+
+def ksr_says(cluster, path):
+    """(status, text) of ksr's HTTP API; (0, "") when it does not answer."""
+    curl = ("curl", "-sS", "-m2", "-w", "\\n%{http_code}", f"http://127.0.0.1:9991{path}")
+    out = cluster.node("control", *curl, check=False)
+    text, _, code = out.rpartition("\n")
+    return int(code or 0), text
+
+
+def ksr_metric(cluster, name):
+    found = re.search(rf"^netloom_ksr_{name} (\S+)$", ksr_says(cluster, "/metrics")[1], re.M)
+    return float(found.group(1)) if found else 0.0
+
+
+def change_behind_its_back(cluster, pod, edit):
+    """What the API server will know when it is back: `edit` changes the pod's object; None: deleted."""
+    path = f"/run/netloom-demo/{cluster.name}/apiserver.journal"
+    with open(path, encoding="utf-8") as journal:
+        entries = [json.loads(line) for line in journal]
+    version = 1 + max(int(obj["metadata"]["resourceVersion"]) for _, _, obj in entries)
+    key, obj = [
+        (key, obj)
+        for key, _, obj in entries
+        if key[1] == "pods" and obj["metadata"].get("name") == pod
+    ][-1]
+    obj["metadata"]["resourceVersion"] = str(version)
+    if edit:
+        edit(obj)
+    with open(path, "a", encoding="utf-8") as journal:
+        journal.write(json.dumps([key, edit is None, obj]) + "\n")
+
+
+def lost_packets(ping):
+    out = ping.communicate(timeout=60)[0]
+    sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", out).groups())
+    return sent - received
+
+
+def test_an_api_server_away_for_a_minute_costs_no_packet_and_is_caught_up_with(pair):
+    pair.pods(("doomed", "node2"))
+    poll(lambda: ksr_says(pair, "/readyz")[0] == 200, 20, "ksr is ready")
+    epoch, addresses = ksr_metric(pair, "epoch"), pair.ips("right")
+    pair.demo("apiserver", "kill")
+    pings = [
+        pair.start(
+            "exec", "default/left", "--", "ping", "-nq", "-i", "0.02", "-c", "2600", "-W", "2", ip
+        )
+        for ip in addresses
+    ]
+    change_behind_its_back(pair, "doomed", None)
+    change_behind_its_back(pair, "right", lambda o: o["metadata"]["labels"].update(new="yes"))
+    poll(
+        lambda: ksr_says(pair, "/readyz") == (503, NOBODY),
+        20,
+        lambda: f"ksr is not ready: {ksr_says(pair, '/readyz')}",
+    )
+    assert ksr_says(pair, "/livez")[0] == 200
+    known = pair.etcd("/netloom/k8s/pod/")
+    age = "election_contact_age_seconds"
+    poll(lambda: ksr_metric(pair, age) >= 60, 75, "a minute has passed", every=1)
+    assert pair.etcd("/netloom/k8s/pod/") == known
+
+    pair.demo("apiserver", "start", "--wait")
+    poll(lambda: ksr_says(pair, "/readyz") == (200, "ok, leads\n"), 15, "ksr leads again")
+    pods = pair.etcd("/netloom/k8s/pod/")
+    assert "/netloom/k8s/pod/default/doomed" not in pods
+    assert pods["/netloom/k8s/pod/default/right"]["metadata"]["labels"]["new"] == "yes"
+    assert ksr_metric(pair, "epoch") > epoch
+    poll(
+        lambda: "/netloom/endpoint/default/doomed" not in pair.etcd("/netloom/endpoint/"),
+        15,
+        "the deleted pod's network goes",
+    )
+    assert [lost_packets(ping) for ping in pings] == [0] * len(pings)
 
 
 def test_versions_that_are_410_gone_make_ksr_list_again(pair):

@@ -25,7 +25,7 @@ struct kube_elect {
 	struct http_call *call;
 	struct json_object *lease; /* as last read or written */
 	char *seen;		   /* its resourceVersion when it last changed */
-	uint64_t seen_ms, not_before_ms, sent_ms;
+	uint64_t seen_ms, not_before_ms, sent_ms, heard_ms;
 	bool leads, in_touch;
 	void (*released)(void *arg);
 	void *released_arg;
@@ -210,6 +210,8 @@ static int parse_lease(struct kube_elect *el, const struct http_response *res,
 	_json_ *lease = NULL;
 	int err = kube_result(el->kube, res, e);
 
+	if (!err || err == -ENOENT || err == -EEXIST)
+		el->heard_ms = clock_ms();
 	if (!err)
 		err = json_parse(res->body, res->body_len, &lease, e);
 	if (!err && !json_object_is_type(lease, json_type_object))
@@ -372,6 +374,7 @@ int kube_elect_new(struct event_base *base, struct kube *k, const struct kube_el
 	if (!el)
 		return -ENOMEM;
 	el->kube = k;
+	el->heard_ms = clock_ms();
 	el->ops = ops;
 	el->arg = arg;
 	el->duration_ms = cfg->duration_ms ? cfg->duration_ms : DURATION_MS;
@@ -421,6 +424,11 @@ void kube_elect_yield(struct kube_elect *el)
 	el->leads = false;
 	event_del(el->deadline);
 	el->not_before_ms = clock_ms() + el->duration_ms;
+}
+
+uint64_t kube_elect_heard_ms(const struct kube_elect *el)
+{
+	return el->heard_ms;
 }
 
 bool kube_elect_in_touch(const struct kube_elect *el)

@@ -39,6 +39,8 @@ void kube_elect_release(struct kube_elect *el, void (*done)(void *arg), void *ar
 void kube_elect_yield(struct kube_elect *el);
 /* The last word with the server was none of trouble. */
 bool kube_elect_in_touch(const struct kube_elect *el);
+/* clock_ms() of the server's last answer that was none of trouble; before any, of the start. */
+uint64_t kube_elect_heard_ms(const struct kube_elect *el);
 bool kube_elect_leads(const struct kube_elect *el);
 /* Who holds the Lease, as last seen; "" when nobody. */
 const char *kube_elect_holder(const struct kube_elect *el);
