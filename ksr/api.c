@@ -131,6 +131,12 @@ static void common_metrics(const struct ksr *k, struct metrics *m)
 		       "op", "delete", NULL);
 	metrics_sample(m, PREFIX "etcd_errors_total", METRIC_COUNTER, "Transactions that failed.",
 		       w->errors, NULL);
+	metrics_sample(m, PREFIX "endpoints", METRIC_GAUGE,
+		       "Pods that agents have published in etcd.", endpoints_count(k->endpoints),
+		       NULL);
+	metrics_sample(m, PREFIX "endpoints_removed_total", METRIC_COUNTER,
+		       "Of these, removed because their node is gone.",
+		       endpoints_removed(k->endpoints), NULL);
 	metrics_sample(m, PREFIX "etcd_reads_total", METRIC_COUNTER,
 		       "Times that all reflected keys were read from etcd.", w->etcd_syncs, NULL);
 }

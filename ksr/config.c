@@ -63,6 +63,11 @@ const struct config_field ksr_config_fields[] = {
 	      "Name of this replica, different for each. Empty: the host's name and a random "
 	      "number."),
 
+	FIELD("endpoints.grace", CONFIG_DURATION, endpoints.grace_ms, "60s",
+	      "How long a node must be missing before what its agent published of its pods is "
+	      "removed from etcd.",
+	      .min = 100, .max = 24 * 3600 * 1000),
+
 	FIELD("api.address", CONFIG_ADDRESS, api.address, "127.0.0.1",
 	      "Address that /livez, /readyz and /metrics are served on."),
 	FIELD("api.port", CONFIG_INT, api.port, "9991",

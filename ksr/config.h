@@ -23,6 +23,9 @@ struct ksr_config {
 		char *name_space, *name, *identity;
 	} election;
 	struct {
+		int64_t grace_ms;
+	} endpoints;
+	struct {
 		union loom_addr address;
 		int64_t port;
 	} api;

@@ -68,6 +68,23 @@ static const struct writer_ops writer_ops = {
 	.on_synced = on_synced,
 };
 
+static void on_endpoints_removed(size_t n, const char *key, const char *node, void *arg)
+{
+	log_info("removed %zu endpoints of nodes that are gone, such as '%s' of node '%s'", n, key,
+		 node);
+}
+
+static void on_bad_endpoint(const char *key, const struct err *e, void *arg)
+{
+	log_limited(LOG_LVL_WARN, 10, "etcd: '%s': %s; left alone", key, e->msg);
+}
+
+static const struct endpoints_ops endpoints_ops = {
+	.on_removed = on_endpoints_removed,
+	.on_bad = on_bad_endpoint,
+	.on_trouble = on_trouble,
+};
+
 static int start_source(struct ksr *k, struct err *e)
 {
 	if (k->cfg->source == SOURCE_DIRECTORY)
@@ -85,6 +102,7 @@ static void on_stop(const char *why, void *arg)
 	log_warn("leads no more: %s", why);
 	k->leading = false;
 	writer_stop(k->writer);
+	endpoints_stop(k->endpoints);
 	source_kube_free(TAKE_PTR(k->source_kube));
 	source_dir_free(TAKE_PTR(k->source_dir));
 	table_clear(k->table);
@@ -101,7 +119,8 @@ static void on_lead(const struct fence_value *fence, void *arg)
 	if (!k->leading)
 		err = start_source(k, &e);
 	k->leading = true;
-	if (!err && writer_fence(k->writer, fence) < 0)
+	if (!err &&
+	    (writer_fence(k->writer, fence) < 0 || endpoints_fence(k->endpoints, fence) < 0))
 		err = err_set(&e, -ENOMEM, "out of memory");
 	if (err < 0) {
 		log_error("can't start: %s", e.msg);
@@ -210,6 +229,9 @@ static int start_parts(struct ksr *k, struct err *e)
 	if (!err)
 		err = writer_new(k->base, k->store, k->table, &writer_ops, k, &k->writer);
 	if (!err)
+		err = endpoints_new(k->base, k->store, k->table, k->cfg->endpoints.grace_ms,
+				    &endpoints_ops, k, &k->endpoints);
+	if (!err)
 		err = lead_new(k->base, k->store, &lead, &lead_ops, k, &k->lead);
 	k->intake.table = k->table;
 	return err < 0 ? err_set(e, err, "out of memory") : 0;
@@ -246,6 +268,7 @@ void ksr_free(struct ksr *k)
 	source_dir_free(k->source_dir);
 	lead_free(k->lead);
 	writer_free(k->writer);
+	endpoints_free(k->endpoints);
 	table_free(k->table);
 	httpd_free(k->httpd);
 	kube_free(k->kube);
@@ -268,6 +291,7 @@ void ksr_stop(struct ksr *k)
 		return;
 	k->stopping = true;
 	writer_stop(k->writer);
+	endpoints_stop(k->endpoints);
 	event_base_loopexit(k->base, &tv);
 	lead_release(k->lead, on_released, k);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Shared by ksr.c and api.c only. */
+#include "ksr/endpoints.h"
 #include "ksr/ksr.h"
 #include "ksr/lead.h"
 #include "ksr/source_dir.h"
@@ -17,6 +18,7 @@ struct ksr {
 	struct intake intake;
 	struct lead *lead;
 	struct writer *writer;
+	struct endpoints *endpoints;
 	bool leading, stopping;
 	struct source_kube *source_kube; /* while leading, one of the two */
 	struct source_dir *source_dir;

@@ -381,6 +381,18 @@ bool table_in_step(const struct table *t, enum kind kind)
 	return t->kinds[kind].listed && !t->kinds[kind].pending;
 }
 
+bool table_has(const struct table *t, const char *key, const char **ret_value)
+{
+	const struct table_entry *en;
+
+	HASH_FIND_STR(t->entries, key, en);
+	if (!en || !(en->want || en->held))
+		return false;
+	if (ret_value)
+		*ret_value = en->held ? NULL : en->want;
+	return true;
+}
+
 uint64_t table_lists(const struct table *t, enum kind kind)
 {
 	return t->kinds[kind].listed;

@@ -58,6 +58,9 @@ void table_failed(struct table *t, struct table_entry *en, bool refused);
 /* True when the kind has been listed, and all of it stands in etcd. */
 bool table_in_step(const struct table *t, enum kind kind);
 bool table_is_listed(const struct table *t, enum kind kind);
+/* Whether the source has the object, also when it can't be read; `ret_value` (may be NULL) gets
+ * what is wanted in etcd, NULL if it can't. Borrowed until anything changes. */
+bool table_has(const struct table *t, const char *key, const char **ret_value);
 /* Counts whole lists, so that each can be acknowledged once. */
 uint64_t table_lists(const struct table *t, enum kind kind);
 const char *table_revision(const struct table *t, enum kind kind);

@@ -195,6 +195,7 @@ class Bed:
         self.manifests = os.path.join(self.folder, "manifests")
         os.mkdir(self.manifests)
         self.replicas = []
+        self.config = {}  # further keys of ksr.yaml
         self.etcd = Etcd(self.folder)
 
     def pki(self):
@@ -221,7 +222,8 @@ class Bed:
     def _run(self, config, election):
         name = f"ksr-{len(self.replicas) + 1}"
         config = {"logLevel": "debug", "etcd": {"endpoints": [self.etcd.url]},
-                  "leaderElection": {"enabled": election, "identity": name}, **config}
+                  "leaderElection": {"enabled": election, "identity": name},
+                  **self.config, **config}
         self.replicas.append(Ksr(self.folder, name, config))
         return self.replicas[-1]
 

@@ -277,12 +277,31 @@ static void batches_have_bounds(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void what_the_source_has_is_known_whether_it_can_be_read_or_not(void **state)
+{
+	const char *value = "untouched";
+
+	assert_false(table_has(t, A, &value));
+	assert_string_equal(value, "untouched");
+	table_etcd(t, B, V("1"), 3);
+	LIST_OF(A);
+	assert_true(table_has(t, A, &value));
+	assert_string_equal(value, V("1"));
+	assert_false(table_has(t, B, NULL)); /* etcd's alone */
+	assert_int_equal(table_hold(t, KIND_POD, A), 0);
+	assert_true(table_has(t, A, &value));
+	assert_null(value);
+	table_del(t, A);
+	assert_false(table_has(t, A, NULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(new_objects_are_written_once),
 		TEST(equal_values_are_not_written_whoever_speaks_first),
 		TEST(nothing_goes_before_the_first_list_is_whole),
+		TEST(what_the_source_has_is_known_whether_it_can_be_read_or_not),
 		TEST(a_list_sweeps_what_it_does_not_name),
 		TEST(a_list_that_broke_off_sweeps_nothing),
 		TEST(what_cannot_be_read_stays),
