@@ -66,9 +66,12 @@ class PodWorker:
         self._thread.start()
 
     def update(self, pod):
-        """Conditions that others set (readiness gates) may have changed."""
-        if self.pod["status"].get("conditions") != pod["status"].get("conditions"):
+        """Others may have set conditions: readiness gates, and Ready while this node was away."""
+        conditions = pod["status"].get("conditions")
+        if self.pod["status"].get("conditions") != conditions:
             self.pod = pod
+            if self._sent and self._sent["conditions"] != conditions:
+                self._sent = None
             self._changed.set()
 
     def end(self, grace):
