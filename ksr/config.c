@@ -39,18 +39,7 @@ const struct config_field ksr_config_fields[] = {
 	FIELD("directory.path", CONFIG_STRING, directory.path, "/etc/netloom/manifests",
 	      "The folder with manifests (*.yaml, *.yml, *.json). Changes count at once."),
 
-	FIELD("etcd.endpoints", CONFIG_STRINGS, etcd.endpoints, "[http://127.0.0.1:2379]",
-	      "Client URLs of etcd; all of one cluster.", .min = 1, .max = 32),
-	FIELD("etcd.caFile", CONFIG_STRING, etcd.ca_file, "\"\"",
-	      "PEM file of the authority that signed etcd's certificate. Empty: the system's."),
-	FIELD("etcd.certFile", CONFIG_STRING, etcd.cert_file, "\"\"",
-	      "PEM file of the client certificate. Empty: none."),
-	FIELD("etcd.keyFile", CONFIG_STRING, etcd.key_file, "\"\"",
-	      "PEM file of the client certificate's key."),
-	FIELD("etcd.username", CONFIG_STRING, etcd.username, "\"\"",
-	      "User of etcd's own access control. Empty: none."),
-	FIELD("etcd.passwordFile", CONFIG_STRING, etcd.password_file, "\"\"",
-	      "File that holds the user's password in its first line."),
+	ETCD_CONFIG_FIELDS(struct ksr_config, etcd),
 
 	FIELD("leaderElection.enabled", CONFIG_BOOL, election.enabled, "true",
 	      "Elect one leader among several replicas: by a Lease (source kubernetes), or in etcd "
@@ -118,12 +107,10 @@ static int check_name(const char *key, const char *name, struct err *e)
 
 static int check(const struct ksr_config *cfg, struct err *e)
 {
-	int err;
+	int err = etcd_config_check(&cfg->etcd, e);
 
-	if (!*cfg->etcd.cert_file != !*cfg->etcd.key_file)
-		return err_set(e, -EINVAL, "etcd.certFile and etcd.keyFile go together");
-	if (!*cfg->etcd.username != !*cfg->etcd.password_file)
-		return err_set(e, -EINVAL, "etcd.username and etcd.passwordFile go together");
+	if (err < 0)
+		return err;
 	if (cfg->source == SOURCE_DIRECTORY && !*cfg->directory.path)
 		return err_set(e, -EINVAL, "directory.path: is empty");
 	if (!*cfg->election.name)

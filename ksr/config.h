@@ -2,6 +2,7 @@
 #pragma once
 /* /etc/netloom/ksr.yaml; the keys are documented in config.c, and so by --print-config. */
 #include "lib/config/config.h"
+#include "lib/store/etcd_config.h"
 
 enum ksr_source { SOURCE_KUBERNETES, SOURCE_DIRECTORY };
 
@@ -14,10 +15,7 @@ struct ksr_config {
 	struct {
 		char *path;
 	} directory;
-	struct {
-		struct config_strings endpoints;
-		char *ca_file, *cert_file, *key_file, *username, *password_file;
-	} etcd;
+	struct etcd_config etcd;
 	struct {
 		bool enabled;
 		char *name_space, *name, *identity;

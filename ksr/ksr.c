@@ -144,47 +144,13 @@ static void on_connected(bool connected, void *arg)
 
 /* ---- starting ---- */
 
-static int read_password(const char *path, char **ret, struct err *e)
-{
-	_cleanup_(freep) char *text = NULL;
-	int err;
-
-	if (!*path)
-		return 0;
-	err = kube_read_file(path, &text, NULL, e);
-	if (err < 0)
-		return err_prefix(e, "etcd.passwordFile");
-	text[strcspn(text, "\r\n")] = 0;
-	*ret = TAKE_PTR(text);
-	return 0;
-}
-
-static const char *or_null(const char *s)
-{
-	return *s ? s : NULL;
-}
-
 static int start_store(struct ksr *k, struct err *e)
 {
-	_cleanup_(freep) char *password = NULL;
-	const struct ksr_config *cfg = k->cfg;
-	struct store_config sc = {
-		.endpoints = (const char *const *)cfg->etcd.endpoints.v,
-		.ca_file = or_null(cfg->etcd.ca_file),
-		.cert_file = or_null(cfg->etcd.cert_file),
-		.key_file = or_null(cfg->etcd.key_file),
-		.username = or_null(cfg->etcd.username),
-	};
-	int err = read_password(cfg->etcd.password_file, &password, e);
+	int err = etcd_config_open(&k->cfg->etcd, k->base, &k->store, e);
 
-	if (err < 0)
-		return err;
-	sc.password = password;
-	err = store_new(k->base, &sc, &k->store, e);
-	if (err < 0)
-		return err_prefix(e, "etcd");
-	store_on_connected(k->store, on_connected, k);
-	return 0;
+	if (!err)
+		store_on_connected(k->store, on_connected, k);
+	return err;
 }
 
 static int start_kube(struct ksr *k, char **ret_namespace, struct err *e)

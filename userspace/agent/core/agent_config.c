@@ -124,24 +124,6 @@ static int check_address(const char *key, const union loom_addr *a, bool v4, str
 		       v4 ? 4 : 6);
 }
 
-static int check_etcd(const struct agent_config *cfg, struct err *e)
-{
-	for (size_t i = 0; i < cfg->etcd.endpoints.n; i++) {
-		const char *url = cfg->etcd.endpoints.v[i];
-
-		if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
-			return err_set(e, -EINVAL,
-				       "etcd.endpoints: entry %zu: '%.128s' does not start with "
-				       "http:// or https://",
-				       i, url);
-	}
-	if (!*cfg->etcd.cert_file != !*cfg->etcd.key_file)
-		return err_set(e, -EINVAL, "etcd.certFile and etcd.keyFile go together");
-	if (!*cfg->etcd.username != !*cfg->etcd.password_file)
-		return err_set(e, -EINVAL, "etcd.username and etcd.passwordFile go together");
-	return 0;
-}
-
 static int check_ranges(const struct agent_config *cfg, struct err *e)
 {
 	if (cfg->masquerade.port_min > cfg->masquerade.port_max)
@@ -164,7 +146,7 @@ int agent_config_check(const struct agent_config *cfg, struct err *e)
 	    (err = check_overlap(cfg, e)) < 0 || (err = check_blocks(cfg, e)) < 0 ||
 	    (err = check_address("uplink.address4", &cfg->uplink.address4, true, e)) < 0 ||
 	    (err = check_address("uplink.address6", &cfg->uplink.address6, false, e)) < 0 ||
-	    (err = check_etcd(cfg, e)) < 0)
+	    (err = etcd_config_check(&cfg->etcd, e)) < 0)
 		return err;
 	return check_ranges(cfg, e);
 }

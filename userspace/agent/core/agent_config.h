@@ -6,6 +6,7 @@
  * start; a change needs a restart, which loses no packet.
  */
 #include "lib/config/config.h"
+#include "lib/store/etcd_config.h"
 
 enum transport { TRANSPORT_VXLAN, TRANSPORT_NATIVE };
 enum pod_cidr_source { POD_CIDR_NODE_ID, POD_CIDR_KUBERNETES };
@@ -16,10 +17,7 @@ struct agent_config {
 	char *node_name; /* nodeName; "" = hostname */
 	int log_level;	 /* logLevel: error | warn | info | debug */
 
-	struct {
-		struct config_strings endpoints; /* etcd.endpoints */
-		char *ca_file, *cert_file, *key_file, *username, *password_file; /* etcd.caFile… */
-	} etcd;
+	struct etcd_config etcd;
 
 	struct {
 		struct config_prefixes cidrs;	      /* cluster.podCIDRs: one per family */

@@ -28,18 +28,7 @@ const struct config_field agent_config_fields[] = {
 	FIELD("logLevel", CONFIG_ENUM, log_level, "info", "How much is logged, to stderr.",
 	      WORDS("error", "warn", "info", "debug")),
 
-	FIELD("etcd.endpoints", CONFIG_STRINGS, etcd.endpoints, "[http://127.0.0.1:2379]",
-	      "Client URLs of etcd; all of one cluster.", RANGE(1, 32)),
-	FIELD("etcd.caFile", CONFIG_STRING, etcd.ca_file, "\"\"",
-	      "PEM file of the authority that signed etcd's certificate. Empty: the system's."),
-	FIELD("etcd.certFile", CONFIG_STRING, etcd.cert_file, "\"\"",
-	      "PEM file of the client certificate. Empty: none."),
-	FIELD("etcd.keyFile", CONFIG_STRING, etcd.key_file, "\"\"",
-	      "PEM file of the client certificate's key."),
-	FIELD("etcd.username", CONFIG_STRING, etcd.username, "\"\"",
-	      "User of etcd's own access control. Empty: none."),
-	FIELD("etcd.passwordFile", CONFIG_STRING, etcd.password_file, "\"\"",
-	      "File that holds the user's password in its first line."),
+	ETCD_CONFIG_FIELDS(struct agent_config, etcd),
 
 	FIELD("cluster.podCIDRs", CONFIG_PREFIXES, cluster.cidrs, "[10.1.0.0/16]",
 	      "What pods' addresses are taken from, in the whole cluster: one prefix, or one of "

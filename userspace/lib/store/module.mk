@@ -5,3 +5,4 @@ LIB_SRCS += userspace/lib/store/range.c userspace/lib/store/txn.c userspace/lib/
 LIB_SRCS += userspace/lib/store/follow.c userspace/lib/store/stream.c userspace/lib/store/watch_msg.c
 LIB_SRCS += userspace/lib/store/check.c
 LIB_SRCS += userspace/lib/store/lease.c
+LIB_SRCS += userspace/lib/store/etcd_config.c userspace/lib/store/etcd_open.c

@@ -3,7 +3,6 @@
 #include "agent/modules/db/db.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -224,49 +223,14 @@ static void db_free(struct db *db)
 }
 DEFINE_FREEP(struct db, db_free)
 
-static int read_password(const char *path, char *buf, size_t size, struct err *e)
-{
-	_cleanup_(closep) int fd = -1;
-	ssize_t n;
-
-	if (!path[0])
-		return 0;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, buf, size - 1);
-	if (n < 0)
-		return err_errno(e, -errno, "etcd.passwordFile '%s'", path);
-	buf[n] = 0;
-	buf[strcspn(buf, "\r\n")] = 0;
-	return 0;
-}
-
-static const char *or_null(const char *s)
-{
-	return s && s[0] ? s : NULL;
-}
-
 static int open_store(struct db *db, struct err *e)
 {
-	const struct agent_config *cfg = agent_cfg(db->agent);
-	char password[256] = "";
-	struct store_config sc = {
-		.endpoints = (const char *const *)cfg->etcd.endpoints.v,
-		.ca_file = or_null(cfg->etcd.ca_file),
-		.cert_file = or_null(cfg->etcd.cert_file),
-		.key_file = or_null(cfg->etcd.key_file),
-		.username = or_null(cfg->etcd.username),
-	};
-	int err;
+	int err =
+		etcd_config_open(&agent_cfg(db->agent)->etcd, agent_base(db->agent), &db->store, e);
 
-	err = read_password(cfg->etcd.password_file, password, sizeof(password), e);
-	if (err < 0)
-		return err;
-	sc.password = or_null(password);
-	err = store_new(agent_base(db->agent), &sc, &db->store, e);
-	if (err < 0)
-		return err;
-	store_on_connected(db->store, on_connected, db);
-	return 0;
+	if (!err)
+		store_on_connected(db->store, on_connected, db);
+	return err;
 }
 
 static int make_timers(struct db *db)
