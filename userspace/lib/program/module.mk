@@ -1,0 +1,1 @@
+LIB_SRCS += userspace/lib/program/program.c
