@@ -7,6 +7,7 @@
 
 #include "agent/modules/pods/cni_config.h"
 #include "cni/params.h"
+#include "lib/base/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -48,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct cni_args args = {};
 	struct cni_error error;
 	struct failure f;
-	char *text;
+	char *text, shown[300];
 
 	if (size == 0)
 		return 0;
@@ -59,6 +60,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text = strndup((const char *)data + 1, size - 1);
 	if (cni_args_parse(text, &args, &error) == 0)
 		cni_args_clear(&args);
+	/* Whatever is quoted in an answer. */
+	if (!utf8_valid(utf8_escape(text, shown, sizeof(shown))) ||
+	    (utf8_valid(text) && strncmp(text, shown, strlen(shown)) != 0))
+		abort();
 	free(text);
 	return 0;
 }
