@@ -152,10 +152,22 @@ class Deployments:
         elif new["spec"]["replicas"] < want:
             room = want + surge - total if old else want
             self._scale(new, min(want, new["spec"]["replicas"] + max(0, room)))
-        total = new["spec"]["replicas"] + sum(s["spec"]["replicas"] for s in old)
-        not_there = new["spec"]["replicas"] - new["status"].get("availableReplicas", 0)
-        spare = total - (want - unavailable) - max(0, not_there)
-        for rs in sorted(old, key=lambda s: s["status"].get("availableReplicas", 0)):
+        self._shrink(new, old, want - unavailable)
+
+    def _shrink(self, new, old, minimum):
+        """Old pods that are not available go first, then as many others as leave the minimum."""
+
+        def available(rs):
+            return rs["status"].get("availableReplicas", 0)
+
+        total = sum(s["spec"]["replicas"] for s in [new, *old])
+        spare = total - minimum - max(0, new["spec"]["replicas"] - available(new))
+        for rs in old:
+            take = min(max(0, rs["spec"]["replicas"] - available(rs)), max(0, spare))
+            self._scale(rs, rs["spec"]["replicas"] - take)
+            spare -= take
+        spare = min(spare, sum(available(s) for s in [new, *old]) - minimum)
+        for rs in old:
             take = min(rs["spec"]["replicas"], max(0, spare))
             self._scale(rs, rs["spec"]["replicas"] - take)
             spare -= take
