@@ -198,6 +198,10 @@ class Cluster:
             )
         return self._peers[where]
 
+    def part(self, where):
+        """Ends the helper there, of a pod that goes."""
+        self._peers.pop(where).close()
+
     def etcd(self, prefix):
         """Keys below `prefix` as they are in etcd: name -> object."""
         out = self.node("control", "etcdctl", "get", "--prefix", prefix, "-w", "json")

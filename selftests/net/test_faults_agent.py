@@ -163,7 +163,7 @@ def test_a_second_add_for_the_same_container_is_refused_and_harms_nothing(cluste
     assert done.returncode != 0
     assert json.loads(done.stdout)["code"] > 0, done.stdout
     assert cluster.peer("other").ask("ping", cluster.ips("twice")[0]) == (True, None)
-    cluster._peers.pop("other").close()
+    cluster.part("other")
     cluster.delete("twice", "other")
 
 
