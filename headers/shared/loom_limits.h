@@ -22,3 +22,14 @@
 #define LOOM_DEFAULT_BACKENDS  131072 /* numbers are 1.. one less */
 #define LOOM_DEFAULT_SLOTS     2097152
 #define LOOM_DEFAULT_AFFINITY  65536
+
+/*
+ * Source of what a service sends back to the very pod or host that asked (LOOM_CT_HAIRPIN), in
+ * host order. IPv4: the pods' gateway, 169.254.1.1. IPv6: fd6c:6f6f:6d::1, of a unique local
+ * prefix (RFC 4193), and not the gateway's fe80::1: a host's stack answers a link-local address
+ * only by the link that it was heard on, and takes no routes for it. Hosts have a route to each by
+ * loom_host; nobody else ever sees them.
+ */
+#define LOOM_HAIRPIN4	 0xa9fe0101u
+#define LOOM_HAIRPIN6_HI 0xfd6c6f6f006d0000ull
+#define LOOM_HAIRPIN6_LO 1ull

@@ -25,7 +25,7 @@
  *		xport2       source port of these packets; the client's own unless it had to change
  *		service, backend  numbers
  *		with LOOM_CT_SVC_SNAT their source address is the node's (loom_state.masq4/6), or with
- *		LOOM_CT_HAIRPIN the pods' gateway, 169.254.1.1 or fe80::1
+ *		LOOM_CT_HAIRPIN 169.254.1.1 or fd6c:6f6f:6d::1 (LOOM_HAIRPIN4, LOOM_HAIRPIN6_*)
  *	back    key: (client or that source):xport2 and backend.   LOOM_CT_SVC_BACK
  *		without LOOM_CT_SVC_SNAT: xaddr:xport is the frontend, xport2 the client's port
  *		with it: xaddr is the client, xport2 its port, xport the frontend's port, vip the number

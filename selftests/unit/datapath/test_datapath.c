@@ -64,6 +64,7 @@ static void a_missing_pin_makes_all_load_anew(void **state)
 }
 
 struct only {
+	const char *prog; /* NULL: any */
 	struct attached at;
 	int n;
 };
@@ -72,14 +73,16 @@ static int take(const struct attached *at, void *arg)
 {
 	struct only *o = arg;
 
+	if (o->prog && strcmp(o->prog, at->prog) != 0)
+		return 0;
 	o->at = *at;
 	o->n++;
 	return 0;
 }
 
-static struct attached the_only_one(const struct attacher *a)
+static struct attached the_only_one(const struct attacher *a, const char *prog)
 {
-	struct only o = {};
+	struct only o = { .prog = prog };
 
 	assert_int_equal(attach_foreach(a, take, &o), 0);
 	assert_int_equal(o.n, 1);
@@ -104,7 +107,7 @@ static void programs_are_replaced(bool clsact, const char *name, const char *lin
 	item = attach_item_new(DATAPATH_UPLINK, link, if_nametoindex(link), NULL);
 	if (attach_descriptor.create(&ctx, "", item, &e) < 0)
 		fail_msg("%s", e.msg);
-	before = the_only_one(&ctx.attacher);
+	before = the_only_one(&ctx.attacher, "loom_from_net");
 	assert_string_equal(before.ifname, link);
 	assert_int_equal(before.prog_id, loaded_prog(l, "loom_from_net")->id);
 	loaded_free(l);
@@ -112,7 +115,7 @@ static void programs_are_replaced(bool clsact, const char *name, const char *lin
 	image.cfg.ct_udp_s++;
 	l = fixture_load(dir, &image, clsact);
 	assert_int_equal(l->how, LOAD_REPLACED);
-	after = the_only_one(&ctx.attacher);
+	after = the_only_one(&ctx.attacher, "loom_from_net");
 	assert_int_equal(after.link_id, before.link_id);
 	assert_int_not_equal(after.prog_id, before.prog_id);
 	assert_int_equal(after.prog_id, loaded_prog(l, "loom_from_net")->id);
@@ -186,7 +189,7 @@ static void pods_have_filters_where_others_have_links(void **state)
 	ctx.attacher = (struct attacher){ dir, ctx.loaded->mode };
 	assert_int_equal(fixture_veth("nlpod", 4243), 0);
 	assert_int_equal(attach_descriptor.create(&ctx, "", item, &e), 0);
-	at = the_only_one(&ctx.attacher);
+	at = the_only_one(&ctx.attacher, "loom_from_pod");
 	assert_string_equal(at.prog, "loom_from_pod");
 	assert_int_equal(at.ifindex, 4243);
 	assert_int_equal(at.link_id, 0);
@@ -590,6 +593,7 @@ int main(void)
 		cmocka_unit_test(an_object_of_another_version_is_refused),
 		cmocka_unit_test(keys_of_items_are_readable),
 		cmocka_unit_test(items_are_written_read_back_and_removed),
+		cmocka_unit_test(numbers_of_services_addresses_are_not_the_nodes),
 		cmocka_unit_test(a_full_map_says_which_entry_found_no_room),
 		cmocka_unit_test(an_index_outside_of_an_array_is_refused_by_name),
 		cmocka_unit_test(the_state_keeps_its_generations),

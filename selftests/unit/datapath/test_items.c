@@ -76,16 +76,20 @@ static void put_one_of_each(struct seen_list *txn)
 	datapath_put_cidr(t, 0, &p, &remote);
 	datapath_put_ifcfg(t, 1000, &cfg);
 	datapath_put_ep(t, 0, &ip, &ep);
+	datapath_put_vip(t, LOOM_VIP_NODE_FIRST, &ip);
 }
 
 void keys_of_items_are_readable(void **state)
 {
 	static const char *const keys[] = { "bpf-state/node",	 "bpf-node/2",
 					    "bpf-ip/0:10.1.1.5", "bpf-cidr/0:10.1.2.0/24",
-					    "bpf-ifcfg/1000",	 "bpf-ep/0:10.1.1.5" };
+					    "bpf-ifcfg/1000",	 "bpf-ep/0:10.1.1.5",
+					    "bpf-vip/16" };
 	static const char *const facts[] = {
-		"\"uplinkMTU\":1500", "\"underlay\":\"10.1.1.5\"", "\"flags\":[\"node\"]",
-		"10.1.2.0",	      "\"role\":\"pod\"",	   "\"mac\":\"02:00:00:00:00:01\""
+		"\"uplinkMTU\":1500",	   "\"underlay\":\"10.1.1.5\"",
+		"\"flags\":[\"node\"]",	   "10.1.2.0",
+		"\"role\":\"pod\"",	   "\"mac\":\"02:00:00:00:00:01\"",
+		"\"address\":\"10.1.1.5\""
 	};
 	struct seen_list txn = {};
 
@@ -100,6 +104,24 @@ void keys_of_items_are_readable(void **state)
 		assert_non_null(strstr(json_text(j), facts[i]));
 	}
 	seen_release(&txn, free);
+}
+
+/* The numbers behind them are those of services, which another module keeps. */
+void numbers_of_services_addresses_are_not_the_nodes(void **state)
+{
+	uint32_t last = LOOM_VIP_SERVICE_FIRST - 1, foreign = LOOM_VIP_SERVICE_FIRST;
+	union loom_addr ip = { .b = { 1 } };
+	struct seen_list there = {};
+	struct ctx c;
+
+	open_ctx(&c, "vips");
+	assert_int_equal(bpf_map_update_elem(c.items[KIND_VIP].fd, &last, &ip, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(c.items[KIND_VIP].fd, &foreign, &ip, BPF_ANY), 0);
+	dump(&c, KIND_VIP, &there);
+	assert_int_equal(there.n, 1);
+	assert_string_equal(there.items[0].name, "255");
+	seen_release(&there, free);
+	loaded_free(c.l);
 }
 
 void items_are_written_read_back_and_removed(void **state)
@@ -130,7 +152,7 @@ void items_are_written_read_back_and_removed(void **state)
 		assert_int_equal(d->delete (&c.items[k], "", want->value, &e), 0);
 		dump(&c, k, &there);
 		assert_int_equal(there.n, 0);
-		if (k != KIND_IFCFG)
+		if (map_kinds[k].flags & MAP_KIND_REDIRECTS)
 			assert_true(c.redirected > before);
 	}
 	seen_release(&txn, free);

@@ -118,6 +118,14 @@ int ctgc_forget(struct ctgc *g, uint32_t scope, const union loom_addr *addr, str
 	return err < 0 ? err : (int)(args.deleted + args.new_deleted);
 }
 
+int ctgc_end_services(struct ctgc *g, struct err *e)
+{
+	struct loom_gc_args args = { .mode = LOOM_GC_SERVICES };
+	int err = run_program(g, &args, e);
+
+	return err < 0 ? err : (int)(args.deleted + args.new_deleted + args.marked);
+}
+
 static void arm(struct ctgc *g)
 {
 	uint32_t ms = g->stats.next_ms;

@@ -35,6 +35,10 @@ int ctgc_run(struct ctgc *g, struct err *e);
 /* Removes what concerns an address; the number of entries, or negative errno. */
 int ctgc_forget(struct ctgc *g, uint32_t scope, const union loom_addr *addr, struct err *e);
 
+/* LOOM_GC_SERVICES: ends the flows that services no longer have. How many were removed or marked,
+ * or negative errno. */
+int ctgc_end_services(struct ctgc *g, struct err *e);
+
 /*
  * Delay to the next run: four times the interval while less than 1 % is in use, a quarter from 80 %
  * on or when a run found more than half of the table idle, 1 s from 95 % on; never under 1 s (or

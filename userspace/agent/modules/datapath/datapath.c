@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include "agent/core/agent_config.h"
 #include "agent/modules/datapath/embed.h"
@@ -89,6 +90,24 @@ static uint32_t seconds(int64_t ms)
 	return (ms + 999) / 1000;
 }
 
+/* Of the network namespace that the agent is in, which is the host's; Linux 5.14. 0: not known. */
+static uint64_t netns_cookie(void)
+{
+	_cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(uint64_t);
+	uint64_t cookie = 0;
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) < 0)
+		return 0;
+	return cookie;
+}
+
+/* The words of services.socketLB are in the order of enum loom_svc_sockets. */
+static uint32_t translated_sockets(const struct agent_config *c)
+{
+	return c->services.enabled ? c->services.sockets : LOOM_SOCKETS_NONE;
+}
+
 static struct loom_config make_config(const struct agent_config *c)
 {
 	return (struct loom_config){
@@ -105,6 +124,8 @@ static struct loom_config make_config(const struct agent_config *c)
 		.event_burst = c->events.burst,
 		.overlay_vni = c->overlay.vni,
 		.overlay_port = c->overlay.port,
+		.svc_sockets = translated_sockets(c),
+		.host_netns = netns_cookie(),
 	};
 }
 
@@ -122,6 +143,10 @@ static int load(struct datapath *dp, const struct agent_config *cfg, struct err 
 	const struct image_size sizes[] = {
 		{ "loom_ct", cfg->conntrack.max_entries },
 		{ "loom_ct_new", cfg->conntrack.max_new },
+		{ "loom_svc", cfg->services.max_frontends },
+		{ "loom_backend", cfg->services.max_backends },
+		{ "loom_lut", cfg->services.max_slots },
+		{ "loom_aff", cfg->services.max_affinity },
 	};
 	struct image_config image = { .cfg = make_config(cfg),
 				      .sizes = sizes,
@@ -196,8 +221,9 @@ static int start(struct datapath *dp, struct err *e)
 	if (err < 0)
 		return err;
 	dp->route_bump = event_new(agent_base(dp->agent), -1, 0, bump_route_gen, dp);
-	if (!dp->route_bump)
-		return -ENOMEM;
+	err = dp->route_bump ? service_flows_start(dp) : -ENOMEM;
+	if (err < 0)
+		return err;
 	err = register_descriptors(dp, cfg, e);
 	if (!err)
 		err = start_gc(dp, cfg, e);
@@ -217,6 +243,7 @@ static void datapath_fini(struct agent *a)
 	drops_free(dp->drops);
 	if (dp->route_bump)
 		event_free(dp->route_bump);
+	service_flows_stop(dp);
 	loaded_free(dp->loaded);
 	free(dp);
 	module_set_state(a, &datapath_module, NULL);

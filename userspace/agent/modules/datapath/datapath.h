@@ -4,7 +4,7 @@
  * The BPF side of the node: programs and maps loaded or adopted from pins, attached to links, and
  * map entries as scheduler items. Other modules put items with the functions below; each returns
  * what txn_put() returns. Descriptors: bpf-state, bpf-ifcfg, bpf-ep, bpf-ip, bpf-cidr, bpf-node,
- * bpf-attach.
+ * bpf-vip, bpf-attach.
  *
  * Entries exist before programs are attached to the link that needs them; a pod's bpf-attach
  * depends on its link (see podwire.h) and on its bpf-ifcfg.

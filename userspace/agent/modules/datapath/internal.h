@@ -16,10 +16,14 @@ struct datapath {
 	struct ctgc *gc;
 	struct drops *drops;
 	struct epnum eps;
+	struct event *flows_timer; /* pending while flows of services shall be ended */
+	struct flows_waiter *flows_waiters;
 	struct event *route_bump; /* pending while flows shall look up their next hop again */
 };
 
 struct datapath *datapath_get(struct agent *a);
 void datapath_metrics(struct agent *a, struct metrics *m);
+int service_flows_start(struct datapath *dp);
+void service_flows_stop(struct datapath *dp); /* also after a start that failed */
 struct json_object *datapath_status(struct agent *a);
 int datapath_routes(struct agent *a);

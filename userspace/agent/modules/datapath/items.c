@@ -9,6 +9,7 @@
 #include "lib/base/addr.h"
 #include "lib/bpf/tables.h"
 #include "lib/bpf/walk.h"
+#include "lib/json/json.h"
 
 struct map_item *map_item_new(const struct map_kind *kind, const void *key, const void *value)
 {
@@ -137,6 +138,8 @@ static void forget_dynamic(struct loom_state *s)
 	s->ct_full_total = 0;
 }
 
+#define DUMP_DONE 1
+
 struct dumping {
 	const struct map_items *m;
 	struct dump_list *ret;
@@ -149,6 +152,9 @@ static int dump_entry(const void *key, const void *value, void *arg)
 	char name[ITEM_NAME_STRLEN];
 	struct map_item *item;
 
+	/* Arrays are walked in the order of their keys. */
+	if (kind->flags & MAP_KIND_NODE_VIPS && *(const uint32_t *)key >= LOOM_VIP_SERVICE_FIRST)
+		return DUMP_DONE;
 	/* Most entries of an array are nothing, so they are sorted out before anything is made. */
 	if (kind->flags & MAP_KIND_ARRAY && !(kind->flags & MAP_KIND_STATE) &&
 	    map_value_is_zero(value, kind->value_size))
@@ -191,7 +197,16 @@ static struct json_object *item_describe(const char *name, const void *value)
 {
 	const struct map_item *item = value;
 	const struct table *t = table_of_map(item->kind->map);
+	char text[ADDR_STRLEN];
 
+	if (item->kind->flags & MAP_KIND_NODE_VIPS) {
+		struct json_object *ret = json_object_new_object();
+		const union loom_addr *addr = (const void *)item->value;
+
+		if (ret)
+			json_add_str(ret, "address", addr_format(addr, text));
+		return ret;
+	}
 	return t ? table_record(t, item->key, item->value, NULL) : NULL;
 }
 
@@ -216,4 +231,6 @@ const struct map_kind map_kinds[N_KINDS] = {
 			 sizeof(struct loom_ifcfg), MAP_KIND_ARRAY, name_index },
 	[KIND_EP] = { DESCRIPTOR("bpf-ep", 140), "loom_ep", sizeof(struct loom_ipkey),
 		      sizeof(struct loom_ep), MAP_KIND_REDIRECTS, name_ip },
+	[KIND_VIP] = { DESCRIPTOR("bpf-vip", 139), "loom_vip", sizeof(uint32_t),
+		       sizeof(union loom_addr), MAP_KIND_ARRAY | MAP_KIND_NODE_VIPS, name_index },
 };

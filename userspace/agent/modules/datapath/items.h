@@ -12,6 +12,7 @@ enum map_kind_flags {
 	MAP_KIND_ARRAY = 1 << 0,     /* no deletion: zeros are "nothing" */
 	MAP_KIND_STATE = 1 << 1,     /* generations and counters are kept and don't compare */
 	MAP_KIND_REDIRECTS = 1 << 2, /* a change may move live flows to another next hop */
+	MAP_KIND_NODE_VIPS = 1 << 3, /* numbers from LOOM_VIP_SERVICE_FIRST on are not ours */
 };
 
 #define ITEM_NAME_STRLEN 80
@@ -25,7 +26,7 @@ struct map_kind {
 	void (*name)(const void *key, char *ret);
 };
 
-enum { KIND_STATE, KIND_NODE, KIND_IP, KIND_CIDR, KIND_IFCFG, KIND_EP, N_KINDS };
+enum { KIND_STATE, KIND_NODE, KIND_IP, KIND_CIDR, KIND_IFCFG, KIND_EP, KIND_VIP, N_KINDS };
 extern const struct map_kind map_kinds[N_KINDS];
 
 struct map_item {

@@ -1,3 +1,3 @@
 datapath_CORE := $(addprefix userspace/agent/modules/datapath/,attach.c attach_items.c build.c clsact.c \
-	ctgc.c drops.c embed.c epnum.c image.c items.c loader.c mapdef.c put.c)
-AGENT_SRCS += $(datapath_CORE) $(addprefix userspace/agent/modules/datapath/,datapath.c view.c)
+	ctgc.c drops.c embed.c epnum.c image.c items.c loader.c mapdef.c put.c sockets.c)
+AGENT_SRCS += $(datapath_CORE) $(addprefix userspace/agent/modules/datapath/,datapath.c services.c view.c)

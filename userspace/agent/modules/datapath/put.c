@@ -109,6 +109,11 @@ int datapath_del_node(struct txn *t, uint32_t node_id)
 	return del(t, KIND_NODE, &node_id);
 }
 
+int datapath_put_vip(struct txn *t, uint32_t number, const union loom_addr *addr)
+{
+	return put(t, KIND_VIP, &number, addr);
+}
+
 int datapath_put_attach(struct txn *t, enum datapath_role role, const char *ifname,
 			unsigned int ifindex, const char *needs_key)
 {

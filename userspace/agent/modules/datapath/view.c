@@ -156,7 +156,8 @@ static struct json_object *maps_json(const struct datapath *dp, struct json_obje
 			return NULL;
 		/* The LRU maps are meant to be full. */
 		if (n * 100 < m->max_entries * 95ll || strstr(m->name, "_new") ||
-		    strstr(m->name, "_frag") || strcmp(m->name, "loom_ct") == 0)
+		    strstr(m->name, "_frag") || strcmp(m->name, "loom_aff") == 0 ||
+		    strcmp(m->name, "loom_sockrev") == 0 || strcmp(m->name, "loom_ct") == 0)
 			continue;
 		snprintf(text, sizeof(text), "map %s is nearly full: %lld of %u entries", m->name,
 			 (long long)n, m->max_entries);

@@ -3,6 +3,7 @@
 #include "agent/modules/hostlink/hostlink.h"
 
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <net/if_arp.h>
@@ -127,23 +128,52 @@ static int put_uplink(struct agent *a, const struct uplink *u, struct txn *txn)
 
 /* ---- routes ---- */
 
-static int put_routes(struct agent *a, const struct uplink *u, struct txn *txn)
+static int put_route(struct agent *a, const struct uplink *u, const struct prefix *dst,
+		     struct txn *txn)
 {
-	const struct config_prefixes *cidrs = &agent_cfg(a)->cluster.cidrs;
+	bool v4 = addr_is_v4(&dst->addr);
+	struct nl_route r = { .dst = *dst,
+			      .src = v4 ? u->addr4 : u->addr6,
+			      .ifindex = hostlink_host_ifindex(a),
+			      .scope = v4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE };
+
+	/* A node without an address of the family has nothing to send from. */
+	return addr_is_zero(&r.src) ? 0 : host_put_route(txn, &r);
+}
+
+static int put_ranges(struct agent *a, const struct uplink *u, const struct config_prefixes *ranges,
+		      struct txn *txn)
+{
 	int err = 0;
 
-	for (size_t i = 0; !err && i < cidrs->n; i++) {
-		bool v4 = addr_is_v4(&cidrs->v[i].addr);
-		struct nl_route r = { .dst = cidrs->v[i],
-				      .src = v4 ? u->addr4 : u->addr6,
-				      .ifindex = hostlink_host_ifindex(a),
-				      .scope = v4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE };
-
-		/* A node without an address of the family has nothing to send from. */
-		if (!addr_is_zero(&r.src))
-			err = host_put_route(txn, &r);
-	}
+	for (size_t i = 0; !err && i < ranges->n; i++)
+		err = put_route(a, u, &ranges->v[i], txn);
 	return err;
+}
+
+/* Servers of this host that were asked by this host answer to these, and the programs know to whom
+ * it goes. */
+static int put_hairpins(struct agent *a, const struct uplink *u, struct txn *txn)
+{
+	const struct prefix hairpin4 = { .addr.w = { 0, 0, LOOM_V4_MARK, htobe32(LOOM_HAIRPIN4) },
+					 .len = 128 },
+			    hairpin6 = { .addr.d = { htobe64(LOOM_HAIRPIN6_HI),
+						     htobe64(LOOM_HAIRPIN6_LO) },
+					 .len = 128 };
+	int err = put_route(a, u, &hairpin4, txn);
+
+	return err ? err : put_route(a, u, &hairpin6, txn);
+}
+
+static int put_routes(struct agent *a, const struct uplink *u, struct txn *txn)
+{
+	const struct agent_config *cfg = agent_cfg(a);
+	int err = put_ranges(a, u, &cfg->cluster.cidrs, txn);
+
+	if (err < 0 || !cfg->services.enabled)
+		return err;
+	err = put_ranges(a, u, &cfg->cluster.service_cidrs, txn);
+	return err ? err : put_hairpins(a, u, txn);
 }
 
 /* ---- sysctls ---- */

@@ -76,6 +76,9 @@ int nodesync_put_cluster(struct nodesync *m, struct txn *txn)
 		err = datapath_put_cidr(txn, 0, &cfg->masquerade.except.v[i], &as_is);
 	for (size_t i = 0; !err && i < cfg->cluster.cidrs.n; i++)
 		err = datapath_put_cidr(txn, 0, &cfg->cluster.cidrs.v[i], &nobody);
+	/* Frontends are found before routes, so what else is asked for there is nobody's. */
+	for (size_t i = 0; cfg->services.enabled && !err && i < cfg->cluster.service_cidrs.n; i++)
+		err = datapath_put_cidr(txn, 0, &cfg->cluster.service_cidrs.v[i], &nobody);
 	return err;
 }
 
