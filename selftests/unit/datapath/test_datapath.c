@@ -594,6 +594,7 @@ int main(void)
 		cmocka_unit_test(keys_of_items_are_readable),
 		cmocka_unit_test(items_are_written_read_back_and_removed),
 		cmocka_unit_test(numbers_of_services_addresses_are_not_the_nodes),
+		cmocka_unit_test(another_masquerade_address_ends_the_flows_of_the_old_one),
 		cmocka_unit_test(a_full_map_says_which_entry_found_no_room),
 		cmocka_unit_test(an_index_outside_of_an_array_is_refused_by_name),
 		cmocka_unit_test(the_state_keeps_its_generations),

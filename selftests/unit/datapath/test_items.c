@@ -17,7 +17,13 @@ struct ctx {
 	struct loaded *l;
 	struct map_items items[N_KINDS];
 	int redirected;
+	union loom_addr moved;
 };
+
+static void note_masq(void *arg, const union loom_addr *old)
+{
+	((struct ctx *)arg)->moved = *old;
+}
 
 static void count_redirect(void *arg)
 {
@@ -34,8 +40,8 @@ static void open_ctx(struct ctx *c, const char *name)
 		const struct loaded_map *m = loaded_map(c->l, map_kinds[i].map);
 
 		assert_non_null(m);
-		c->items[i] = (struct map_items){ &map_kinds[i], m->fd, m->max_entries,
-						  count_redirect, c };
+		c->items[i] = (struct map_items){ &map_kinds[i],  m->fd,     m->max_entries,
+						  count_redirect, note_masq, c };
 	}
 }
 
@@ -104,6 +110,34 @@ void keys_of_items_are_readable(void **state)
 		assert_non_null(strstr(json_text(j), facts[i]));
 	}
 	seen_release(&txn, free);
+}
+
+void another_masquerade_address_ends_the_flows_of_the_old_one(void **state)
+{
+	static const struct {
+		const char *masq, *ended;
+	} steps[] = {
+		{ "192.0.2.1", "::" }, { "192.0.2.1", "::" }, { "192.0.2.2", "192.0.2.1" },
+		{ "::", "::" },	       { "192.0.2.3", "::" },
+	};
+	struct ctx c;
+
+	open_ctx(&c, "masq");
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		struct loom_state s = { .node_id = 1 };
+		struct seen_list txn = {};
+		struct err e = {};
+		char text[ADDR_STRLEN];
+
+		c.moved = (union loom_addr){};
+		assert_int_equal(addr_parse(steps[i].masq, &s.masq4, NULL), 0);
+		datapath_put_state((struct txn *)&txn, &s);
+		assert_int_equal(create(&c, KIND_STATE, "bpf-state/node", txn.items[0].value, &e),
+				 0);
+		assert_string_equal(addr_format(&c.moved, text), steps[i].ended);
+		seen_release(&txn, free);
+	}
+	loaded_free(c.l);
 }
 
 /* The numbers behind them are those of services, which another module keeps. */

@@ -63,6 +63,15 @@ int datapath_forget_addr(struct agent *a, uint32_t scope, const union loom_addr 
 	return err;
 }
 
+/* Flows go on under the address that they began with, which is not this node's any more. */
+static void forget_masq(void *arg, const union loom_addr *old)
+{
+	const struct datapath *dp = arg;
+
+	if (dp->gc)
+		datapath_forget_addr(dp->agent, 0, old);
+}
+
 uint32_t datapath_ep_alloc(struct agent *a)
 {
 	struct datapath *dp = datapath_get(a);
@@ -176,8 +185,8 @@ static int register_descriptors(struct datapath *dp, const struct agent_config *
 		if (!map)
 			return err_set(e, -ENOENT, "the BPF object has no map %s",
 				       map_kinds[i].map);
-		dp->items[i] = (struct map_items){ &map_kinds[i], map->fd, map->max_entries,
-						   ask_for_bump, dp };
+		dp->items[i] = (struct map_items){ &map_kinds[i], map->fd,     map->max_entries,
+						   ask_for_bump,  forget_masq, dp };
 		err = scheduler_register(s, &map_kinds[i].descriptor, &dp->items[i]);
 		if (err < 0)
 			return err_errno(e, err, "descriptor %s", map_kinds[i].descriptor.name);

@@ -72,7 +72,7 @@ static int write_error(const struct map_items *m, const char *name, int err, str
 }
 
 /* The programs count ct_full_total, and generations are bumped elsewhere. */
-static int keep_dynamic(const struct map_items *m, struct loom_state *s)
+static int keep_dynamic(const struct map_items *m, struct loom_state *s, struct loom_state *ret_was)
 {
 	struct loom_state now;
 	uint32_t zero = 0;
@@ -82,22 +82,36 @@ static int keep_dynamic(const struct map_items *m, struct loom_state *s)
 	s->policy_gen = now.policy_gen;
 	s->route_gen = now.route_gen;
 	s->ct_full_total = now.ct_full_total;
+	*ret_was = now;
 	return 0;
+}
+
+/* An address that is only away for a moment, with its link, keeps its flows. */
+static void masq_changed(const struct map_items *m, const union loom_addr *was,
+			 const union loom_addr *is)
+{
+	if (m->masq_moved && !addr_is_zero(was) && !addr_is_zero(is) && !addr_equal(was, is))
+		m->masq_moved(m->arg, was);
 }
 
 static int item_write(const struct map_items *m, const char *name, const void *key,
 		      const void *value, struct err *e)
 {
 	_Alignas(8) uint8_t copy[sizeof(struct loom_state)];
+	struct loom_state *state = (struct loom_state *)copy, was = {};
 	int err = 0;
 
 	memcpy(copy, value, m->kind->value_size);
 	if (m->kind->flags & MAP_KIND_STATE)
-		err = keep_dynamic(m, (struct loom_state *)copy);
+		err = keep_dynamic(m, state, &was);
 	if (!err && bpf_map_update_elem(m->fd, key, copy, BPF_ANY) < 0)
 		err = -errno;
 	if (err < 0)
 		return write_error(m, name, err, e);
+	if (m->kind->flags & MAP_KIND_STATE) {
+		masq_changed(m, &was.masq4, &state->masq4);
+		masq_changed(m, &was.masq6, &state->masq6);
+	}
 	changed(m);
 	return 0;
 }

@@ -45,5 +45,7 @@ struct map_items {
 	int fd;
 	uint32_t max_entries;
 	void (*redirected)(void *arg); /* after a change of a MAP_KIND_REDIRECTS map; may be NULL */
+	/* After masqueraded traffic got another source, in loom_state; may be NULL. */
+	void (*masq_moved)(void *arg, const union loom_addr *old);
 	void *arg;
 };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,17 +13,68 @@
 
 /* ---- this node ---- */
 
+/* loom_vip as it is, by number: what a run of before has given stays. */
+struct vips {
+	union loom_addr addr[LOOM_VIP_SERVICE_FIRST];
+	bool used[LOOM_VIP_SERVICE_FIRST]; /* by an address that is there now */
+};
+
 struct put {
 	struct txn *txn;
+	struct vips vips;
 	int err;
 };
 
+static void read_vips(struct agent *a, struct vips *v)
+{
+	int fd = datapath_map_fd(a, "loom_vip");
+
+	for (uint32_t n = LOOM_VIP_NODE_FIRST; n < LOOM_VIP_SERVICE_FIRST; n++)
+		if (fd < 0 || bpf_map_lookup_elem(fd, &n, &v->addr[n]) < 0)
+			v->addr[n] = (union loom_addr){};
+}
+
+static int mark_used(const union loom_addr *addr, void *arg)
+{
+	struct vips *v = arg;
+
+	for (uint32_t n = LOOM_VIP_NODE_FIRST; n < LOOM_VIP_SERVICE_FIRST; n++)
+		if (addr_equal(&v->addr[n], addr))
+			v->used[n] = true;
+	return 0;
+}
+
+/*
+ * The number that the address has, else one that none has had, else that of an address that is
+ * gone. LOOM_VIP_NONE when the node has too many addresses: the ones left over do without
+ * NodePorts.
+ */
+static uint32_t vip_number(struct vips *v, const union loom_addr *addr)
+{
+	uint32_t empty = LOOM_VIP_NONE, stale = LOOM_VIP_NONE;
+
+	for (uint32_t n = LOOM_VIP_NODE_FIRST; n < LOOM_VIP_SERVICE_FIRST; n++) {
+		if (addr_equal(&v->addr[n], addr))
+			return n;
+		if (!empty && addr_is_zero(&v->addr[n]))
+			empty = n;
+		if (!stale && !v->used[n])
+			stale = n;
+	}
+	empty = empty ?: stale;
+	v->addr[empty] = *addr;
+	v->used[empty] = true;
+	return empty;
+}
+
 static int put_host_addr(const union loom_addr *addr, void *arg)
 {
-	const struct loom_ep ep = { .flags = LOOM_EP_HOST };
 	struct put *p = arg;
+	const struct loom_ep ep = { .flags = LOOM_EP_HOST, .ep = vip_number(&p->vips, addr) };
 
 	p->err = datapath_put_ep(p->txn, 0, addr, &ep);
+	if (!p->err && ep.ep)
+		p->err = datapath_put_vip(p->txn, ep.ep, addr);
 	return p->err;
 }
 
@@ -56,6 +108,8 @@ int nodesync_put_self(struct nodesync *m, struct txn *txn)
 	struct put p = { .txn = txn };
 	int err = put_state(m, txn);
 
+	read_vips(m->agent, &p.vips);
+	uplink_host_addresses(m->agent, mark_used, &p.vips);
 	if (!err)
 		uplink_host_addresses(m->agent, put_host_addr, &p);
 	err = err ? err : p.err;
