@@ -165,6 +165,14 @@ int loom_from_ovl(struct __sk_buff *skb)
 	return p ? exec(skb, p, hook_from_overlay(skb, p), 1) : TC_ACT_SHOT;
 }
 
+SEC("tc")
+int loom_to_net(struct __sk_buff *skb)
+{
+	struct pkt *p = plat_pkt(skb);
+
+	return p ? exec(skb, p, hook_to_net(skb, p), 0) : TC_ACT_OK;
+}
+
 /* Both halves of a flow go at once: left alone, the second would be judged without the first. */
 static __always_inline void gc_remove_pair(const struct loom_ctkey *pair, struct loom_gc_args *args)
 {

@@ -69,6 +69,18 @@ plat_inline int addr_order(const union loom_addr *a, const union loom_addr *b)
 
 #define ADDR_GATEWAY4 0xa9fe0101 /* 169.254.1.1, the pods' gateway */
 
+plat_inline void addr_gateway(int v4, union loom_addr *ret)
+{
+	if (v4) {
+		addr_set_v4(ret, plat_htonl(ADDR_GATEWAY4));
+		return;
+	}
+	ret->w[0] = plat_htonl(0xfe800000);
+	ret->w[1] = 0;
+	ret->w[2] = 0;
+	ret->w[3] = plat_htonl(1);
+}
+
 /*
  * 0 when the data plane routes to the address, else the negative reason why not: multicast and
  * broadcast, link-local (of IPv4 only the gateway: node-local DNS caches and clouds' metadata

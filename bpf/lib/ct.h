@@ -43,12 +43,69 @@ plat_inline int ct_from_initiator(const struct pkt *p, const struct loom_ct *ct)
 	return !(p->flags & PKT_FROM_B) == !(ct->flags & LOOM_CT_FROM_B);
 }
 
-/*
- * The other half of a masqueraded flow: pod-side key -> wire-side key and back. Returns non-zero
- * when the initiator is side b of it.
- */
-plat_inline int ct_pair_key(const struct loom_ctkey *k, const struct loom_ct *ct,
-			    struct loom_ctkey *ret)
+#define CT_NAT	      (LOOM_CT_SNAT | LOOM_CT_SNAT_BACK)
+#define CT_SVC	      (LOOM_CT_SVC | LOOM_CT_SVC_BACK)
+#define CT_TRANSLATED (CT_NAT | CT_SVC)
+
+/* The entry is half of a pair. */
+plat_inline int ct_has_pair(const struct loom_ct *ct)
+{
+	return (ct->flags & CT_TRANSLATED) && !(ct->flags & LOOM_CT_DSR);
+}
+
+/* The node's address that translated packets leave with; :: when it has none. */
+plat_inline void ct_node_addr(int v4, union loom_addr *ret)
+{
+	__u32 zero = 0;
+	struct loom_state *st = plat_lookup(&loom_state, &zero);
+
+	ret->d[0] = 0;
+	ret->d[1] = 0;
+	if (st)
+		addr_copy(ret, v4 ? &st->masq4 : &st->masq6);
+}
+
+/* The source that a service's backend sees (LOOM_CT_SVC_SNAT). */
+plat_inline void ct_svc_source(const struct loom_ct *ct, int v4, union loom_addr *ret)
+{
+	if (ct->flags & LOOM_CT_HAIRPIN)
+		addr_gateway(v4, ret);
+	else
+		ct_node_addr(v4, ret);
+}
+
+/* Address of that number (enum loom_vip_number); :: when there is none. */
+plat_inline void ct_vip(__u32 vip, union loom_addr *ret)
+{
+	const union loom_addr *a = plat_lookup(&loom_vip, &vip);
+
+	ret->d[0] = 0;
+	ret->d[1] = 0;
+	if (a)
+		addr_copy(ret, a);
+}
+
+/* The other half of a service's flow: front key -> back key and back (shared/loom_svc.h). */
+plat_inline int ct_svc_pair_key(const struct loom_ctkey *k, const struct loom_ct *ct,
+				struct loom_ctkey *ret)
+{
+	int init_b = !!(ct->flags & LOOM_CT_FROM_B), snat = ct->flags & LOOM_CT_SVC_SNAT;
+	union loom_addr src, dst;
+
+	addr_copy(&src, init_b ? &k->b : &k->a);
+	addr_copy(&dst, &ct->xaddr);
+	if (snat && (ct->flags & LOOM_CT_SVC)) {
+		ct_svc_source(ct, addr_is_mapped(&src), &src);
+	} else if (snat) {
+		addr_copy(&src, &ct->xaddr);
+		ct_vip(ct->vip, &dst);
+	}
+	return ct_key(ret, &src, ct->xport2, &dst, ct->xport, k->proto, k->scope);
+}
+
+/* The other half of a masqueraded flow. */
+plat_inline int ct_nat_pair_key(const struct loom_ctkey *k, const struct loom_ct *ct,
+				struct loom_ctkey *ret)
 {
 	int init_b = !!(ct->flags & LOOM_CT_FROM_B);
 	const union loom_addr *remote = init_b ? &k->a : &k->b;
@@ -58,6 +115,16 @@ plat_inline int ct_pair_key(const struct loom_ctkey *k, const struct loom_ct *ct
 
 	return ct_key(ret, &ct->xaddr, ct->xport, remote, icmp ? ct->xport : rport, k->proto,
 		      scope);
+}
+
+/*
+ * The other half of a translated flow: pod-side key -> wire-side key, front -> back, and the other
+ * way round. Returns non-zero when the initiator is side b of it. For what ct_has_pair().
+ */
+plat_inline int ct_pair_key(const struct loom_ctkey *k, const struct loom_ct *ct,
+			    struct loom_ctkey *ret)
+{
+	return ct->flags & CT_SVC ? ct_svc_pair_key(k, ct, ret) : ct_nat_pair_key(k, ct, ret);
 }
 
 /* Keeps the entry's clock and the state of TCP; writes only what has changed. */
@@ -78,13 +145,16 @@ plat_inline void ct_touch(const struct pkt *p, struct loom_ct *ct)
 		ct->flags |= LOOM_CT_CLOSING;
 }
 
-/* A SYN from a side that is done with its connection begins another one on the same ports. */
+/*
+ * A SYN from a side that is done with its connection begins another one on the same ports. Half of
+ * a service's flow has not seen the other side's packets, so svc_restart() has the last word on it.
+ */
 plat_inline int ct_restarts(const struct pkt *p, const struct loom_ct *ct)
 {
 	__u8 mine = p->flags & PKT_FROM_B ? ct->tcp_b : ct->tcp_a;
 
 	return p->proto == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
-	       ((ct->flags & LOOM_CT_CLOSING) || (mine & TCP_FIN));
+	       ((ct->flags & (LOOM_CT_CLOSING | CT_SVC)) || (mine & TCP_FIN));
 }
 
 /* Starts the entry anew where it is; addresses and ports of its translation stay. */

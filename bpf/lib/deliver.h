@@ -29,7 +29,7 @@ plat_inline int deliver_to_pod(struct pkt *p, __u32 ifindex)
 
 	if (!cfg || cfg->role != LOOM_IF_POD)
 		return -LOOM_DROP_NO_ENDPOINT;
-	if (ifindex == p->ifindex)
+	if (ifindex == p->ifindex && !(p->flags & PKT_HAIRPIN))
 		return -LOOM_DROP_LOOP;
 	p->v_kind = VERDICT_PEER;
 	p->v_ifindex = ifindex;
@@ -57,6 +57,19 @@ plat_inline int deliver_to_node(struct pkt *p, __u32 id, __u32 kind)
 	return 0;
 }
 
+/* What the host's stack sent to its own service comes in where it has gone out. */
+plat_inline int deliver_to_stack(struct pkt *p)
+{
+	p->v_kind = VERDICT_STACK;
+	if (p->hook == LOOM_HOOK_FROM_HOST) {
+		p->v_kind = VERDICT_INGRESS;
+		p->v_ifindex = p->ifindex;
+		plat_copy(p->v_mac, p->eth + 6, 6);
+		plat_copy(p->v_mac + 6, p->eth, 6);
+	}
+	return 0;
+}
+
 /* Fills the verdict from a LOOM_OUT() value. 0 or a negative reason. */
 plat_inline int deliver_verdict(struct pkt *p, const struct loom_state *st, __u32 out)
 {
@@ -79,8 +92,7 @@ plat_inline int deliver_verdict(struct pkt *p, const struct loom_state *st, __u3
 			p->v_mtu = st->uplink_mtu;
 		return 0;
 	case LOOM_OUT_STACK:
-		p->v_kind = VERDICT_STACK;
-		return 0;
+		return deliver_to_stack(p);
 	default:
 		return -LOOM_DROP_NO_ROUTE;
 	}
@@ -148,28 +160,41 @@ plat_inline __u32 deliver_hop_diff(const struct pkt *p)
 	return (__u16)~plat_htons(p->ttl) + plat_htons(p->ttl - 1);
 }
 
+/* Link header and IP header as they are in the view: all of the latter when it was translated. */
+plat_inline int deliver_store(struct plat_ctx *ctx, struct pkt *p)
+{
+	int raw = p->flags & PKT_RAW_IP, v4 = p->family == 4;
+
+	if (!(p->flags & PKT_XLATED))
+		return raw ? plat_store(ctx, 0, p->ip, 12)
+			   : plat_store(ctx, 0, p->eth, PKT_ETH_LEN + 12);
+	if (v4)
+		return raw ? plat_store(ctx, 0, p->ip, 20)
+			   : plat_store(ctx, 0, p->eth, PKT_ETH_LEN + 20);
+	return raw ? plat_store(ctx, 0, p->ip, 40) : plat_store(ctx, 0, p->eth, PKT_ETH_LEN + 40);
+}
+
 /*
  * Link header and changed part of the IP header in one go: each store costs as much as a small hash
- * lookup. To be called before any translation, which p->ip does not see.
+ * lookup. To be called after translation, which changes p->ip.
  */
 plat_inline int deliver_headers(struct plat_ctx *ctx, struct pkt *p)
 {
-	int mac = p->v_kind == VERDICT_PEER || p->v_kind == VERDICT_TUNNEL;
-	int err;
+	int mac = p->v_kind == VERDICT_PEER || p->v_kind == VERDICT_TUNNEL ||
+		  p->v_kind == VERDICT_INGRESS;
+	int keeps = deliver_keeps_ttl(p), err;
 
-	if (deliver_keeps_ttl(p)) {
+	if (keeps && !(p->flags & PKT_XLATED)) {
 		if (!mac || (p->flags & PKT_RAW_IP))
 			return 0;
 		return plat_store(ctx, 0, p->v_mac, 12);
 	}
 	if (mac)
 		plat_copy(p->eth, p->v_mac, 12);
-	deliver_ttl(p);
-	if (p->flags & PKT_RAW_IP)
-		err = plat_store(ctx, 0, p->ip, 12);
-	else
-		err = plat_store(ctx, 0, p->eth, PKT_ETH_LEN + 12);
-	if (!err && p->family == 6) /* IPv4's own checksum makes up for it */
+	if (!keeps)
+		deliver_ttl(p);
+	err = deliver_store(ctx, p);
+	if (!err && !keeps && p->family == 6) /* IPv4's own checksum makes up for it */
 		plat_csum_update(ctx, deliver_hop_diff(p));
 	return err;
 }

@@ -8,18 +8,71 @@
 #include "bpf/lib/deliver.h"
 #include "bpf/lib/icmp_err.h"
 #include "bpf/lib/route.h"
+#include "bpf/lib/svc_flow.h"
 
 plat_inline __u32 flow_out(const struct pkt *p, const struct loom_ct *ct)
 {
 	return p->flags & PKT_FROM_B ? ct->out_a : ct->out_b;
 }
 
-/* The node has another address than the one that the flow's answers would come to. */
-plat_inline int flow_outdated(const struct pkt *p, const struct loom_state *st,
-			      const struct loom_ct *ct)
+/* A front entry does not keep the address that its packets leave with: its other half does. */
+plat_fn int flow_lost_back(struct plat_ctx *ctx, struct loom_ct *ct)
 {
-	return (ct->flags & LOOM_CT_SNAT) &&
-	       !addr_eq(&ct->xaddr, p->family == 4 ? &st->masq4 : &st->masq6);
+	struct pkt *p = plat_pkt(ctx);
+	struct loom_ctkey k;
+
+	if (!p || !ct)
+		return 1;
+	ct_pair_key(&p->key, ct, &k);
+	return !plat_lookup(&loom_ct, &k) && !plat_lookup(&loom_ct_new, &k);
+}
+
+/* The node has another address than the one that the flow's answers would come to. */
+plat_inline int flow_outdated(struct plat_ctx *ctx, const struct pkt *p,
+			      const struct loom_state *st, struct loom_ct *ct)
+{
+	const union loom_addr *node = p->family == 4 ? &st->masq4 : &st->masq6;
+	__u32 svc = ct->flags & (LOOM_CT_SVC_SNAT | LOOM_CT_HAIRPIN);
+
+	if (ct->flags & LOOM_CT_SNAT)
+		return !addr_eq(&ct->xaddr, node);
+	if (svc != LOOM_CT_SVC_SNAT)
+		return 0;
+	return ct->flags & LOOM_CT_SVC ? flow_lost_back(ctx, ct) : !addr_eq(&p->daddr, node);
+}
+
+/* Whom the packet of a known flow is really for, to p->target. */
+plat_inline void flow_target(struct pkt *p, const struct loom_ct *ct, int init)
+{
+	p->target_scope = p->scope;
+	addr_copy(&p->target, &p->daddr);
+	if (ct->flags & CT_SVC)
+		p->flags |= PKT_TRANSIT;
+	if (init && (ct->flags & LOOM_CT_SVC)) {
+		addr_copy(&p->target, &ct->xaddr);
+	} else if (!init && (ct->flags & LOOM_CT_SVC_BACK) && (ct->flags & LOOM_CT_SVC_SNAT)) {
+		addr_copy(&p->target, &ct->xaddr);
+	} else if (!init && (ct->flags & LOOM_CT_SNAT_BACK)) {
+		p->target_scope = ct->xscope;
+		addr_copy(&p->target, &ct->xaddr);
+	}
+}
+
+/* Ways that differ from what the target's address alone says. */
+plat_inline int flow_detour(struct plat_ctx *ctx, struct pkt *p, const struct loom_ct *ct, int out)
+{
+	if (out < 0)
+		return out;
+	if (ct->flags & LOOM_CT_DSR)
+		return out;
+	if (ct->flags & LOOM_CT_SVC)
+		return svc_route(ctx, p, ct->flags, out);
+	/* A node that asked by the underlay is answered there. */
+	if (ct->flags & LOOM_CT_SVC_BACK)
+		return p->target_flags & LOOM_REMOTE_NODE ? svc_underlay(ctx) : out;
+	if (p->target_outside && ct->via && !(ct->flags & LOOM_CT_SNAT_BACK))
+		return LOOM_OUT(LOOM_OUT_TUNNEL, ct->via & 0x0fffffff);
+	return out;
 }
 
 /* Where this direction of a known flow goes, asked anew. LOOM_OUT() value or a negative reason. */
@@ -28,12 +81,14 @@ plat_fn int flow_resolve(struct plat_ctx *ctx, struct loom_ct *ct)
 	struct pkt *p = plat_pkt(ctx);
 	struct loom_state *st;
 	__u32 zero = 0;
-	int out;
+	int out, init;
 
 	st = plat_lookup(&loom_state, &zero);
 	if (!p || !ct || !st)
 		return -LOOM_DROP_HELPER;
-	if (flow_outdated(p, st, ct)) {
+	if (ct->flags & LOOM_CT_DEAD)
+		return -LOOM_DROP_SVC_GONE;
+	if (flow_outdated(ctx, p, st, ct)) {
 		plat_delete(&loom_ct, &p->key);
 		plat_delete(&loom_ct_new, &p->key);
 		return -LOOM_DROP_CT_INVALID; /* the next packet starts anew */
@@ -44,22 +99,12 @@ plat_fn int flow_resolve(struct plat_ctx *ctx, struct loom_ct *ct)
 		ct->route_gen = st->route_gen;
 		ct->policy_gen = st->policy_gen;
 	}
-	p->target_scope = p->scope;
-	addr_copy(&p->target, &p->daddr);
-	if (!ct_from_initiator(p, ct)) {
-		if (ct->flags & LOOM_CT_FROM_HOST) {
-			out = LOOM_OUT(LOOM_OUT_STACK, 0);
-			goto out;
-		}
-		if (ct->flags & LOOM_CT_SNAT_BACK) {
-			p->target_scope = ct->xscope;
-			addr_copy(&p->target, &ct->xaddr);
-		}
-	}
-	out = route_resolve(ctx);
-	if (out >= 0 && p->target_outside && ct->via && !(ct->flags & LOOM_CT_SNAT_BACK))
-		out = LOOM_OUT(LOOM_OUT_TUNNEL, ct->via & 0x0fffffff);
-out:
+	init = ct_from_initiator(p, ct);
+	flow_target(p, ct, init);
+	if (!init && (ct->flags & LOOM_CT_FROM_HOST))
+		out = LOOM_OUT(LOOM_OUT_STACK, 0);
+	else
+		out = flow_detour(ctx, p, ct, route_resolve(ctx));
 	if (out < 0)
 		return out;
 	if (p->flags & PKT_FROM_B)
@@ -69,15 +114,25 @@ out:
 	return out;
 }
 
-/* Translation that the entry asks for. 0 or a negative reason. */
-plat_inline int flow_nat(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *ct)
+/* The last steps for the packet of a flow that goes to `out`. 0 or a negative reason. */
+plat_inline int flow_send(struct plat_ctx *ctx, struct pkt *p, const struct loom_state *st,
+			  struct loom_ct *ct, __u32 out)
 {
-	int init = ct_from_initiator(p, ct);
-	__u32 source = !!(ct->flags & LOOM_CT_SNAT);
+	int err;
 
-	if (source ? !init : init)
-		return 0;
-	return p->flags & PKT_ERROR ? icmp_err_nat(ctx, ct, source) : nat_rewrite(ctx, ct, source);
+	if (ct->flags & LOOM_CT_HAIRPIN)
+		p->flags |= PKT_HAIRPIN;
+	err = deliver_check(ctx, p, st, out);
+	if (err)
+		return err;
+	if (ct->flags & CT_TRANSLATED) {
+		err = xlate_packet(ctx, ct);
+		if (err)
+			return err;
+	}
+	if (deliver_headers(ctx, p))
+		return -LOOM_DROP_HELPER;
+	return deliver_finish(ctx, p);
 }
 
 /* Sends a packet of a known flow on its way. */
@@ -97,17 +152,7 @@ plat_inline int flow_known(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *
 			return err;
 		out = err;
 	}
-	err = deliver_check(ctx, p, st, out);
-	if (err)
-		return err;
-	if (deliver_headers(ctx, p))
-		return -LOOM_DROP_HELPER;
-	if (ct->flags & (LOOM_CT_SNAT | LOOM_CT_SNAT_BACK)) {
-		err = flow_nat(ctx, p, ct);
-		if (err)
-			return err;
-	}
-	return deliver_finish(ctx, p);
+	return flow_send(ctx, p, st, ct, out);
 }
 
 /*
@@ -146,12 +191,10 @@ plat_inline int flow_masquerades(const struct pkt *p, const struct loom_state *s
 plat_inline void flow_entry(const struct pkt *p, const struct loom_state *st, int out,
 			    struct loom_ct *ct)
 {
-	plat_zero(ct, sizeof(*ct));
 	ct->seen = p->tick;
 	ct->created = p->tick;
 	ct->route_gen = st->route_gen;
 	ct->policy_gen = st->policy_gen;
-	ct->via = p->peer_node;
 	if (p->hook == LOOM_HOOK_FROM_HOST)
 		ct->flags |= LOOM_CT_FROM_HOST;
 	if (p->flags & PKT_FROM_B) {
@@ -166,6 +209,16 @@ plat_inline void flow_entry(const struct pkt *p, const struct loom_state *st, in
 	}
 }
 
+plat_inline void flow_sender(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *ct)
+{
+	__u32 identity = route_identity(ctx);
+
+	if (p->flags & PKT_FROM_B)
+		ct->identity_b = identity;
+	else
+		ct->identity_a = identity;
+}
+
 /* Enters a new flow, in p->entry, into loom_ct_new. 0 or a negative reason. */
 plat_inline int flow_create(struct plat_ctx *ctx, struct pkt *p, const struct loom_state *st,
 			    int out)
@@ -173,22 +226,48 @@ plat_inline int flow_create(struct plat_ctx *ctx, struct pkt *p, const struct lo
 	struct loom_ct *ct = &p->entry;
 	int err;
 
+	plat_zero(ct, sizeof(*ct));
+	ct->via = p->peer_node;
 	flow_entry(p, st, out, ct);
 	if (flow_masquerades(p, st)) {
 		err = nat_masquerade(ctx, ct);
 		if (err)
 			return err;
 	}
-	err = route_identity(ctx);
-	if (p->flags & PKT_FROM_B)
-		ct->identity_b = err;
-	else
-		ct->identity_a = err;
+	flow_sender(ctx, p, ct);
 	err = plat_update(&loom_ct_new, &p->key, ct, BPF_ANY);
 	return err && (ct->flags & LOOM_CT_SNAT) ? -LOOM_DROP_CT_FULL : 0;
 }
 
-/* The first packet of a flow. 0 or a negative reason. */
+plat_inline int flow_may_be_svc(const struct pkt *p, const struct loom_state *st)
+{
+	return (st->flags & LOOM_STATE_SERVICES) && (p->flags & PKT_STARTS) &&
+	       !(p->flags & (PKT_ERROR | PKT_LATER_FRAG)) &&
+	       !addr_check_unicast(&p->daddr, p->family == 4);
+}
+
+/* The first packet of a flow to a service, whose front entry is in p->entry. */
+plat_fn int flow_start_svc(struct plat_ctx *ctx, __u32 out)
+{
+	struct pkt *p = plat_pkt(ctx);
+	struct loom_state *st;
+	__u32 zero = 0;
+	int err;
+
+	st = plat_lookup(&loom_state, &zero);
+	if (!p || !st)
+		return -LOOM_DROP_HELPER;
+	flow_entry(p, st, out, &p->entry);
+	flow_sender(ctx, p, &p->entry);
+	if (p->entry.flags & LOOM_CT_HAIRPIN)
+		p->flags |= PKT_HAIRPIN;
+	err = deliver_check(ctx, p, st, out);
+	if (!err)
+		err = svc_enter(ctx);
+	return err ? err : flow_send(ctx, p, st, &p->entry, out);
+}
+
+/* The first packet of a flow. 0 or a negative reason; LOOM_OUT() value for flow_start_svc(). */
 plat_fn int flow_start(struct plat_ctx *ctx)
 {
 	struct pkt *p = plat_pkt(ctx);
@@ -199,6 +278,14 @@ plat_fn int flow_start(struct plat_ctx *ctx)
 	st = plat_lookup(&loom_state, &zero);
 	if (!p || !st)
 		return -LOOM_DROP_HELPER;
+	if (flow_may_be_svc(p, st)) {
+		err = addr_check_unicast(&p->saddr, p->family == 4);
+		out = err ? 0 : svc_start(ctx);
+		if (out > 0)
+			out = svc_resolve(ctx);
+		if (out)
+			return out;
+	}
 	p->target_scope = p->scope;
 	addr_copy(&p->target, &p->daddr);
 	out = route_resolve(ctx);
@@ -220,16 +307,7 @@ plat_fn int flow_start(struct plat_ctx *ctx)
 	if ((p->flags & PKT_ERROR) || !(p->flags & PKT_STARTS))
 		return deliver_headers(ctx, p) ? -LOOM_DROP_HELPER : deliver_finish(ctx, p);
 	err = flow_create(ctx, p, st, out);
-	if (err)
-		return err;
-	if (deliver_headers(ctx, p))
-		return -LOOM_DROP_HELPER;
-	if (p->entry.flags & LOOM_CT_SNAT) {
-		err = nat_rewrite(ctx, &p->entry, 1);
-		if (err)
-			return err;
-	}
-	return deliver_finish(ctx, p);
+	return err ? err : flow_send(ctx, p, st, &p->entry, out);
 }
 
 /*
@@ -237,11 +315,14 @@ plat_fn int flow_start(struct plat_ctx *ctx)
  * pushed out of the LRU, and is claimed again. 0; 1 when it was claimed, which may have pushed out
  * any other entry, this flow's too; -EEXIST when somebody else has the port now.
  */
-plat_inline int flow_keep_wire(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *ct)
+plat_fn int flow_keep_wire(struct plat_ctx *ctx, struct loom_ct *ct)
 {
+	struct pkt *p = plat_pkt(ctx);
 	struct loom_ctkey k;
 	struct loom_ct *wire;
 
+	if (!p || !ct)
+		return -EINVAL;
 	ct_pair_key(&p->key, ct, &k);
 	wire = plat_lookup(&loom_ct_new, &k);
 	if (!wire)
@@ -257,10 +338,14 @@ plat_inline struct loom_ct *flow_unconfirmed(struct plat_ctx *ctx, struct pkt *p
 	struct loom_ct *ct = plat_lookup(&loom_ct_new, &p->key);
 	int kept;
 
-	if (!ct || (p->flags & PKT_ERROR) || !(ct->flags & LOOM_CT_SNAT) ||
+	if (!ct || (p->flags & PKT_ERROR) || !(ct->flags & (LOOM_CT_SNAT | LOOM_CT_SVC)) ||
 	    !ct_from_initiator(p, ct))
 		return ct;
-	kept = flow_keep_wire(ctx, p, ct);
+	if (ct->flags & LOOM_CT_SVC) {
+		kept = svc_keep(ctx, ct);
+		return kept > 0 ? ct : kept < 0 ? NULL : plat_lookup(&loom_ct_new, &p->key);
+	}
+	kept = flow_keep_wire(ctx, ct);
 	if (!kept)
 		return ct;
 	if (kept > 0)
@@ -306,11 +391,13 @@ plat_fn int flow_confirm(struct plat_ctx *ctx, struct loom_ct *ct)
 
 	if (!p || !ct)
 		return 0;
-	if (ct_restarts(p, ct))
+	if (!(ct->flags & CT_SVC) && ct_restarts(p, ct))
 		ct_restart(p, ct);
 	ct_touch(p, ct);
 	if (!ct_from_initiator(p, ct))
 		ct->flags |= LOOM_CT_REPLIED;
+	if (ct->flags & CT_SVC)
+		return svc_confirm(ctx, ct);
 	if (!ct_confirmed(&p->key, ct))
 		return 0;
 	if ((ct->flags & LOOM_CT_SNAT_BACK) && flow_confirm_pod_side(ctx, ct))
@@ -331,7 +418,7 @@ plat_fn int flow_slow(struct plat_ctx *ctx)
 	/* The copy that was moved will do for this packet, and spares looking it up. */
 	if (ct && !(p->flags & PKT_ERROR) && flow_confirm(ctx, ct))
 		ct = &p->entry;
-	return ct ? flow_known(ctx, p, ct) : flow_start(ctx);
+	return ct ? flow_known(ctx, p, ct) : 1;
 }
 
 /* p->key and direction, from the packet or from what it quotes. 0 or a negative reason. */
@@ -344,17 +431,32 @@ plat_inline int flow_identify(struct plat_ctx *ctx, struct pkt *p)
 	return 0;
 }
 
-/* A packet of a flow in loom_ct. 0 or a negative reason. */
+/* A packet of a flow in loom_ct. 0 or a negative reason; 1 when it begins a flow after all. */
 plat_inline int flow_confirmed(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *ct)
 {
 	if (!(p->flags & PKT_ERROR)) {
-		if (ct_restarts(p, ct))
-			ct_restart(p, ct);
+		if (ct_restarts(p, ct)) {
+			if (!(ct->flags & CT_SVC))
+				ct_restart(p, ct);
+			else if (svc_restart(ctx, ct))
+				return 1;
+		}
 		ct_touch(p, ct);
 		if (!(ct->flags & LOOM_CT_REPLIED) && !ct_from_initiator(p, ct))
 			ct->flags |= LOOM_CT_REPLIED;
 	}
 	return flow_known(ctx, p, ct);
+}
+
+/*
+ * A packet of no known flow. One after the other from here, and not one from the other, since the
+ * stack of functions that call each other is small.
+ */
+plat_inline int flow_begin(struct plat_ctx *ctx)
+{
+	int out = flow_start(ctx);
+
+	return out > 0 ? flow_start_svc(ctx, out) : out;
 }
 
 /* A parsed packet, whatever its hook: verdict in p->v_*; 0 or a negative reason. */
@@ -367,5 +469,6 @@ plat_inline int flow_forward(struct plat_ctx *ctx, struct pkt *p)
 	if (err)
 		return err;
 	ct = plat_lookup(&loom_ct, &p->key);
-	return ct ? flow_confirmed(ctx, p, ct) : flow_slow(ctx);
+	err = ct ? flow_confirmed(ctx, p, ct) : flow_slow(ctx);
+	return err > 0 ? flow_begin(ctx) : err;
 }

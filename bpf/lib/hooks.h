@@ -114,16 +114,39 @@ plat_inline int hook_from_host(struct plat_ctx *ctx, struct pkt *p)
 	return err ? hook_fail(ctx, err) : 0;
 }
 
-/* A packet for the node's masquerade address that can't be an answer to a pod. */
+/* A packet to that port of the node is neither an answer to a pod nor for a service. */
+plat_inline int hook_is_hosts_port(const struct loom_state *st, __be16 port)
+{
+	__u16 host = plat_ntohs(port);
+
+	if (host >= loom_cfg.masq_port_min && host <= loom_cfg.masq_port_max)
+		return 0;
+	return !(st->flags & LOOM_STATE_SERVICES) || !svc_port_in(LOOM_PORTS_FRONT, port);
+}
+
+/* A packet for the node's masquerade address that is the node's own. */
 plat_inline int hook_is_hosts(const struct pkt *p, const struct loom_state *st)
 {
-	__u16 port = plat_ntohs(p->dport);
-
 	if (!addr_eq(&p->daddr, p->family == 4 ? &st->masq4 : &st->masq6))
 		return 0;
 	if (p->flags & (PKT_ERROR | PKT_LATER_FRAG))
 		return 0;
-	return port < loom_cfg.masq_port_min || port > loom_cfg.masq_port_max;
+	return hook_is_hosts_port(st, p->dport);
+}
+
+/* Of an IPv4 packet without options: header and ports. 0 when it is no such packet. */
+plat_inline int hook_peek4(struct plat_ctx *ctx, const struct pkt *p, __u8 *h)
+{
+	if (p->ethertype != ETH_P_IP || plat_load(ctx, p->l3, h, 24))
+		return 0;
+	if (h[0] != 0x45 || (get16(h + 6) & plat_htons(IP_MF | IP_OFFSET)))
+		return 0;
+	return h[9] == IPPROTO_UDP || h[9] == IPPROTO_TCP;
+}
+
+plat_inline int hook_is_vxlan(const __u8 *h)
+{
+	return h[9] == IPPROTO_UDP && get16(h + 22) == plat_htons(loom_cfg.overlay_port);
 }
 
 /*
@@ -135,16 +158,10 @@ plat_inline int hook_is_plainly_hosts(struct plat_ctx *ctx, const struct pkt *p,
 				      const struct loom_state *st)
 {
 	__u8 h[24] __attribute__((aligned(8)));
-	__u16 port;
 
-	if (p->ethertype != ETH_P_IP || plat_load(ctx, p->l3, h, sizeof(h)))
+	if (!hook_peek4(ctx, p, h) || get32(h + 16) != st->masq4.w[3])
 		return 0;
-	if (get32(h + 16) != st->masq4.w[3] || h[0] != 0x45 || (get16(h + 6) & plat_htons(0x3fff)))
-		return 0;
-	if (h[9] != IPPROTO_UDP && h[9] != IPPROTO_TCP)
-		return 0;
-	port = h[22] << 8 | h[23];
-	return port < loom_cfg.masq_port_min || port > loom_cfg.masq_port_max;
+	return hook_is_vxlan(h) || hook_is_hosts_port(st, get16(h + 22));
 }
 
 plat_inline int hook_is_pods(struct plat_ctx *ctx, struct pkt *p)
@@ -219,10 +236,15 @@ plat_inline int hook_overlay_flow(struct plat_ctx *ctx, struct pkt *p, const uni
 	if (err)
 		return err;
 	ct = plat_lookup(&loom_ct, &p->key);
-	if (ct)
-		return flow_confirmed(ctx, p, ct);
+	if (ct) {
+		err = flow_confirmed(ctx, p, ct);
+		if (err <= 0)
+			return err;
+	}
 	err = hook_tunnel_peer(p, outer);
-	return err ? err : flow_slow(ctx);
+	if (!err)
+		err = flow_slow(ctx);
+	return err > 0 ? flow_begin(ctx) : err;
 }
 
 plat_inline int hook_from_overlay(struct plat_ctx *ctx, struct pkt *p)
@@ -240,5 +262,73 @@ plat_inline int hook_from_overlay(struct plat_ctx *ctx, struct pkt *p)
 		err = -LOOM_DROP_TUNNEL_VNI;
 	if (err == -LOOM_DROP_TTL && !p->peer_node)
 		hook_tunnel_peer(p, &outer);
+	return err ? hook_fail(ctx, err) : 0;
+}
+
+/* What leaves by the uplink and can't be an answer of a backend in this node's network. */
+plat_inline int hook_is_plainly_no_backends(struct plat_ctx *ctx, const struct pkt *p)
+{
+	__u8 h[48] __attribute__((aligned(8)));
+	__be16 port;
+
+	if (hook_peek4(ctx, p, h)) {
+		if (hook_is_vxlan(h))
+			return 1;
+		port = get16(h + 20);
+	} else {
+		if (p->ethertype != ETH_P_IPV6 || plat_load(ctx, p->l3, h, 44))
+			return 0;
+		if (h[0] >> 4 != 6 || (h[6] != IPPROTO_UDP && h[6] != IPPROTO_TCP))
+			return 0;
+		port = get16(h + 40);
+	}
+	return !svc_port_in(LOOM_PORTS_HOST_BACKEND, port);
+}
+
+/* The flow that the packet answers as a service's backend, or NULL. */
+plat_inline struct loom_ct *hook_answers(const struct pkt *p)
+{
+	struct loom_ct *ct = plat_lookup(&loom_ct, &p->key);
+
+	if (!ct)
+		ct = plat_lookup(&loom_ct_new, &p->key);
+	return ct && (ct->flags & LOOM_CT_SVC_BACK) && !ct_from_initiator(p, ct) ? ct : NULL;
+}
+
+/*
+ * Egress of the uplink: answers of backends in this node's network to clients outside, which the
+ * host's stack has routed. They take the frontend's address here, and change nothing else; what
+ * pods sent has had its turn.
+ */
+plat_inline int hook_to_net(struct plat_ctx *ctx, struct pkt *p)
+{
+	struct loom_state *st;
+	struct loom_ct *ct;
+	__u32 zero = 0;
+	int err;
+
+	pkt_init(ctx, p, LOOM_HOOK_TO_NET);
+	st = plat_lookup(&loom_state, &zero);
+	if (!st || !(st->flags & LOOM_STATE_SERVICES) || !pkt_is_ip(p))
+		return hook_pass(p);
+	pkt_link(p);
+	if (hook_is_plainly_no_backends(ctx, p) || parse_ip(ctx, p) || flow_identify(ctx, p))
+		return hook_pass(p);
+	ct = hook_answers(p);
+	if (!ct)
+		return hook_pass(p);
+	if (ct->flags & LOOM_CT_DEAD)
+		return hook_fail(ctx, -LOOM_DROP_SVC_GONE);
+	if (!(p->flags & PKT_ERROR)) {
+		ct_touch(p, ct);
+		ct->flags |= LOOM_CT_REPLIED;
+		if (p->proto != IPPROTO_TCP)
+			svc_confirm(ctx, ct);
+		ct = hook_answers(p);
+		if (!ct)
+			return hook_pass(p);
+	}
+	p->flags |= PKT_PASS;
+	err = flow_send(ctx, p, st, ct, LOOM_OUT(LOOM_OUT_STACK, 0));
 	return err ? hook_fail(ctx, err) : 0;
 }

@@ -59,14 +59,7 @@ plat_inline void icmp_gen_source(const struct pkt *p, struct icmp_gen *g)
 		if (!addr_is_none(&g->from))
 			return;
 	}
-	if (p->family == 4) {
-		addr_set_v4(&g->from, plat_htonl(ADDR_GATEWAY4));
-	} else {
-		g->from.w[0] = plat_htonl(0xfe800000);
-		g->from.w[1] = 0;
-		g->from.w[2] = 0;
-		g->from.w[3] = plat_htonl(1);
-	}
+	addr_gateway(p->family == 4, &g->from);
 }
 
 plat_inline __u16 icmp_gen_fold(__u32 sum)

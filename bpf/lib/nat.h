@@ -6,7 +6,7 @@
  * tuple: pod side (LOOM_CT_SNAT) and wire side (LOOM_CT_SNAT_BACK). Claiming the wire side with
  * BPF_NOEXIST is what makes a port ours; there is no other table of ports.
  */
-#include "bpf/lib/ct.h"
+#include "bpf/lib/xlate.h"
 
 #define NAT_PROBES 32
 
@@ -25,9 +25,15 @@ plat_inline __u32 nat_hash(const struct pkt *p)
 	return nat_mix(h, (__u32)p->sport << 16 | p->dport);
 }
 
-plat_inline int nat_is_icmp(__u8 proto)
+plat_inline __u32 nat_range(void)
 {
-	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
+	return loom_cfg.masq_port_max - loom_cfg.masq_port_min + 1;
+}
+
+/* The i-th port to be tried. */
+plat_inline __be16 nat_port(__u32 start, __u32 i)
+{
+	return plat_htons((__u16)(loom_cfg.masq_port_min + (start + i * 7919) % nat_range()));
 }
 
 /* Wire-side entry for pod-side entry `ct` of packet p, whose initiator is side b if `init_b`. */
@@ -57,7 +63,7 @@ plat_fn int nat_claim(struct plat_ctx *ctx, struct loom_ct *ct)
 	if (!p || !ct)
 		return -EINVAL;
 	init_b = ct_key(&k, &ct->xaddr, ct->xport, &p->daddr,
-			nat_is_icmp(p->proto) ? ct->xport : p->dport, p->proto, 0);
+			xlate_is_icmp(p->proto) ? ct->xport : p->dport, p->proto, 0);
 	if (plat_lookup(&loom_ct, &k))
 		return -EEXIST;
 	nat_wire_entry(p, ct, init_b, &p->pair_entry);
@@ -83,17 +89,16 @@ plat_fn int nat_masquerade(struct plat_ctx *ctx, struct loom_ct *ct)
 	st = plat_lookup(&loom_state, &zero);
 	if (!p || !st || !ct)
 		return -LOOM_DROP_HELPER;
-	if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP && !nat_is_icmp(p->proto))
+	if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP && !xlate_is_icmp(p->proto))
 		return -LOOM_DROP_NAT_PROTO;
 	addr_copy(&ct->xaddr, p->family == 4 ? &st->masq4 : &st->masq6);
 	if (addr_is_none(&ct->xaddr))
 		return -LOOM_DROP_NAT_NO_ADDR;
 	ct->flags |= LOOM_CT_SNAT;
-	range = loom_cfg.masq_port_max - loom_cfg.masq_port_min + 1;
+	range = nat_range();
 	start = nat_hash(p) & 0xffff;
 	for (i = 0; i < NAT_PROBES && i < range; i++) {
-		ct->xport =
-			plat_htons((__u16)(loom_cfg.masq_port_min + (start + i * 7919) % range));
+		ct->xport = nat_port(start, i);
 		err = nat_claim(ctx, ct);
 		if (!err)
 			return 0;
@@ -101,67 +106,4 @@ plat_fn int nat_masquerade(struct plat_ctx *ctx, struct loom_ct *ct)
 			return -LOOM_DROP_CT_FULL;
 	}
 	return -LOOM_DROP_NAT_PORTS;
-}
-
-/* Where in the packet a transport checksum is, relative to its header; 0 = none to keep. */
-plat_inline __u32 nat_csum_off(__u8 proto)
-{
-	if (proto == IPPROTO_TCP)
-		return 16;
-	if (proto == IPPROTO_UDP)
-		return 6;
-	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6 ? 2 : 0;
-}
-
-/* Writes an address at `off` of the IP header at `l3` and keeps the checksum of that header. */
-plat_inline int nat_put_addr(struct plat_ctx *ctx, int v4, __u32 l3, int source,
-			     const union loom_addr *addr, __u32 diff)
-{
-	__u32 off = l3 + (v4 ? (source ? 12 : 16) : (source ? 8 : 24));
-	int err;
-
-	if (!v4)
-		return plat_store(ctx, off, addr->b, 16);
-	err = plat_csum_ip(ctx, l3 + 10, diff);
-	return err ? err : plat_store(ctx, off, addr->b + 12, 4);
-}
-
-/* Port (or ICMP identifier) of the transport header and its checksum. */
-plat_inline int nat_put_l4(struct plat_ctx *ctx, const struct pkt *p, int source, __be16 port,
-			   __u32 diff)
-{
-	__u32 csum = p->l4 + nat_csum_off(p->proto);
-	int udp = p->proto == IPPROTO_UDP, icmp = nat_is_icmp(p->proto);
-	__u32 off = p->l4 + (icmp ? 4 : source ? 0 : 2);
-	__be16 old = source ? p->sport : p->dport;
-	int err = 0;
-
-	if (p->proto != IPPROTO_ICMP) /* ICMP for IPv4 has no pseudo header */
-		err = plat_csum_pseudo(ctx, csum, diff, udp, p->family == 6);
-	if (!err && old != port)
-		err = plat_csum_port(ctx, csum, old, port, udp);
-	if (!err && old != port)
-		err = plat_store(ctx, off, &port, 2);
-	return err;
-}
-
-/* The packet's source (or destination) becomes addr:port. 0 or a negative reason. */
-plat_fn int nat_rewrite(struct plat_ctx *ctx, struct loom_ct *ct, __u32 source)
-{
-	struct pkt *p = plat_pkt(ctx);
-	union loom_addr addr;
-	__u32 diff;
-	int err;
-
-	if (!p || !ct)
-		return -LOOM_DROP_HELPER;
-	addr_copy(&addr, &ct->xaddr);
-	diff = plat_csum_diff(source ? &p->saddr : &p->daddr, &addr);
-	err = nat_put_addr(ctx, p->family == 4, p->l3, source, &addr, diff);
-	if (!err && !(p->flags & PKT_LATER_FRAG))
-		err = nat_put_l4(ctx, p, source, ct->xport, diff);
-	if (!err)
-		return 0;
-	p->aux = err;
-	return -LOOM_DROP_HELPER;
 }

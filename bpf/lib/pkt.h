@@ -26,6 +26,9 @@ enum pkt_flags {
 	PKT_STARTS = 1 << 6,	 /* may start a flow */
 	PKT_RAW_IP = 1 << 7,	 /* came without Ethernet header */
 	PKT_ENCAP = 1 << 8,	 /* has its outer headers: out of `v_ifindex` as IPv4 */
+	PKT_TRANSIT = 1 << 9,	 /* may leave this node again, whatever it came in by */
+	PKT_HAIRPIN = 1 << 10,	 /* may go back to where it came from */
+	PKT_XLATED = 1 << 11,	 /* ip[] holds other addresses than the packet, as yet */
 };
 
 enum verdict_kind {
@@ -90,4 +93,8 @@ struct pkt {
 	/* Room to build conntrack entries in: of the flow, and of its other half. */
 	struct loom_ct entry;
 	struct loom_ct pair_entry;
+	/* The service that a new flow is for (svc.h). */
+	struct loom_svc svc;
+	__u32 svc_vip;	   /* number of the frontend's address; 0: it has none on this node */
+	__u32 svc_outside; /* the client is not of the cluster */
 };

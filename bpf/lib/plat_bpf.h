@@ -126,6 +126,18 @@ plat_inline int plat_csum_port(struct plat_ctx *ctx, __u32 off, __be16 from, __b
 	return bpf_l4_csum_replace(ctx, off, from, to, 2 | (udp ? BPF_F_MARK_MANGLED_0 : 0));
 }
 
+/* Both ports, as they lie in the packet, that the checksum at `off` covers changed. */
+plat_inline int plat_csum_ports(struct plat_ctx *ctx, __u32 off, __be32 from, __be32 to, int udp)
+{
+	return bpf_l4_csum_replace(ctx, off, from, to, 4 | (udp ? BPF_F_MARK_MANGLED_0 : 0));
+}
+
+/* Bytes of the payload changed by `diff` under the checksum at `off`. */
+plat_inline int plat_csum_data(struct plat_ctx *ctx, __u32 off, __u32 diff)
+{
+	return bpf_l4_csum_replace(ctx, off, 0, diff, 0);
+}
+
 /* One's complement sum over n bytes (a multiple of 4), on top of `seed`. */
 #define plat_csum_add(buf, n, seed) ((__u32)bpf_csum_diff(NULL, 0, (void *)(buf), n, seed))
 

@@ -73,8 +73,8 @@ plat_fn int route_identity(struct plat_ctx *ctx)
 
 /*
  * Resolves p->target in p->target_scope to a LOOM_OUT() value, or a negative reason. What comes
- * from other machines (uplink, overlay) is delivered on this node or not at all. Also sets
- * target_flags, target_identity and target_outside.
+ * from other machines (uplink, overlay) is delivered on this node or not at all, unless a service
+ * sends it on (PKT_TRANSIT). Also sets target_flags, target_identity and target_outside.
  */
 plat_fn int route_resolve(struct plat_ctx *ctx)
 {
@@ -102,7 +102,8 @@ plat_fn int route_resolve(struct plat_ctx *ctx)
 			return LOOM_OUT(LOOM_OUT_STACK, 0);
 		return LOOM_OUT(LOOM_OUT_PEER, ep->ifindex & 0x0fffffff);
 	}
-	if (p->hook == LOOM_HOOK_FROM_NET || p->hook == LOOM_HOOK_FROM_OVERLAY)
+	if ((p->hook == LOOM_HOOK_FROM_NET || p->hook == LOOM_HOOK_FROM_OVERLAY) &&
+	    !(p->flags & PKT_TRANSIT))
 		return -LOOM_DROP_NO_ROUTE;
 	r = route_remote(&k);
 	if (r) {
@@ -115,7 +116,7 @@ plat_fn int route_resolve(struct plat_ctx *ctx)
 			return out;
 	}
 	p->target_outside = !r || !r->node;
-	if (p->target_outside && p->hook == LOOM_HOOK_FROM_HOST)
+	if (p->target_outside && p->hook == LOOM_HOOK_FROM_HOST && !(p->flags & PKT_TRANSIT))
 		return -LOOM_DROP_NO_ROUTE;
 	return route_kernel(ctx, p, st);
 }

@@ -48,6 +48,8 @@ int native_run(struct plat_ctx *ctx, enum loom_hook hook)
 		return hook_from_host(ctx, &ctx->pkt);
 	case LOOM_HOOK_FROM_NET:
 		return hook_from_net(ctx, &ctx->pkt);
+	case LOOM_HOOK_TO_NET:
+		return hook_to_net(ctx, &ctx->pkt);
 	case LOOM_HOOK_FROM_OVERLAY:
 		return hook_from_overlay(ctx, &ctx->pkt);
 	default:

@@ -140,6 +140,18 @@ plat_inline int plat_csum_port(struct plat_ctx *ctx, __u32 off, __be16 from, __b
 	return plat_csum_apply(ctx, off, (__u32)(__u16)~from + to, udp);
 }
 
+plat_inline int plat_csum_ports(struct plat_ctx *ctx, __u32 off, __be32 from, __be32 to, int udp)
+{
+	__u64 diff = (__u64)~from + to;
+
+	return plat_csum_apply(ctx, off, (__u32)((diff & 0xffffffff) + (diff >> 32)), udp);
+}
+
+plat_inline int plat_csum_data(struct plat_ctx *ctx, __u32 off, __u32 diff)
+{
+	return plat_csum_apply(ctx, off, diff, 0);
+}
+
 plat_inline int plat_trim(struct plat_ctx *ctx, __u32 len)
 {
 	if (len > ctx->len)

@@ -359,6 +359,8 @@ void golden_run(const struct target *t, const struct golden *g, int family)
 			fill_ct(&r);
 		else if (r.s->act == DO_DIRECT)
 			world_tunnel_directly(t);
+		else if (r.s->act == DO_LOSE_BACKEND)
+			world_set_backend(t, r.s->src, r.s->seconds);
 		else if (r.s->act == DO_LOSE_NEW)
 			lose_entry(&r);
 		else if (r.s->src)

@@ -9,17 +9,19 @@
 #include "selftests/bpf/packet.h"
 #include "selftests/bpf/world.h"
 
-#define GOLDEN_STEPS 6
+#define GOLDEN_STEPS 8
 #define NAT_PORT     0xffff /* stands for the port that masquerade has chosen */
 
 enum golden_act {
 	DO_PACKET,
 	DO_BUMP_ROUTES,
-	DO_RENUMBER, /* masquerade with NODE2's address from now on */
-	DO_GC_LATER, /* collect as if in `seconds` */
-	DO_GC_ADDR,  /* forget all about `src` */
-	DO_FILL_CT,  /* loom_ct takes no more */
-	DO_DIRECT,   /* NODE2's tunnel headers are to be written by the programs */
+	DO_RENUMBER,	 /* masquerade with NODE2's address from now on */
+	DO_GC_LATER,	 /* collect as if in `seconds` */
+	DO_GC_ADDR,	 /* forget all about `src` */
+	DO_FILL_CT,	 /* loom_ct takes no more */
+	DO_DIRECT,	 /* NODE2's tunnel headers are to be written by the programs */
+	DO_LOSE_BACKEND, /* `src`'s backends are gone, as `seconds` says (enum loom_backend_flags)
+			  */
 	DO_LOSE_NEW, /* the LRU pushes out the pod side (src=A) or wire side (src=NODE) of a flow */
 };
 
@@ -60,6 +62,8 @@ struct golden {
 
 extern const struct golden golden_cases[];
 extern const unsigned int golden_count;
+extern const struct golden golden_svc_cases[];
+extern const unsigned int golden_svc_count;
 
 /* Runs one case in one family; asserts by cmocka. */
 void golden_run(const struct target *t, const struct golden *g, int family);

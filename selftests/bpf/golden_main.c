@@ -19,22 +19,30 @@ static void one_case(void **state)
 	golden_run(target, g, 6);
 }
 
+static void add(struct CMUnitTest *tests, const struct golden *cases, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		tests[i] = (struct CMUnitTest){ .name = cases[i].name,
+						.test_func = one_case,
+						.initial_state = (void *)&cases[i] };
+}
+
 int golden_main(const struct target *t)
 {
-	struct CMUnitTest tests[golden_count];
-	unsigned int i;
+	unsigned int n = golden_count + golden_svc_count;
+	struct CMUnitTest tests[n];
 	int err = t->start();
 
 	if (err) {
 		printf("[  ERROR   ] target %s does not start: %s\n", t->name, strerror(-err));
 		return 1;
 	}
-	for (i = 0; i < golden_count; i++)
-		tests[i] = (struct CMUnitTest){ .name = golden_cases[i].name,
-						.test_func = one_case,
-						.initial_state = (void *)&golden_cases[i] };
+	add(tests, golden_cases, golden_count);
+	add(tests + golden_count, golden_svc_cases, golden_svc_count);
 	target = t;
-	err = _cmocka_run_group_tests(t->name, tests, golden_count, NULL, NULL);
+	err = _cmocka_run_group_tests(t->name, tests, n, NULL, NULL);
 	t->stop();
 	return err;
 }

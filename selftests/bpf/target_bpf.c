@@ -95,8 +95,9 @@ static void clear_array(const char *name, __u32 entries, size_t value_size, bool
 
 static void bpf_reset(void)
 {
-	static const char *const hashes[] = { "loom_ep", "loom_ip",	"loom_cidr",
-					      "loom_ct", "loom_ct_new", "loom_frag" };
+	static const char *const hashes[] = { "loom_ep",  "loom_ip",	 "loom_cidr",
+					      "loom_ct",  "loom_ct_new", "loom_frag",
+					      "loom_svc", "loom_aff",	 "loom_srcrange" };
 	unsigned int i;
 
 	for (i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++)
@@ -156,6 +157,8 @@ static int prog_of(enum loom_hook hook, const struct target_packet *p)
 		return bpf_program__fd(skel->progs.loom_from_host);
 	case LOOM_HOOK_FROM_NET:
 		return bpf_program__fd(skel->progs.loom_from_net);
+	case LOOM_HOOK_TO_NET:
+		return bpf_program__fd(skel->progs.loom_to_net);
 	case LOOM_HOOK_FROM_OVERLAY:
 		bpf_map_update_elem(bpf_map__fd(via->maps.via_key), &zero, &key, 0);
 		return bpf_program__fd(via->progs.via_tunnel);

@@ -23,6 +23,10 @@ static const struct {
 	[OUT] = { "203.0.113.9", "2001:db8:9::9" },
 	[PEERED] = { "198.51.100.7", "2001:db8:7::7" },
 	[GATEWAY] = { "169.254.1.1", "fe80::1" },
+	[E] = { "10.1.1.13", "fd10:1::13" },
+	[VIP] = { "10.96.0.10", "fd96::10" },
+	[VIP2] = { "10.96.0.20", "fd96::20" },
+	[EXT] = { "203.0.113.80", "2001:db8:80::80" },
 	[GROUP] = { "224.0.0.5", "ff02::5" },
 };
 
@@ -53,8 +57,10 @@ static void pod_link(enum who who, __u32 ep, struct loom_ifcfg *ret)
 	*ret = (struct loom_ifcfg){ .ep = ep, .role = LOOM_IF_POD, .mtu = POD_MTU };
 	memcpy(ret->mac, who == B ? mac_b : mac_a, 6);
 	memcpy(ret->hmac, who == B ? hmac_b : hmac_a, 6);
-	ret->ip4 = world_addr(who == B ? B : A, 4).w[3];
-	ret->ip6 = world_addr(who == B ? B : A, 6);
+	if (who != B && who != E)
+		who = A;
+	ret->ip4 = world_addr(who, 4).w[3];
+	ret->ip6 = world_addr(who, 6);
 }
 
 static void put_pod(const struct target *t, enum who who, __u32 ifindex, __u32 ep)
@@ -107,7 +113,7 @@ void world_set_link(const struct target *t, enum loom_hook hook, enum who pod)
 	__u32 ifindex = LINK_A;
 
 	if (hook == LOOM_HOOK_FROM_POD) {
-		pod_link(pod, pod == B ? 2 : 1, &cfg);
+		pod_link(pod, pod == B ? 2 : pod == E ? 3 : 1, &cfg);
 		must(t->put("loom_ifcfg", &ifindex, &cfg));
 		return;
 	}
@@ -160,7 +166,8 @@ void world_build(const struct target *t, enum loom_hook hook)
 				 .overlay_ifindex = LINK_OVERLAY,
 				 .uplink_ifindex = LINK_UPLINK,
 				 .uplink_mtu = UPLINK_MTU,
-				 .flags = LOOM_STATE_MASQUERADE | LOOM_STATE_TUNNEL,
+				 .flags = LOOM_STATE_MASQUERADE | LOOM_STATE_TUNNEL |
+					  LOOM_STATE_SERVICES,
 				 .masq4 = world_addr(NODE, 4),
 				 .masq6 = world_addr(NODE, 6) };
 	struct loom_ep host = { .flags = LOOM_EP_HOST };
@@ -170,11 +177,13 @@ void world_build(const struct target *t, enum loom_hook hook)
 	t->reset();
 	must(t->put("loom_state", &zero, &st));
 	put_pod(t, B, LINK_B, 2);
+	put_pod(t, E, LINK_E, 3);
 	put_pod(t, A, LINK_A, 1);
 	world_set_link(t, hook, A);
 	for (family = 4; family <= 6; family += 2) {
 		struct loom_ipkey k = { .addr = world_addr(NODE, family) };
 
+		host.ep = LOOM_VIP_NODE_FIRST + (family == 6);
 		must(t->put("loom_ep", &k, &host));
 	}
 	put_node(t, NODE2, 2, LOOM_NODE_TUNNEL, 0);
@@ -189,4 +198,7 @@ void world_build(const struct target *t, enum loom_hook hook)
 	put_remote(t, "fd10:3::", 64, 3, 0);
 	put_remote(t, "198.51.100.0", 24, 0, LOOM_REMOTE_NO_MASQ);
 	put_remote(t, "2001:db8:7::", 48, 0, LOOM_REMOTE_NO_MASQ);
+	put_remote(t, "10.96.0.0", 16, 0, LOOM_REMOTE_UNREACHABLE);
+	put_remote(t, "fd96::", 64, 0, LOOM_REMOTE_UNREACHABLE);
+	world_add_services(t);
 }
