@@ -180,7 +180,7 @@ plat_inline int plat_grow(struct plat_ctx *ctx, __u32 n)
 
 #define plat_encap(ctx, n)		  plat_grow(ctx, n)
 #define plat_store_new(ctx, off, from, n) plat_store(ctx, off, from, n)
-#define plat_random(ctx)		  ((__u32)(ctx)->now_ns)
+#define plat_random(ctx)		  ((__u32)((ctx)->now_ns * 0x9e3779b97f4a7c15ull >> 32))
 
 plat_inline __u32 plat_flow_hash(const struct plat_ctx *ctx)
 {

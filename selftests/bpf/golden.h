@@ -67,5 +67,13 @@ extern const unsigned int golden_svc_count;
 
 /* Runs one case in one family; asserts by cmocka. */
 void golden_run(const struct target *t, const struct golden *g, int family);
+/* Which backend is chosen: what a conversation can't tell. As many as there are names. */
+struct golden_check {
+	const char *name;
+	void (*run)(const struct target *t, int family);
+};
+extern const struct golden_check golden_checks[];
+extern const unsigned int golden_check_count;
+
 /* All cases in both families, as a cmocka program's main(). */
 int golden_main(const struct target *t);

@@ -19,6 +19,14 @@ static void one_case(void **state)
 	golden_run(target, g, 6);
 }
 
+static void one_check(void **state)
+{
+	const struct golden_check *c = *state;
+
+	c->run(target, 4);
+	c->run(target, 6);
+}
+
 static void add(struct CMUnitTest *tests, const struct golden *cases, unsigned int n)
 {
 	unsigned int i;
@@ -31,7 +39,8 @@ static void add(struct CMUnitTest *tests, const struct golden *cases, unsigned i
 
 int golden_main(const struct target *t)
 {
-	unsigned int n = golden_count + golden_svc_count;
+	unsigned int i, first_check = golden_count + golden_svc_count;
+	unsigned int n = first_check + golden_check_count;
 	struct CMUnitTest tests[n];
 	int err = t->start();
 
@@ -41,6 +50,11 @@ int golden_main(const struct target *t)
 	}
 	add(tests, golden_cases, golden_count);
 	add(tests + golden_count, golden_svc_cases, golden_svc_count);
+	for (i = 0; i < golden_check_count; i++)
+		tests[first_check + i] =
+			(struct CMUnitTest){ .name = golden_checks[i].name,
+					     .test_func = one_check,
+					     .initial_state = (void *)&golden_checks[i] };
 	target = t;
 	err = _cmocka_run_group_tests(t->name, tests, n, NULL, NULL);
 	t->stop();

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "selftests/bpf/golden.h"
+
+#define FLOWS 64
+
+/* Whom the first packet of a flow goes to; the packet must not be dropped. */
+static union loom_addr backend_of(const struct target *t, enum loom_hook hook, enum who src,
+				  __u16 sport, enum who dst, __u16 dport, int family)
+{
+	struct packet in = { .src = world_addr(src, family),
+			     .dst = world_addr(dst, family),
+			     .proto = IPPROTO_UDP,
+			     .ttl = 64,
+			     .sport = sport,
+			     .dport = dport,
+			     .payload = 8 };
+	struct target_verdict v = {};
+	struct target_packet bytes;
+	struct loom_event ev;
+	struct packet out;
+
+	memcpy(in.smac, mac_b, 6);
+	memcpy(in.dmac, hmac_b, 6);
+	world_set_link(t, hook, src);
+	packet_build(&in, &bytes);
+	assert_int_equal(t->run(hook, &bytes, &v), 0);
+	t->event(&ev);
+	assert_int_not_equal(v.kind, VERDICT_DROP);
+	assert_int_equal(packet_parse(&bytes, &out), 0);
+	return out.dst;
+}
+
+static int same(union loom_addr a, union loom_addr b)
+{
+	return !memcmp(&a, &b, sizeof(a));
+}
+
+/* How many of FLOWS new flows of B to VIP:91 go to `backend`. */
+static int flows_to(const struct target *t, union loom_addr backend, int family)
+{
+	int i, n = 0;
+
+	for (i = 0; i < FLOWS; i++)
+		n += same(backend, backend_of(t, LOOM_HOOK_FROM_POD, B, 2000 + i, VIP, 91, family));
+	return n;
+}
+
+/* The one affinity of B. */
+static struct loom_affkey affinity(const struct target *t, int family, struct loom_aff *ret)
+{
+	struct loom_affkey k = { .client = world_addr(B, family) };
+
+	for (k.service = 1; k.service < 4096; k.service++) {
+		if (!t->get("loom_aff", &k, ret))
+			return k;
+	}
+	fail_msg("no affinity");
+	return k;
+}
+
+static void keeps_its_backend(const struct target *t, int family)
+{
+	union loom_addr first;
+
+	world_build(t, LOOM_HOOK_FROM_POD);
+	first = backend_of(t, LOOM_HOOK_FROM_POD, B, 1000, VIP, 91, family);
+	assert_int_equal(flows_to(t, first, family), FLOWS);
+}
+
+/* Moves B's affinity back by so many ticks before each of FLOWS flows: how many changed backend. */
+static int changes_when_aged(const struct target *t, int family, __u32 ticks)
+{
+	union loom_addr last = backend_of(t, LOOM_HOOK_FROM_POD, B, 1000, VIP, 91, family), next;
+	struct loom_affkey k;
+	struct loom_aff aff;
+	int i, n = 0;
+
+	for (i = 0; i < FLOWS; i++) {
+		k = affinity(t, family, &aff);
+		aff.seen -= ticks;
+		assert_int_equal(t->put("loom_aff", &k, &aff), 0);
+		next = backend_of(t, LOOM_HOOK_FROM_POD, B, 3000 + i, VIP, 91, family);
+		n += !same(last, next);
+		last = next;
+	}
+	return n;
+}
+
+/* 60 s are 55.9 ticks. */
+static void forgets_in_time(const struct target *t, int family)
+{
+	world_build(t, LOOM_HOOK_FROM_POD);
+	assert_int_equal(changes_when_aged(t, family, 55), 0);
+	world_build(t, LOOM_HOOK_FROM_POD);
+	assert_true(changes_when_aged(t, family, 58) > 0);
+}
+
+static enum who who_has(union loom_addr a, int family)
+{
+	return same(a, world_addr(C, family)) ? C : same(a, world_addr(D, family)) ? D : E;
+}
+
+static void leaves_what_takes_no_flows(const struct target *t, int family)
+{
+	union loom_addr first;
+	struct loom_affkey k;
+	struct loom_aff aff;
+
+	world_build(t, LOOM_HOOK_FROM_POD);
+	first = backend_of(t, LOOM_HOOK_FROM_POD, B, 1000, VIP, 91, family);
+	world_set_backend(t, who_has(first, family), LOOM_BACKEND_GONE | LOOM_BACKEND_PRESENT);
+	assert_int_equal(flows_to(t, first, family), 0);
+	/* The number has been given to another backend since. */
+	world_build(t, LOOM_HOOK_FROM_POD);
+	first = backend_of(t, LOOM_HOOK_FROM_POD, B, 1000, VIP, 91, family);
+	k = affinity(t, family, &aff);
+	aff.gen--;
+	assert_int_equal(t->put("loom_aff", &k, &aff), 0);
+	backend_of(t, LOOM_HOOK_FROM_POD, B, 1001, VIP, 91, family);
+	affinity(t, family, &aff);
+	assert_int_equal(aff.gen, 7);
+}
+
+/* This node is NODE2 from now on. */
+static void become_node2(const struct target *t)
+{
+	struct loom_ep host = { .flags = LOOM_EP_HOST };
+	int family;
+
+	for (family = 4; family <= 6; family += 2) {
+		struct loom_ipkey k = { .addr = world_addr(NODE2, family) };
+
+		host.ep = LOOM_VIP_NODE_FIRST + (family == 6);
+		assert_int_equal(t->put("loom_ep", &k, &host), 0);
+	}
+}
+
+static void is_the_same_on_all_nodes(const struct target *t, int family)
+{
+	union loom_addr ext[FLOWS], port[FLOWS];
+	int i, elsewhere = 0;
+
+	world_build(t, LOOM_HOOK_FROM_NET);
+	for (i = 0; i < FLOWS; i++) {
+		ext[i] = backend_of(t, LOOM_HOOK_FROM_NET, OUT, 5000 + i, EXT, 87, family);
+		port[i] = backend_of(t, LOOM_HOOK_FROM_NET, OUT, 5000 + i, NODE, 30092, family);
+		elsewhere += !same(ext[i], ext[0]);
+	}
+	assert_in_range(elsewhere, FLOWS / 4, FLOWS);
+	world_build(t, LOOM_HOOK_FROM_NET);
+	become_node2(t);
+	for (i = 0; i < FLOWS; i++) {
+		assert_true(same(
+			ext[i], backend_of(t, LOOM_HOOK_FROM_NET, OUT, 5000 + i, EXT, 87, family)));
+		assert_true(same(port[i], backend_of(t, LOOM_HOOK_FROM_NET, OUT, 5000 + i, NODE2,
+						     30092, family)));
+	}
+}
+
+const struct golden_check golden_checks[] = {
+	{ "a client with affinity keeps its backend", keeps_its_backend },
+	{ "affinity ends when its time is over", forgets_in_time },
+	{ "affinity ends with its backend", leaves_what_takes_no_flows },
+	{ "all nodes choose the same backend for a client outside", is_the_same_on_all_nodes },
+};
+const unsigned int golden_check_count = sizeof(golden_checks) / sizeof(golden_checks[0]);
