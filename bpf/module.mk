@@ -1,1 +1,1 @@
-BPF_OBJS += loom_tc
+BPF_OBJS += loom_tc loom_sock

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The socket programs with real sockets: a control group and a network namespace of the test's own.
+ */
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "agent/modules/datapath/sockets.h"
+#include "lib/base/addr.h"
+#include "shared/loom_config.h"
+#include "shared/loom_maps.h"
+/* After the types of its .rodata. */
+#include "bpf/loom_sock.skel.h"
+
+static char cgroup[128];
+static struct loom_sock *bpf;
+
+static int fd_of(const struct bpf_map *map)
+{
+	return bpf_map__fd(map);
+}
+
+/* ---- place ---- */
+
+static int find_cgroup2(char *ret, size_t len)
+{
+	FILE *f = fopen("/proc/self/mounts", "re");
+	char line[512], path[256], type[32];
+	int err = -ENOENT;
+
+	while (f && err && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*s %255s %31s", path, type) == 2 && !strcmp(type, "cgroup2"))
+			err = snprintf(ret, len, "%s/nlt-sock-%d", path, getpid()) < (int)len
+				      ? 0
+				      : -ENAMETOOLONG;
+	if (f)
+		fclose(f);
+	return err;
+}
+
+static int enter_cgroup(void)
+{
+	char path[160];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+	f = fopen(path, "we");
+	if (!f)
+		return -errno;
+	fprintf(f, "%d\n", getpid());
+	return fclose(f) ? -errno : 0;
+}
+
+static uint64_t own_netns(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(uint64_t);
+	uint64_t cookie = 0;
+
+	getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len);
+	close(fd);
+	return cookie;
+}
+
+static int setup(void **state)
+{
+	int cg, s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	struct bpf_program *prog;
+
+	close(s);
+	if (enter_cgroup() < 0 || unshare(CLONE_NEWNET) < 0)
+		return -1;
+	s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (ioctl(s, SIOCSIFFLAGS, &lo) < 0)
+		return -1;
+	close(s);
+	bpf = loom_sock__open();
+	if (!bpf)
+		return -1;
+	((struct loom_config *)(void *)&bpf->rodata->loom_cfg)->svc_sockets = LOOM_SOCKETS_HOST;
+	((struct loom_config *)(void *)&bpf->rodata->loom_cfg)->host_netns = own_netns();
+	if (loom_sock__load(bpf) < 0)
+		return -1;
+	cg = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bpf_object__for_each_program(prog, bpf->obj)
+	{
+		if (!bpf_program__attach_cgroup(prog, cg))
+			return -1;
+	}
+	close(cg);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	loom_sock__destroy(bpf);
+	return 0;
+}
+
+/* ---- services and sockets ---- */
+
+static socklen_t sockaddr_of(const char *text, uint16_t port, struct sockaddr_storage *ret)
+{
+	struct sockaddr_in6 *s6 = (void *)ret;
+	struct sockaddr_in *s4 = (void *)ret;
+
+	memset(ret, 0, sizeof(*ret));
+	if (inet_pton(AF_INET, text, &s4->sin_addr) == 1) {
+		s4->sin_family = AF_INET;
+		s4->sin_port = htons(port);
+		return sizeof(*s4);
+	}
+	assert_int_equal(inet_pton(AF_INET6, text, &s6->sin6_addr), 1);
+	s6->sin6_family = AF_INET6;
+	s6->sin6_port = htons(port);
+	return sizeof(*s6);
+}
+
+static uint16_t port_of(int fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	assert_int_equal(getsockname(fd, (void *)&ss, &len), 0);
+	return ntohs(((struct sockaddr_in *)&ss)->sin_port);
+}
+
+static int server(const char *addr, int type)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sockaddr_of(addr, 0, &ss);
+	int fd = socket(ss.ss_family, type | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (void *)&ss, len), 0);
+	if (type == SOCK_STREAM)
+		assert_int_equal(listen(fd, 8), 0);
+	return fd;
+}
+
+static void put_backend(uint32_t number, const char *addr, uint16_t port, uint8_t proto,
+			uint8_t flags)
+{
+	struct loom_backend b = { .port = htons(port), .proto = proto, .flags = flags, .gen = 7 };
+
+	assert_int_equal(addr_parse(addr, &b.addr, NULL), 0);
+	assert_int_equal(bpf_map_update_elem(fd_of(bpf->maps.loom_backend), &number, &b, BPF_ANY),
+			 0);
+}
+
+/* One service, one slot with the same number as its backend; 0: no backend. */
+static void put_svc(const char *addr, uint16_t port, uint8_t proto, uint32_t backend,
+		    uint32_t flags)
+{
+	struct loom_svckey k = { .port = htons(port), .proto = proto };
+	struct loom_svc svc = { .service = 1, .in = backend, .in_size = !!backend, .flags = flags };
+
+	assert_int_equal(addr_parse(addr, &k.addr, NULL), 0);
+	bpf_map_update_elem(fd_of(bpf->maps.loom_lut), &backend, &backend, BPF_ANY);
+	assert_int_equal(bpf_map_update_elem(fd_of(bpf->maps.loom_svc), &k, &svc, BPF_ANY), 0);
+}
+
+/* A connected socket, or negative errno. */
+static int dial(const char *addr, uint16_t port, int type)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sockaddr_of(addr, port, &ss);
+	int fd = socket(ss.ss_family, type | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (void *)&ss, len) == 0)
+		return fd;
+	len = errno;
+	close(fd);
+	return -(int)len;
+}
+
+static void assert_peer(int fd, const char *addr, uint16_t port)
+{
+	struct sockaddr_storage is = {}, want;
+	socklen_t len = sizeof(is), want_len = sockaddr_of(addr, port, &want);
+
+	assert_int_equal(getpeername(fd, (void *)&is, &len), 0);
+	assert_int_equal(len, want_len);
+	assert_memory_equal(&is, &want, len);
+}
+
+#define UP (LOOM_BACKEND_PRESENT | LOOM_BACKEND_READY)
+
+/* ---- tests ---- */
+
+static void a_socket_reaches_a_backend_and_sees_the_frontend(void **state)
+{
+	static const struct {
+		const char *vip, *asked, *backend;
+		int type;
+	} cases[] = {
+		{ "10.96.0.1", "10.96.0.1", "127.0.0.1", SOCK_STREAM },
+		{ "10.96.0.2", "10.96.0.2", "127.0.0.1", SOCK_DGRAM },
+		{ "fd96::1", "fd96::1", "::1", SOCK_STREAM },
+		{ "fd96::2", "fd96::2", "::1", SOCK_DGRAM },
+		{ "10.96.0.3", "::ffff:10.96.0.3", "127.0.0.1", SOCK_STREAM },
+		{ "10.96.0.4", "::ffff:10.96.0.4", "127.0.0.1", SOCK_DGRAM },
+	};
+
+	for (uint32_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int s = server(cases[i].backend, cases[i].type), c;
+		uint8_t proto = cases[i].type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+
+		put_backend(10 + i, cases[i].backend, port_of(s), proto, UP);
+		put_svc(cases[i].vip, 80, proto, 10 + i, LOOM_SVC_CLUSTER_IP);
+		c = dial(cases[i].asked, 80, cases[i].type);
+		if (c < 0)
+			fail_msg("%s: %s", cases[i].asked, strerror(-c));
+		assert_peer(c, cases[i].asked, 80);
+		close(c);
+		close(s);
+	}
+}
+
+/* One that is not connected, and whose answers come from the backend's address. */
+static void answers_to_an_unconnected_socket_come_from_the_frontend(void **state)
+{
+	int s = server("127.0.0.1", SOCK_DGRAM), c = server("127.0.0.1", SOCK_DGRAM);
+	struct sockaddr_storage vip, from = {};
+	socklen_t vip_len = sockaddr_of("10.96.1.1", 53, &vip), len = sizeof(from);
+	char b[4];
+
+	put_backend(30, "127.0.0.1", port_of(s), IPPROTO_UDP, UP);
+	put_svc("10.96.1.1", 53, IPPROTO_UDP, 30, LOOM_SVC_CLUSTER_IP);
+	assert_int_equal(sendto(c, "ask", 3, 0, (void *)&vip, vip_len), 3);
+	assert_int_equal(recvfrom(s, b, sizeof(b), 0, (void *)&from, &len), 3);
+	assert_int_equal(sendto(s, "tell", 4, 0, (void *)&from, len), 4);
+	len = sizeof(from);
+	assert_int_equal(recvfrom(c, b, sizeof(b), 0, (void *)&from, &len), 4);
+	assert_memory_equal(&from, &vip, vip_len);
+	close(c);
+	close(s);
+}
+
+static void a_service_without_backends_refuses_at_once(void **state)
+{
+	put_svc("10.96.2.1", 80, IPPROTO_TCP, 0, LOOM_SVC_CLUSTER_IP);
+	put_svc("10.96.2.2", 80, IPPROTO_TCP, 0, LOOM_SVC_CLUSTER_IP | LOOM_SVC_SILENT_IN);
+	assert_int_equal(dial("10.96.2.1", 80, SOCK_STREAM), -ECONNREFUSED);
+	assert_int_equal(dial("10.96.2.2", 80, SOCK_STREAM), -EHOSTUNREACH);
+}
+
+static void a_nodeport_is_reached_by_loopback(void **state)
+{
+	int s = server("127.0.0.1", SOCK_STREAM), c;
+
+	put_backend(40, "127.0.0.1", port_of(s), IPPROTO_TCP, UP);
+	put_svc("0.0.0.0", 30080, IPPROTO_TCP, 40, LOOM_SVC_NODEPORT | LOOM_SVC_EXTERNAL);
+	c = dial("127.0.0.1", 30080, SOCK_STREAM);
+	assert_true(c >= 0);
+	assert_peer(c, "127.0.0.1", 30080);
+	/* Not an address of this node's. */
+	assert_int_equal(dial("192.0.2.1", 30080, SOCK_STREAM), -ENETUNREACH);
+	close(c);
+	close(s);
+}
+
+static void sockets_of_other_namespaces_are_left_alone(void **state)
+{
+	pid_t pid;
+	int status;
+
+	put_svc("10.96.3.1", 80, IPPROTO_TCP, 0, LOOM_SVC_CLUSTER_IP);
+	pid = fork();
+	if (pid == 0)
+		_exit(unshare(CLONE_NEWNET) < 0 ? 1 : -dial("10.96.3.1", 80, SOCK_STREAM));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), ENETUNREACH);
+}
+
+static void sockets_of_a_backend_that_is_gone_are_destroyed(void **state)
+{
+	int s = server("127.0.0.1", SOCK_STREAM), gone, other, rev, ends;
+	struct pollfd p = { .events = POLLIN };
+	struct err e = {};
+	char b;
+
+	rev = fd_of(bpf->maps.loom_sockrev);
+	ends = fd_of(bpf->maps.loom_backend);
+	put_backend(50, "127.0.0.1", port_of(s), IPPROTO_TCP, UP);
+	put_svc("10.96.4.1", 80, IPPROTO_TCP, 50, LOOM_SVC_CLUSTER_IP);
+	gone = dial("10.96.4.1", 80, SOCK_STREAM);
+	other = dial("127.0.0.1", port_of(s), SOCK_STREAM);
+	assert_true(gone >= 0 && other >= 0);
+	put_backend(50, "127.0.0.1", port_of(s), IPPROTO_TCP,
+		    LOOM_BACKEND_PRESENT | LOOM_BACKEND_GONE);
+	if (sockets_end(rev, ends, 50, &e) != 1)
+		fail_msg("%s", e.msg);
+	p.fd = gone;
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	assert_int_equal(recv(gone, &b, 1, 0), -1);
+	assert_int_equal(errno, ECONNABORTED);
+	assert_int_equal(send(other, "x", 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(sockets_end(rev, ends, 50, &e), 0);
+	assert_int_equal(dial("10.96.4.1", 80, SOCK_STREAM), -ECONNREFUSED);
+	close(gone);
+	close(other);
+	close(s);
+}
+
+static int run_group(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_socket_reaches_a_backend_and_sees_the_frontend),
+		cmocka_unit_test(answers_to_an_unconnected_socket_come_from_the_frontend),
+		cmocka_unit_test(a_service_without_backends_refuses_at_once),
+		cmocka_unit_test(a_nodeport_is_reached_by_loopback),
+		cmocka_unit_test(sockets_of_other_namespaces_are_left_alone),
+		cmocka_unit_test(sockets_of_a_backend_that_is_gone_are_destroyed),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
+
+/* A control group is removed from outside of it. */
+int main(void)
+{
+	int status = 1;
+	pid_t pid;
+
+	if (find_cgroup2(cgroup, sizeof(cgroup)) < 0 || mkdir(cgroup, 0755) < 0) {
+		fprintf(stderr, "needs root and cgroup2: %s\n", strerror(errno));
+		return 1;
+	}
+	pid = fork();
+	if (pid == 0)
+		exit(run_group());
+	waitpid(pid, &status, 0);
+	rmdir(cgroup);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
