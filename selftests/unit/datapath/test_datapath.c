@@ -508,24 +508,6 @@ static void a_drop_reaches_the_agent_as_an_event(void **state)
 
 /* ---- endpoint numbers, pins ---- */
 
-static void endpoint_numbers_are_given_lowest_first(void **state)
-{
-	struct epnum n;
-
-	epnum_init(&n);
-	assert_int_equal(epnum_alloc(&n), 1);
-	epnum_reserve(&n, 2);
-	assert_int_equal(epnum_alloc(&n), 3);
-	epnum_release(&n, 1);
-	assert_int_equal(epnum_alloc(&n), 1);
-	while (epnum_alloc(&n))
-		;
-	assert_int_equal(epnum_count(&n), LOOM_MAX_EPS - 1);
-	epnum_release(&n, 0);
-	epnum_release(&n, LOOM_MAX_EPS);
-	assert_int_equal(epnum_alloc(&n), 0);
-}
-
 static void link_pins_survive_any_interface_name(void **state)
 {
 	static const char *const names[] = { "eth0",  "eth0.100", "a%b.c",

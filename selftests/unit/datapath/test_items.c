@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "agent/modules/datapath/datapath.h"
+#include "agent/modules/datapath/epnum.h"
 #include "lib/json/json.h"
 #include "selftests/unit/datapath/fixture.h"
 #include "selftests/unit/datapath/tests.h"
@@ -266,4 +267,22 @@ void a_pods_attachment_waits_for_its_link_and_entry(void **state)
 	assert_non_null(seen_find(&deps, "pod-link/nl01"));
 	assert_non_null(seen_find(&deps, "bpf-ifcfg/1000"));
 	seen_release(&txn, attach_descriptor.free);
+}
+
+void endpoint_numbers_are_given_lowest_first(void **state)
+{
+	struct epnum n;
+
+	epnum_init(&n);
+	assert_int_equal(epnum_alloc(&n), 1);
+	epnum_reserve(&n, 2);
+	assert_int_equal(epnum_alloc(&n), 3);
+	epnum_release(&n, 1);
+	assert_int_equal(epnum_alloc(&n), 1);
+	while (epnum_alloc(&n))
+		;
+	assert_int_equal(epnum_count(&n), LOOM_MAX_EPS - 1);
+	epnum_release(&n, 0);
+	epnum_release(&n, LOOM_MAX_EPS);
+	assert_int_equal(epnum_alloc(&n), 0);
 }

@@ -9,3 +9,4 @@ void an_index_outside_of_an_array_is_refused_by_name(void **state);
 void the_state_keeps_its_generations(void **state);
 void keys_of_items_are_readable(void **state);
 void a_pods_attachment_waits_for_its_link_and_entry(void **state);
+void endpoint_numbers_are_given_lowest_first(void **state);
