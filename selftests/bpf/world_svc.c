@@ -119,13 +119,21 @@ static __u32 put_table(const struct target *t, const struct end *ends, __u8 prot
 	return i;
 }
 
-static void put_port(const struct target *t, __u32 set, __u16 port)
+static void put_ports(const struct target *t)
 {
-	__u32 word = set * LOOM_PORTS_WORDS + port / 64;
-	__u64 bits = 0;
+	__u64 front[LOOM_PORTS_WORDS] = {}, bits = 1ull << 9090 % 64;
+	__u32 i, word;
 
-	t->get("loom_ports", &word, &bits);
-	bits |= 1ull << port % 64;
+	for (i = 0; i < SERVICES; i++) {
+		if (services[i].port >= 30000)
+			front[services[i].port / 64] |= 1ull << services[i].port % 64;
+	}
+	for (i = 0; i < LOOM_PORTS_WORDS; i++) {
+		word = LOOM_PORTS_FRONT * LOOM_PORTS_WORDS + i;
+		if (front[i])
+			must(t->put("loom_ports", &word, &front[i]));
+	}
+	word = LOOM_PORTS_HOST_BACKEND * LOOM_PORTS_WORDS + 9090 / 64;
 	must(t->put("loom_ports", &word, &bits));
 }
 
@@ -170,14 +178,12 @@ void world_add_services(const struct target *t)
 		for (i = 0; i < SERVICES; i++) {
 			put_service(t, i, IPPROTO_TCP, family);
 			put_service(t, i, IPPROTO_UDP, family);
-			if (services[i].port >= 30000)
-				put_port(t, LOOM_PORTS_FRONT, services[i].port);
 		}
 		vip = vip_number(NODE, family);
 		addr = world_addr(NODE, family);
 		must(t->put("loom_vip", &vip, &addr));
 	}
-	put_port(t, LOOM_PORTS_HOST_BACKEND, 9090);
+	put_ports(t);
 }
 
 void world_set_backend(const struct target *t, enum who who, __u8 flags)

@@ -12,7 +12,7 @@
 
 #include "shared/loom_maps.h"
 
-#define HEADER_LEN 54
+#define HEADER_LEN 74
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 

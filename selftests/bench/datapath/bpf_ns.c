@@ -24,7 +24,7 @@
 #define ROUNDS	   5
 #define REPEAT	   500000
 #define OTHERS	   10000 /* further flows in the tables */
-#define HEADER_LEN 54
+#define HEADER_LEN 74
 
 static struct loom_tc *dp;
 static struct baseline *base;
@@ -49,6 +49,8 @@ static struct load loads[] = {
 	{ .name = "same node, IPv4 TCP", .dst = B, .family = 4, .proto = IPPROTO_TCP },
 	{ .name = "same node, IPv4 UDP", .dst = B, .family = 4, .proto = IPPROTO_UDP },
 	{ .name = "same node, IPv6 TCP", .dst = B, .family = 6, .proto = IPPROTO_TCP },
+	{ .name = "service, same node, IPv4 TCP", .dst = VIP, .family = 4, .proto = IPPROTO_TCP },
+	{ .name = "service, same node, IPv6 TCP", .dst = VIP, .family = 6, .proto = IPPROTO_TCP },
 	{ .name = "overlay, IPv4 TCP", .dst = C, .family = 4, .proto = IPPROTO_TCP },
 	{ .name = "overlay, IPv6 TCP", .dst = C, .family = 6, .proto = IPPROTO_TCP },
 	{ .name = "native, IPv4 TCP", .dst = D, .family = 4, .proto = IPPROTO_TCP },
