@@ -4,9 +4,10 @@
  * of bytes alone, some of well-formed packets with bytes changed, over the small cluster of the
  * golden cases with its state carried on. Besides what the sanitizers see, it holds that
  *
- *	- a verdict names a link, pod or node that exists, and never the link it came from as a pod;
+ *	- a verdict names a link, pod or node that exists, and the link it came from as a pod only
+ *	  when that pod reaches itself by a service;
  *	- pods receive nothing but what is addressed to them;
- *	- what leaves a pod has its own address or the node's;
+ *	- what leaves a pod has its own address, the node's or that of a service;
  *	- checksums that were right stay right;
  *	- every packet is counted once.
  */
@@ -67,9 +68,12 @@ static const struct target native = {
 
 static __u16 some_port(uint8_t byte)
 {
-	static const __u16 ports[] = { 53, 80, 1000, 32768, 33000, 60999, 0, 65535 };
+	static const __u16 ports[] = { 53,    80,    1000,  32768, 33000, 60999, 0,	65535,
+				       81,    82,    83,    84,	   85,	  86,	 87,	88,
+				       89,    90,    91,    8080,  9090,  443,	 30080, 30081,
+				       30082, 30083, 30084, 30085, 30086, 30087, 30088, 30090 };
 
-	return ports[byte % 8];
+	return ports[byte % 32];
 }
 
 /* A well-formed packet by a few bytes of the input, then some bytes of it changed. */
@@ -172,7 +176,7 @@ static void check_link(const struct plat_ctx *ctx, const struct pkt *p)
 		key = p->v_ifindex;
 		cfg = nmap_lookup(&loom_ifcfg, &key);
 		hold(cfg && cfg->role == LOOM_IF_POD);
-		hold(p->v_ifindex != ctx->ifindex);
+		hold(p->v_ifindex != ctx->ifindex || (p->flags & PKT_HAIRPIN));
 		hold(!memcmp(ctx->data, cfg->mac, 6));
 		hold(p->family != 4 || !memcmp(ctx->data + 30, &cfg->ip4, 4));
 		hold(p->family != 6 || !memcmp(ctx->data + 38, &cfg->ip6, 16));
@@ -195,10 +199,17 @@ static void check_link(const struct plat_ctx *ctx, const struct pkt *p)
 	}
 }
 
-/* From a pod only with its own address, or the node's. */
+static bool is_from(const struct pkt *p, const union loom_addr *src, enum who who)
+{
+	union loom_addr a = world_addr(who, p->family);
+
+	return !memcmp(src, &a, sizeof(a));
+}
+
+/* From a pod only with its own address, the node's or, translated, a service's. */
 static void check_source(const struct plat_ctx *ctx, const struct pkt *p)
 {
-	union loom_addr src = {}, pod, node;
+	union loom_addr src = {};
 
 	if (p->hook != LOOM_HOOK_FROM_POD || !p->family || p->v_kind == VERDICT_DROP ||
 	    p->v_kind == VERDICT_REDIRECT)
@@ -209,9 +220,11 @@ static void check_source(const struct plat_ctx *ctx, const struct pkt *p)
 	} else {
 		memcpy(&src, ctx->data + 22, 16);
 	}
-	pod = world_addr(A, p->family);
-	node = world_addr(NODE, p->family);
-	hold(!memcmp(&src, &pod, 16) || !memcmp(&src, &node, 16));
+	if (is_from(p, &src, A) || is_from(p, &src, NODE))
+		return;
+	hold(p->flags & PKT_XLATED);
+	hold(is_from(p, &src, VIP) || is_from(p, &src, VIP2) || is_from(p, &src, EXT) ||
+	     is_from(p, &src, NODE2) || ((p->flags & PKT_HAIRPIN) && is_from(p, &src, GATEWAY)));
 }
 
 static void run_one(enum loom_hook hook, struct target_packet *bytes, uint64_t now_ns)
@@ -255,7 +268,8 @@ static void run_one(enum loom_hook hook, struct target_packet *bytes, uint64_t n
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const enum loom_hook hooks[] = { LOOM_HOOK_FROM_POD, LOOM_HOOK_FROM_HOST,
-						LOOM_HOOK_FROM_NET, LOOM_HOOK_FROM_OVERLAY };
+						LOOM_HOOK_FROM_NET, LOOM_HOOK_FROM_OVERLAY,
+						LOOM_HOOK_TO_NET };
 	struct input in = { data, size };
 	struct target_packet p;
 	uint64_t now_ns = 1000000000000ull;
@@ -268,7 +282,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	loom_ct_new.max_entries = 2 + take(&in) % 8;
 	for (i = 0; i < MAX_PACKETS && in.size; i++) {
 		uint8_t how = take(&in);
-		enum loom_hook hook = hooks[how & 3];
+		enum loom_hook hook = hooks[how & 3 ? how & 3 : take(&in) % 5];
 
 		world_set_link(&native, hook, A);
 		if (how & 4)
