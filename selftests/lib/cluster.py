@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A demo cluster for tests: brought up under a name of its own, and taken down whatever happens.
 
-Helpers (`peer()`) are long-lived processes in a pod, on a node, or outside; see peer.py.
+Helpers (`peer()`, `client()`) are long-lived processes in a pod, on a node, or outside; see peer.py
+and clients.py.
 """
 import base64
 import itertools
@@ -184,23 +185,34 @@ class Cluster:
     def ips(self, name):
         return [i["ip"] for i in self.get("pod", name)["status"].get("podIPs", [])]
 
-    def peer(self, where):
+    def peer(self, where, program="peer.py"):
         """The helper on a node ("node1"), outside ("external"), or in a pod (any other name)."""
-        if where not in self._peers:
+        if (where, program) not in self._peers:
             if where == "external":
                 prefix = ["external", "--"]
             elif where.startswith("node"):
                 prefix = ["node", where, "--"]
             else:
                 prefix = ["exec", f"default/{where}", "--"]
-            self._peers[where] = Peer(
-                [DEMO, "--name", self.name, *prefix, PYTHON, os.path.join(HERE, "peer.py")]
+            self._peers[where, program] = Peer(
+                [DEMO, "--name", self.name, *prefix, PYTHON, os.path.join(HERE, program)]
             )
-        return self._peers[where]
+        return self._peers[where, program]
 
     def part(self, where):
-        """Ends the helper there, of a pod that goes."""
-        self._peers.pop(where).close()
+        """Ends the helpers there, of a pod that goes."""
+        for key in [key for key in self._peers if key[0] == where]:
+            self._peers.pop(key).close()
+
+    def client(self, where):
+        """The helper that asks services; see clients.py."""
+        return self.peer(where, "clients.py")
+
+    def services(self, node):
+        """What the node's agent says of its services: (namespace, name) -> object."""
+        socket = ["--unix-socket", "/run/netloom/agent.sock"]
+        out = self.node(node, "curl", "-fsS", "-m5", *socket, "http://agent/v1/services")
+        return {(s["namespace"], s["name"]): s for s in json.loads(out)}
 
     def etcd(self, prefix):
         """Keys below `prefix` as they are in etcd: name -> object."""
@@ -221,6 +233,35 @@ def pod(name, node=None, **spec):
             **({"nodeName": node} if node else {}),
             "terminationGracePeriodSeconds": 0,
             "containers": [{"name": "main", "image": "pause"}],
+            **spec,
+        },
+    }
+
+
+def backend(name, node=None, port=8080, drain=0, **spec):
+    """A pod that serves whoami.py."""
+    command = [PYTHON, os.path.join(HERE, "whoami.py"), name, str(port), str(drain)]
+    probe = {"tcpSocket": {"port": port}, "periodSeconds": 1, "failureThreshold": 1}
+    container = {"name": "main", "image": "python", "command": command, "readinessProbe": probe}
+    container["ports"] = [{"name": "web", "containerPort": port}]
+    return pod(name, node, **{"containers": [container], **spec})
+
+
+def service(name, selector=None, ports=None, **spec):
+    """Dual stack, TCP and UDP port 80 to 8080 of the pods with the label app=NAME."""
+    if ports is None:
+        ports = [
+            {"name": p.lower(), "protocol": p, "port": 80, "targetPort": 8080}
+            for p in ("TCP", "UDP")
+        ]
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {
+            "selector": {"app": name} if selector is None else selector,
+            "ipFamilyPolicy": "RequireDualStack",
+            "ports": ports,
             **spec,
         },
     }

@@ -43,18 +43,22 @@ def _echo_tcp(connection, peer):
             pass
 
 
+def reply_from(control):
+    """The control messages of an answer from the address that was asked, which a node has several of."""
+    reply = []
+    for level, kind, info in control:
+        if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
+            reply.append((level, kind, bytes(4) + info[4:8] + bytes(4)))
+        elif (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+            reply.append((level, kind, info[:16] + bytes(4)))
+    return reply
+
+
 def serve_udp(sock):
-    """From the address that was asked: a node has several, and the client accepts only that one."""
     while True:
         data, control, _, peer = sock.recvmsg(65536, 256)
-        reply = []
-        for level, kind, info in control:
-            if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO):
-                reply.append((level, kind, bytes(4) + info[4:8] + bytes(4)))
-            elif (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
-                reply.append((level, kind, info[:16] + bytes(4)))
         try:
-            sock.sendmsg([data], reply, 0, peer)
+            sock.sendmsg([data], reply_from(control), 0, peer)
         except OSError:
             pass
 
@@ -151,6 +155,12 @@ def answer(command):
         print(json.dumps(reply), flush=True)
 
 
+def commands():
+    print(json.dumps({"id": 0, "value": "ready"}), flush=True)
+    for line in sys.stdin:
+        threading.Thread(target=answer, args=(json.loads(line),), daemon=True).start()
+
+
 def main():
     listener = socket.create_server(
         ("::", PORT), family=socket.AF_INET6, dualstack_ipv6=True, backlog=256
@@ -167,9 +177,7 @@ def main():
         sock.bind((address, PORT))
         udp_sockets.append(sock)
         threading.Thread(target=serve_udp, args=(sock,), daemon=True).start()
-    print(json.dumps({"id": 0, "value": "ready"}), flush=True)
-    for line in sys.stdin:
-        threading.Thread(target=answer, args=(json.loads(line),), daemon=True).start()
+    commands()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,94 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A backend that says who it is and whom it sees, by TCP and UDP, on both families.
+
+usage: whoami.py NAME PORT [DRAIN]
+
+A TCP connection gets the line "NAME CLIENT-ADDRESS CLIENT-PORT", then its own bytes back. A datagram
+gets such a line, from the address that was asked. SIGTERM ends it after DRAIN seconds (0), in which it
+goes on serving.
+"""
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+
+from peer import reply_from
+
+NAME, PORT = sys.argv[1], int(sys.argv[2])
+DRAIN = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
+loop = selectors.DefaultSelector()
+
+
+def line(peer):
+    return f"{NAME} {peer[0].removeprefix('::ffff:')} {peer[1]}\n".encode()
+
+
+def on_accept(listener):
+    connection, peer = listener.accept()
+    connection.setblocking(False)
+    try:
+        connection.send(line(peer))
+        loop.register(connection, selectors.EVENT_READ, on_data)
+    except OSError:
+        connection.close()
+
+
+def on_data(connection):
+    try:
+        data = connection.recv(65536)
+        if data:
+            connection.send(data)
+            return
+    except OSError:
+        pass
+    loop.unregister(connection)
+    connection.close()
+
+
+def on_datagram(sock):
+    _, control, _, peer = sock.recvmsg(65536, 256)
+    try:
+        sock.sendmsg([line(peer)], reply_from(control), 0, peer)
+    except OSError:
+        pass
+
+
+def datagrams(family, address):
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, 8, 1)  # IP_PKTINFO
+    sock.bind((address, PORT))
+    loop.register(sock, selectors.EVENT_READ, on_datagram)
+
+
+def on_term(*_):
+    timer = threading.Timer(DRAIN, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
+
+
+def main():
+    signal.signal(signal.SIGTERM, on_term)
+    datagrams(socket.AF_INET, "0.0.0.0")
+    datagrams(socket.AF_INET6, "::")
+    listener = socket.create_server(
+        ("::", PORT), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024
+    )
+    listener.setblocking(False)
+    loop.register(listener, selectors.EVENT_READ, on_accept)
+    while True:
+        for key, _ in loop.select():
+            try:
+                key.data(key.fileobj)
+            except OSError:
+                pass  # the client has gone meanwhile
+
+
+if __name__ == "__main__":
+    main()

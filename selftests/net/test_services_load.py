@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services under load while agents die, nodes go away and Deployments are restarted; floods and full tables."""
+import json
+import threading
+
+import pytest
+from cluster import Cluster, backend, poll, service
+from services import ask, gone, make, place, prepare, serves, states, three
+
+
+@pytest.fixture(scope="module")
+def net():
+    config = json.dumps({"ipam": {"quarantine": "1s"}, "conntrack": {"gcInterval": "1s"}})
+    with Cluster("--nodes", "3", "--agent-config", config) as up:
+        prepare(up)
+        yield up
+
+
+def test_no_request_fails_while_the_agent_is_killed_and_started(net):
+    make(net, service("steady", type="LoadBalancer"), *three("steady"))
+    loads = []
+    for client, frontend in (("client", "ClusterIP"), ("node1", "ClusterIP"), ("external", "LoadBalancer")):
+        helper = net.client(client)
+        to = {"place": place(net, "steady", frontend=frontend), "rate": 60}
+        loads.append((helper, helper.ask("load", to)[0]))
+    helper, number = loads[0]
+    net.demo("agent", "node1", "kill")
+    before = helper.ask("load_state", number)[0]["sent"]
+    poll(lambda: helper.ask("load_state", number)[0]["sent"] > before + 60, 10, "requests go on")
+    net.demo("agent", "node1", "start", "--wait")
+    results = [one.ask("load_end", n)[0] for one, n in loads]
+    assert [r["failed"] for r in results] == [[], [], []]
+    gone(net, "steady")
+
+
+def test_an_agent_restarted_amid_many_updates_ends_in_the_right_state(net):
+    net.apply(backend("many", "node2"))
+    net.ready("many")
+    before = frontends(net, "node1")
+    made = [service(f"many-{i}", {"app": "many"}) for i in range(300)]
+    for one in made:
+        one["metadata"]["labels"] = {"many": "yes"}
+    writer = threading.Thread(target=lambda: net.apply(*made))
+    writer.start()
+    poll(lambda: len(net.services("node1")) > 60, 30, "the first ones are there")
+    net.demo("agent", "node1", "kill")
+    net.demo("agent", "node1", "start", "--wait")
+    writer.join()
+    for node in ("node1", "node3"):
+        poll(lambda: len(ready_of_many(net, node)) == 300, 20, lambda: ready_of_many(net, node))
+    items = net.get("services", "-l", "many=yes")["items"]
+    places = [["TCP", a, 80] for s in items for a in s["spec"]["clusterIPs"]]
+    for client in ("client", "node1"):
+        answers, error = net.client(client).ask("batch", {"places": places})
+        assert error is None, error
+        assert {found[0] if isinstance(found, list) else found for found, _ in answers} == {"many"}
+    deleter = threading.Thread(
+        target=lambda: net.kubectl("delete", "service", "-l", "many=yes", "--wait=false")
+    )
+    deleter.start()
+    net.demo("agent", "node1", "kill")
+    net.demo("agent", "node1", "start", "--wait")
+    deleter.join()
+    poll(lambda: frontends(net, "node1") == before, 20, lambda: f"{frontends(net, 'node1')}")
+    gone(net, "many")
+
+
+def ready_of_many(net, node):
+    return [
+        name
+        for (_, name), s in net.services(node).items()
+        if name.startswith("many-")
+        and {b["state"] for p in s["ports"] for b in p["backends"]} == {"ready"}
+    ]
+
+
+def frontends(net, node):
+    """How many entries loom_svc has."""
+    pinned = ["bpftool", "-j", "map", "dump", "pinned", "/sys/fs/bpf/netloom/maps/loom_svc"]
+    return len(json.loads(net.node(node, *pinned)))
+
+
+def test_a_flood_of_syns_to_a_service_harms_no_established_flow(net):
+    make(net, service("flood", type="LoadBalancer"), *three("flood"))
+    router = ["nsenter", f"--net=/run/netns/nl-{net.name}-router", "ip", "route"]
+    net.node("control", *router, "add", "blackhole", "198.18.0.0/15")
+    helper = net.client("external")
+    to = {"place": place(net, "flood", frontend="LoadBalancer")}
+    flows = [helper.ask("connect", to)[0]["id"] for _ in range(12)]
+    running = helper.ask("load", {**to, "rate": 40})[0]
+    flooding = helper.call("syn_flood", {**to, "count": 20000})
+    while True:
+        assert {helper.ask("again", f)[0] for f in flows} == {"echo"}
+        if helper.ask("load_state", running)[0]["sent"] > 40:
+            break
+    assert helper.result(flooding) == (20000, None)
+    assert {helper.ask("again", f)[0] for f in flows} == {"echo"}
+    result = helper.ask("load_end", running)[0]
+    assert result["failed"] == [], result
+    helper.ask("close", flows)
+    net.node("control", *router, "del", "blackhole", "198.18.0.0/15")
+    gone(net, "flood")
+
+
+def tell(capsys, what, *results):
+    with capsys.disabled():
+        for r in results:
+            counts = f"{r['sent']} requests, {len(r['failed'])} failed"
+            print(f"\n{what}: {counts}, slowest good one {r['worst_ms']:.0f} ms")
+
+
+def deployment(name, replicas, drain):
+    one = backend(name, drain=drain, terminationGracePeriodSeconds=drain + 3)
+    template = {"metadata": {"labels": {"app": name}}, "spec": one["spec"]}
+    spec = {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template}
+    meta = {"name": name}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
+
+
+def test_a_rolling_restart_of_twenty_backends_under_500_requests_a_second_fails_none(net, capsys):
+    net.apply(deployment("roll", 20, 2), service("roll", type="LoadBalancer"))
+    net.kubectl("rollout", "status", "deployment/roll", "--timeout=60s")
+    ready = lambda node: [s for s in states(net, node, "roll").values() if s == "ready"]  # noqa: E731
+    for node in ("node1", "node2", "node3"):
+        poll(lambda: len(ready(node)) == 20, 15, lambda: states(net, node, "roll"))
+    loads = []
+    for client, frontend, rate in (("client", "ClusterIP", 300), ("external", "LoadBalancer", 200)):
+        helper = net.client(client)
+        to = {"place": place(net, "roll", frontend=frontend), "rate": rate}
+        loads.append((helper, helper.ask("load", to)[0]))
+    net.kubectl("rollout", "restart", "deployment/roll")
+    net.kubectl("rollout", "status", "deployment/roll", "--timeout=90s")
+    left = lambda: net.get("pods", "-l", "app=roll")["items"]  # noqa: E731
+    poll(lambda: len(left()) == 20, 30, lambda: f"the old ones are gone: {len(left())}")
+    results = [one.ask("load_end", number)[0] for one, number in loads]
+    tell(capsys, "rolling restart of 20", *results)
+    assert [r["failed"] for r in results] == [[], []]
+    net.kubectl("delete", "deployment,service", "roll")
+
+
+def test_a_node_that_dies_takes_only_the_requests_to_it_and_serves_again_when_back(net, capsys):
+    """Its link goes down; what Kubernetes' node controller does then is done by hand, at once."""
+    make(net, service("dies"), *three("dies"))
+    fabric = ["nsenter", f"--net=/run/netns/nl-{net.name}-fabric", "ip", "link", "set", "node3"]
+    helper = net.client("client")
+    number = helper.ask("load", {"place": place(net, "dies"), "rate": 100, "timeout": 3})[0]
+    flows = [helper.ask("connect", {"place": place(net, "dies")})[0] for _ in range(12)]
+    net.node("control", *fabric, "down")
+    condition = {"type": "Ready", "status": "False", "reason": "NodeNotReady"}
+    patch = json.dumps({"status": {"conditions": [condition]}})
+    net.kubectl("patch", "pod", "dies-3", "--subresource=status", "-p", patch)
+    serves(net, "dies", "dies-1", "dies-2", nodes=("node1", "node2"))
+    state = helper.ask("load_state", number)[0]
+    poll(lambda: helper.ask("load_state", number)[0]["sent"] > state["sent"] + 200, 10, "more")
+    net.node("control", *fabric, "up")
+    serves(net, "dies", "dies-1", "dies-2", "dies-3")
+    again = helper.ask("load_state", number)[0]["names"]["dies-3"]
+    poll(lambda: helper.ask("load_state", number)[0]["names"]["dies-3"] > again + 10, 10, "it serves")
+    others = [f["id"] for f in flows if f["name"] != "dies-3"]
+    assert {helper.ask("again", f)[0] for f in others} == {"echo"}
+    result = helper.ask("load_end", number)[0]
+    tell(capsys, "node killed and returned", result)
+    late = [f for f in result["failed"] if f[0] > state["sent"] / 100 + 0.5]
+    assert late == [], (state, late)
+    gone(net, "dies")
+
+
+def test_at_the_limit_of_conntrack_established_flows_live_and_new_ones_are_counted():
+    config = {"conntrack": {"maxEntries": 1024, "maxNewEntries": 1024, "gcInterval": "1s"}}
+    config["conntrack"]["tcpClosing"] = "1s"
+    with Cluster("--nodes", "2", "--agent-config", json.dumps(config)) as full:
+        net = full
+        net.apply(backend("client", "node1"))
+        net.ready("client")
+        net.apply(service("full"), backend("full", "node1"))
+        net.ready("full")
+        serves(net, "full", "full", nodes=("node1",))
+        helper, to = net.client("client"), {"place": place(net, "full"), "timeout": 0.5}
+        first = [helper.ask("connect", to)[0]["id"] for _ in range(10)]
+        calls = [helper.call("connect", to) for _ in range(1000)]
+        results = [helper.result(c) for c in calls]
+        assert {helper.ask("again", f)[0] for f in first} == {"echo"}
+        metrics = ["curl", "-fsS", "http://127.0.0.1:9990/metrics"]
+
+        def counted():
+            lines = net.node("node1", *metrics).splitlines()
+            return [x for x in lines if x.startswith("netloom_conntrack_full_total ") and x[-2:] != " 0"]
+
+        poll(counted, 5, "the full table is counted")
+        helper.ask("close", [v["id"] for v, _ in results if v])
+        poll(lambda: ask(net, "client", to["place"], 0.5) == ["full"], 30, "room for new flows")
+        assert {helper.ask("again", f)[0] for f in first} == {"echo"}
