@@ -54,7 +54,7 @@ def _hello(sock):
 
 
 def ask(place, timeout=3.0):
-    """[name, address, port] of a backend, or the name of an error, and the milliseconds that it took."""
+    """[name, address, port] of a backend or the name of an error, and how many ms that took."""
     began = time.monotonic()
     try:
         with _socket(place, timeout) as sock:
@@ -193,7 +193,8 @@ def syn_flood(to):
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         for _ in range(to["count"]):
             source = struct.pack("!I", (198 << 24 | 18 << 16) + random.randrange(1 << 17))
-            fields = [random.randrange(1024, 65536), port, random.getrandbits(32), 0, 5 << 12 | 2, 64240]
+            fields = [random.randrange(1024, 65536), port, random.getrandbits(32)]
+            fields += [0, 5 << 12 | 2, 64240]  # no data, SYN
             pseudo = source + target + struct.pack("!HH", 6, 20)
             total = _checksum(pseudo + struct.pack("!HHIIHHHH", *fields, 0, 0))
             segment = struct.pack("!HHIIHHHH", *fields, total, 0)

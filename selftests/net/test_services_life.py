@@ -43,7 +43,8 @@ def test_a_service_without_backends_refuses_at_once(net):
             to = place(net, "empty", family, protocol, frontend)
             (found, took), error = net.client(client).ask("ask", to)
             if (found, error) != ("ECONNREFUSED", None) or took > 500:
-                wrong.append(f"{client} -> {frontend} {family} {protocol}: {found} in {took:.0f} ms")
+                way = f"{client} -> {frontend} {family} {protocol}"
+                wrong.append(f"{way}: {found} in {took:.0f} ms")
     assert not wrong, "\n".join(wrong)
     gone(net, "empty")
 
@@ -253,15 +254,15 @@ def test_two_services_that_claim_one_address_are_named_and_the_first_one_serves(
     assert "claim-a" in net.node("node1", "netloom", "services", "claim-b", check=False)
     assert set(ask(net, "external", to, times=10)) == {"claim-a"}
     net.kubectl("delete", "service", "claim-a")
-    poll(lambda: ask(net, "external", to, timeout=0.5) == ["claim-b"], 10, "the other one takes over")
+    asked = lambda: ask(net, "external", to, timeout=0.5)  # noqa: E731
+    poll(lambda: asked() == ["claim-b"], 10, "the other one takes over")
     gone(net, "claim-a", "claim-b")
 
 
 def problems(net, name):
     found = net.services("node1")[("default", name)]
-    return found["problems"] + [
-        f"{f['address']}: {f['problem']}" for p in found["ports"] for f in p["frontends"] if f["problem"]
-    ]
+    frontends = [f for p in found["ports"] for f in p["frontends"] if f["problem"]]
+    return found["problems"] + [f"{f['address']}: {f['problem']}" for f in frontends]
 
 
 def manual_slice(name, family, addresses, port):

@@ -68,6 +68,7 @@ class Container:
         self._process = None
         self._probers = []
         self._stopping = threading.Event()
+        self._deadline = float("inf")
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self):
@@ -177,23 +178,40 @@ class Container:
             except ProcessLookupError:
                 pass
 
+    def shorten(self, grace):
+        """Whoever deletes a pod once more may have less patience."""
+        self._deadline = min(self._deadline, time.monotonic() + grace)
+
+    def _wait_until(self, deadline):
+        """For the end of the process; the deadline for all may come nearer meanwhile."""
+        while self._thread.is_alive():
+            left = min(deadline, self._deadline) - time.monotonic()
+            if left <= 0:
+                return
+            self._thread.join(min(left, 0.1))
+
     def _pre_stop(self, seconds):
         hook = (self.spec.get("lifecycle") or {}).get("preStop")
         if not hook or "running" not in self.state:
             return
-        if "sleep" in hook:  # or until it ends by itself
-            self._thread.join(min(hook["sleep"].get("seconds", 0), seconds))
+        if "sleep" in hook:
+            self._wait_until(time.monotonic() + hook["sleep"].get("seconds", 0))
         else:
-            check({**hook, "timeoutSeconds": seconds}, self.spec, self.sandbox.ips[0], self.sandbox.enter)
+            check(
+                {**hook, "timeoutSeconds": seconds},
+                self.spec,
+                self.sandbox.ips[0],
+                self.sandbox.enter,
+            )
 
     def stop(self, grace):
-        """The preStop hook, SIGTERM, SIGKILL when `grace` seconds are over; returns when it is gone."""
-        deadline = time.monotonic() + grace
+        """The preStop hook, SIGTERM, and SIGKILL after `grace` seconds; returns when it is gone."""
+        self.shorten(grace)
         self._stopping.set()
         if grace:
             self._pre_stop(grace)
         self._signal(signal.SIGTERM)
-        self._thread.join(max(0, deadline - time.monotonic()))
+        self._wait_until(self._deadline)
         if self._thread.is_alive():
             self._signal(signal.SIGKILL)
             self._thread.join()

@@ -76,6 +76,9 @@ class PodWorker:
 
     def end(self, grace):
         self._grace = grace if self._grace is None else min(grace, self._grace)
+        if self._ending.is_set():
+            for container in self._init + self._containers:
+                container.shorten(grace)
         self._ending.set()
         self._changed.set()
 
