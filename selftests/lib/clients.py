@@ -10,11 +10,13 @@ import itertools
 import random
 import socket
 import struct
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import peer
+sys.dont_write_bytecode = True
+import peer  # noqa: E402
 
 AT_ONCE = 32
 _numbers = itertools.count(1)

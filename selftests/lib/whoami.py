@@ -15,7 +15,8 @@ import socket
 import sys
 import threading
 
-from peer import reply_from
+sys.dont_write_bytecode = True
+from peer import reply_from  # noqa: E402
 
 NAME, PORT = sys.argv[1], int(sys.argv[2])
 DRAIN = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
