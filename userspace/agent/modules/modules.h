@@ -11,6 +11,7 @@
  *	ipam      addresses of pods [db nodesync]
  *	podwire   a pod's interface: link, endpoint, attachment [datapath hostlink uplink]
  *	pods      CNI requests, attachments on disk, adoption and GC [ipam podwire]
+ *	services  Services and hostPorts in the maps [db uplink datapath nodesync pods]
  *
  * Handlers run in this order for an AddPod (ipam gives addresses, podwire makes items, pods fills
  * in the reply), and backwards for DelPod.
@@ -18,6 +19,6 @@
 #include "agent/core/module.h"
 
 extern const struct module db_module, uplink_module, datapath_module, hostlink_module,
-	nodesync_module, ipam_module, podwire_module, pods_module;
+	nodesync_module, ipam_module, podwire_module, pods_module, services_module;
 
 extern const struct module *const agent_modules[]; /* NULL-terminated */
