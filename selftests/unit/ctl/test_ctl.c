@@ -293,10 +293,75 @@ static void a_connection_reads_from_its_initiator(void **state)
 			      .out_b = LOOM_OUT(LOOM_OUT_TUNNEL, 2) };
 	char buf[1024];
 
-	assert_string_equal(
-		text_of("ct", &key, &ct, buf),
-		"tcp    10.1.2.6:40000  10.1.1.5:80  -     10s  1m47s  pod 1000  tunnel 2  "
-		"from-b,replied\n");
+	assert_string_equal(text_of("ct", &key, &ct, buf),
+			    "tcp    10.1.2.6:40000  10.1.1.5:80  -    -         -         10s  "
+			    "1m47s  pod 1000  tunnel 2  "
+			    "from-b,replied\n");
+}
+
+static void a_service_is_read_back_in_words(void **state)
+{
+	struct loom_svckey key = { .port = htons(80), .proto = 6 };
+	struct loom_svc svc = { .service = 7,
+				.in_size = 3,
+				.out_size = 251,
+				.affinity_s = 3600,
+				.flags = LOOM_SVC_NODEPORT | LOOM_SVC_AFFINITY | 1u << 31 };
+	_json_ *record = table_record(table_find("svc"), &key, &svc, NULL);
+
+	assert_string_equal(json_object_get_string(json_field(record, "frontend")), "::");
+	assert_int_equal(json_object_get_int(json_field(record, "frontendPort")), 80);
+	assert_int_equal(json_object_get_int(json_field(record, "inSize")), 3);
+	assert_int_equal(json_object_get_int(json_field(record, "outSize")), 251);
+	assert_int_equal(json_object_get_int(json_field(record, "affinitySeconds")), 3600);
+	assert_string_equal(json_object_to_json_string_ext(json_field(record, "flags"), 0),
+			    "[\"node-port\",\"affinity\",\"0x80000000\"]");
+}
+
+static void both_halves_of_a_service_s_flow_name_frontend_and_backend(void **state)
+{
+	struct loom_ctkey front = { .a = addr("10.1.1.9"),
+				    .pa = htons(4000),
+				    .proto = 6,
+				    .b = addr("10.96.0.10"),
+				    .pb = htons(80) };
+	struct loom_ctkey back = { .a = addr("10.1.1.9"),
+				   .pa = htons(4000),
+				   .proto = 6,
+				   .b = addr("10.1.2.6"),
+				   .pb = htons(8080) };
+	struct loom_ct to = { .flags = LOOM_CT_SVC | LOOM_CT_REPLIED,
+			      .xaddr = back.b,
+			      .xport = back.pb,
+			      .xport2 = back.pa,
+			      .backend = 12 };
+	struct loom_ct from = { .flags = LOOM_CT_SVC_BACK, .xaddr = front.b, .xport = front.pb };
+	char buf[1024];
+
+	assert_says(text_of("ct", &front, &to, buf), "10.96.0.10:80  10.1.2.6:8080");
+	assert_says(buf, "replied,service\n");
+	assert_says(text_of("ct", &back, &from, buf), "10.96.0.10:80  10.1.2.6:8080");
+	assert_says(buf, "service-back\n");
+}
+
+static void ports_are_those_whose_bits_are_set(void **state)
+{
+	uint32_t word = LOOM_PORTS_WORDS + 8080 / 64;
+	uint64_t bits = 1ull << 8080 % 64 | 1ull << 63;
+	char buf[256];
+
+	assert_string_equal(text_of("ports", &word, &bits, buf), "host-backend  8080,8127\n");
+}
+
+static void affinity_tells_addresses_from_namespaces(void **state)
+{
+	struct loom_affkey key = { .client = addr("10.1.1.5"), .service = 7 };
+	struct loom_aff aff = { .backend = 3 };
+	char buf[256];
+
+	assert_says(text_of("affinity", &key, &aff, buf), "10.1.1.5          -        7");
+	key.client = (union loom_addr){ .d = { 0, 4026 } };
+	assert_says(text_of("affinity", &key, &aff, buf), "-            4026        7");
 }
 
 static void unknown_numbers_are_shown_and_not_hidden(void **state)
@@ -421,6 +486,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(commands_say_what_they_should),
 		cmocka_unit_test(a_connection_reads_from_its_initiator),
+		cmocka_unit_test(a_service_is_read_back_in_words),
+		cmocka_unit_test(both_halves_of_a_service_s_flow_name_frontend_and_backend),
+		cmocka_unit_test(ports_are_those_whose_bits_are_set),
+		cmocka_unit_test(affinity_tells_addresses_from_namespaces),
 		cmocka_unit_test(unknown_numbers_are_shown_and_not_hidden),
 		cmocka_unit_test(every_table_survives_zeros_and_ones),
 		cmocka_unit_test(dump_shows_pinned_maps_with_names),

@@ -63,6 +63,16 @@ const char *loom_role_name(unsigned int role)
 	return role < ARRAY_SIZE(names) ? names[role] : "unknown";
 }
 
+const char *loom_port_set_name(unsigned int set)
+{
+	static const char *const names[] = {
+		[LOOM_PORTS_FRONT] = "front",
+		[LOOM_PORTS_HOST_BACKEND] = "host-backend",
+	};
+
+	return set < ARRAY_SIZE(names) ? names[set] : "unknown";
+}
+
 const char *loom_proto_name(unsigned int proto, char buf[static NAME_STRLEN])
 {
 	switch (proto) {
@@ -84,6 +94,7 @@ const char *loom_proto_name(unsigned int proto, char buf[static NAME_STRLEN])
 const struct flag_name loom_state_flag_names[] = {
 	{ LOOM_STATE_MASQUERADE, "masquerade" },
 	{ LOOM_STATE_TUNNEL, "tunnel" },
+	{ LOOM_STATE_SERVICES, "services" },
 	{},
 };
 
@@ -118,6 +129,40 @@ const struct flag_name loom_ct_flag_names[] = {
 	{ LOOM_CT_SNAT_BACK, "snat-back" },
 	{ LOOM_CT_CLOSING, "closing" },
 	{ LOOM_CT_FROM_HOST, "from-host" },
+	{ LOOM_CT_SVC, "service" },
+	{ LOOM_CT_SVC_BACK, "service-back" },
+	{ LOOM_CT_SVC_SNAT, "service-snat" },
+	{ LOOM_CT_HAIRPIN, "hairpin" },
+	{ LOOM_CT_DEAD, "dead" },
+	{ LOOM_CT_DSR, "dsr" },
+	{},
+};
+
+const struct flag_name loom_svc_flag_names[] = {
+	{ LOOM_SVC_CLUSTER_IP, "cluster-ip" },
+	{ LOOM_SVC_NODEPORT, "node-port" },
+	{ LOOM_SVC_HOSTPORT, "host-port" },
+	{ LOOM_SVC_LOADBALANCER, "load-balancer" },
+	{ LOOM_SVC_EXTERNAL_IP, "external-ip" },
+	{ LOOM_SVC_EXTERNAL, "external" },
+	{ LOOM_SVC_LOCAL_OUT, "local-out" },
+	{ LOOM_SVC_LOCAL_IN, "local-in" },
+	{ LOOM_SVC_SILENT_OUT, "silent-out" },
+	{ LOOM_SVC_SILENT_IN, "silent-in" },
+	{ LOOM_SVC_AFFINITY, "affinity" },
+	{ LOOM_SVC_SRCRANGE, "source-ranges" },
+	{ LOOM_SVC_MAGLEV_IN, "maglev-in" },
+	{ LOOM_SVC_DSR, "dsr" },
+	{},
+};
+
+const struct flag_name loom_backend_flag_names[] = {
+	{ LOOM_BACKEND_PRESENT, "present" },
+	{ LOOM_BACKEND_READY, "ready" },
+	{ LOOM_BACKEND_TERMINATING, "terminating" },
+	{ LOOM_BACKEND_LOCAL, "local" },
+	{ LOOM_BACKEND_HOST, "host-network" },
+	{ LOOM_BACKEND_GONE, "gone" },
 	{},
 };
 

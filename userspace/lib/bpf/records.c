@@ -11,7 +11,7 @@
 #include "lib/json/json.h"
 #include "shared/loom_maps.h"
 
-static const struct table_names nobody = {};
+const struct table_names table_names_none = {};
 
 /* "<field>Name": name, when somebody knows one. */
 static int add_name(struct json_object *ret, const char *field, const char *name)
@@ -24,7 +24,7 @@ static int add_name(struct json_object *ret, const char *field, const char *name
 	return json_add_str(ret, key, name);
 }
 
-static int add_addr(struct json_object *ret, const char *field, const union loom_addr *addr,
+int record_add_addr(struct json_object *ret, const char *field, const union loom_addr *addr,
 		    uint32_t scope, const struct table_names *n)
 {
 	char text[ADDR_STRLEN];
@@ -35,7 +35,7 @@ static int add_addr(struct json_object *ret, const char *field, const union loom
 		       ?: add_name(ret, field, n->addr ? n->addr(n->arg, scope, addr) : NULL);
 }
 
-static int add_port(struct json_object *ret, const char *field, __be16 port)
+int record_add_port(struct json_object *ret, const char *field, __be16 port)
 {
 	char key[48];
 
@@ -52,7 +52,7 @@ static int add_link(struct json_object *ret, const char *field, uint32_t ifindex
 		       ?: add_name(ret, field, n->link ? n->link(n->arg, ifindex) : NULL);
 }
 
-static int add_node(struct json_object *ret, const char *field, uint32_t id,
+int record_add_node(struct json_object *ret, const char *field, uint32_t id,
 		    const struct table_names *n)
 {
 	if (!id)
@@ -79,7 +79,7 @@ static int add_mac(struct json_object *ret, const char *field, const uint8_t mac
 }
 
 /* Seconds since `tick`; a tick from a moment ahead (another CPU's clock) is now. */
-static int add_age(struct json_object *ret, const char *field, uint32_t tick,
+int record_add_age(struct json_object *ret, const char *field, uint32_t tick,
 		   const struct table_names *n)
 {
 	int32_t ticks = n->now_tick - tick;
@@ -93,15 +93,15 @@ RECORD(state)
 {
 	const struct loom_state *s = value;
 
-	n = n ?: &nobody;
-	return add_node(ret, "node", s->node_id, n) ?:
+	n = n ?: &table_names_none;
+	return record_add_node(ret, "node", s->node_id, n) ?:
 	       json_add(ret, "flags", loom_flags_json(s->flags, loom_state_flag_names)) ?:
 	       add_link(ret, "hostLink", s->host_ifindex, n) ?:
 	       add_link(ret, "overlay", s->overlay_ifindex, n) ?:
 	       add_link(ret, "uplink", s->uplink_ifindex, n) ?:
 	       json_add_int(ret, "uplinkMTU", s->uplink_mtu) ?:
-	       add_addr(ret, "masquerade4", &s->masq4, 0, &nobody) ?:
-	       add_addr(ret, "masquerade6", &s->masq6, 0, &nobody) ?:
+	       record_add_addr(ret, "masquerade4", &s->masq4, 0, &table_names_none) ?:
+	       record_add_addr(ret, "masquerade6", &s->masq6, 0, &table_names_none) ?:
 	       json_add_int(ret, "policyGeneration", s->policy_gen) ?:
 	       json_add_int(ret, "routeGeneration", s->route_gen) ?:
 	       json_add_int(ret, "conntrackFull", s->ct_full_total);
@@ -112,13 +112,13 @@ RECORD(ifcfg)
 	const struct loom_ifcfg *c = value;
 	union loom_addr ip4;
 
-	n = n ?: &nobody;
+	n = n ?: &table_names_none;
 	addr_from_v4(ntohl(c->ip4), &ip4);
 	return add_link(ret, "ifindex", *(const uint32_t *)key, n) ?:
 	       json_add_str(ret, "role", loom_role_name(c->role)) ?:
 	       json_add_int(ret, "scope", c->scope) ?: add_ep(ret, c->ep, n) ?:
-	       add_addr(ret, "ip4", &ip4, c->scope, n) ?:
-	       add_addr(ret, "ip6", &c->ip6, c->scope, n) ?: json_add_int(ret, "mtu", c->mtu) ?:
+	       record_add_addr(ret, "ip4", &ip4, c->scope, n) ?:
+	       record_add_addr(ret, "ip6", &c->ip6, c->scope, n) ?: json_add_int(ret, "mtu", c->mtu) ?:
 	       add_mac(ret, "mac", c->mac) ?: add_mac(ret, "hostMAC", c->hmac) ?:
 	       json_add(ret, "flags", loom_flags_json(c->flags, loom_if_flag_names));
 }
@@ -128,8 +128,8 @@ RECORD(ep)
 	const struct loom_ipkey *k = key;
 	const struct loom_ep *ep = value;
 
-	n = n ?: &nobody;
-	return json_add_int(ret, "scope", k->scope) ?: add_addr(ret, "ip", &k->addr, k->scope, n) ?:
+	n = n ?: &table_names_none;
+	return json_add_int(ret, "scope", k->scope) ?: record_add_addr(ret, "ip", &k->addr, k->scope, n) ?:
 	       add_link(ret, "ifindex", ep->ifindex, n) ?: add_ep(ret, ep->ep, n) ?:
 	       json_add_int(ret, "identity", ep->identity) ?:
 	       json_add_int(ret, "ipClass", ep->ipclass) ?:
@@ -143,7 +143,7 @@ RECORD(ep)
 static int add_remote(struct json_object *ret, const struct loom_remote *r,
 		      const struct table_names *n)
 {
-	return add_node(ret, "node", r->node, n) ?: json_add_int(ret, "identity", r->identity) ?:
+	return record_add_node(ret, "node", r->node, n) ?: json_add_int(ret, "identity", r->identity) ?:
 	       json_add_int(ret, "ipClass", r->ipclass) ?:
 	       json_add(ret, "flags", loom_flags_json(r->flags, loom_remote_flag_names));
 }
@@ -152,8 +152,8 @@ RECORD(ip)
 {
 	const struct loom_ipkey *k = key;
 
-	n = n ?: &nobody;
-	return json_add_int(ret, "scope", k->scope) ?: add_addr(ret, "ip", &k->addr, k->scope, n) ?:
+	n = n ?: &table_names_none;
+	return json_add_int(ret, "scope", k->scope) ?: record_add_addr(ret, "ip", &k->addr, k->scope, n) ?:
 	       add_remote(ret, value, n);
 }
 
@@ -165,18 +165,23 @@ RECORD(cidr)
 
 	return json_add_int(ret, "scope", k->scope) ?:
 	       json_add_str(ret, "cidr", prefix_format(&p, text)) ?:
-	       add_remote(ret, value, n ?: &nobody);
+	       add_remote(ret, value, n ?: &table_names_none);
 }
 
 RECORD(node)
 {
 	const struct loom_node *node = value;
+	union loom_addr tunnel_src;
 
-	n = n ?: &nobody;
-	return add_node(ret, "node", *(const uint32_t *)key, n) ?:
-	       add_addr(ret, "underlay", &node->underlay, 0, &nobody) ?:
-	       add_addr(ret, "nextHop4", &node->nexthop4, 0, &nobody) ?:
-	       add_addr(ret, "nextHop6", &node->nexthop6, 0, &nobody) ?:
+	addr_from_v4(ntohl(node->tunnel_src), &tunnel_src);
+	n = n ?: &table_names_none;
+	return record_add_node(ret, "node", *(const uint32_t *)key, n) ?:
+	       record_add_addr(ret, "underlay", &node->underlay, 0, &table_names_none) ?:
+	       (node->tunnel_src ? record_add_addr(ret, "tunnelSource", &tunnel_src, 0,
+						   &table_names_none)
+				 : 0) ?:
+	       record_add_addr(ret, "nextHop4", &node->nexthop4, 0, &table_names_none) ?:
+	       record_add_addr(ret, "nextHop6", &node->nexthop6, 0, &table_names_none) ?:
 	       add_link(ret, "ifindex", node->ifindex, n) ?: json_add_int(ret, "mtu", node->mtu) ?:
 	       json_add(ret, "flags", loom_flags_json(node->flags, loom_node_flag_names));
 }
@@ -209,6 +214,42 @@ static int add_out(struct json_object *ret, const char *field, uint32_t out,
 	return json_add_str(ret, field, text);
 }
 
+static int add_nat(struct json_object *ret, const struct loom_ctkey *k, const struct loom_ct *ct,
+		   const struct table_names *n)
+{
+	return record_add_addr(ret, "nat", &ct->xaddr, k->scope, n)
+		       ?: record_add_port(ret, "nat", ct->xport);
+}
+
+/* What a service's flow was translated to. Its own tuple has the other half: the frontend in
+ * `front` entries is what the client wrote to, the backend in `back` ones who it came to. */
+static int add_service(struct json_object *ret, const struct loom_ctkey *k,
+		       const struct loom_ct *ct, const struct table_names *n)
+{
+	bool from_b = ct->flags & LOOM_CT_FROM_B;
+	const union loom_addr *to = from_b ? &k->a : &k->b;
+	__be16 to_port = from_b ? k->pa : k->pb;
+	bool snat = ct->flags & LOOM_CT_SVC_SNAT;
+
+	if (ct->flags & LOOM_CT_SVC)
+		return json_add_int(ret, "service", ct->service) ?:
+		       json_add_int(ret, "backendNumber", ct->backend) ?:
+		       record_add_addr(ret, "frontend", to, k->scope, n) ?:
+		       record_add_port(ret, "frontend", to_port) ?:
+		       record_add_addr(ret, "backend", &ct->xaddr, k->scope, n) ?:
+		       record_add_port(ret, "backend", ct->xport) ?:
+		       record_add_port(ret, "source", ct->xport2);
+	if (!(ct->flags & LOOM_CT_SVC_BACK))
+		return 0;
+	return json_add_int(ret, "backendNumber", ct->backend) ?:
+	       record_add_addr(ret, "backend", to, k->scope, n) ?:
+	       record_add_port(ret, "backend", to_port) ?:
+	       record_add_addr(ret, snat ? "client" : "frontend", &ct->xaddr, k->scope, n) ?:
+	       record_add_port(ret, "frontend", ct->xport) ?:
+	       record_add_port(ret, "client", ct->xport2) ?:
+	       (snat ? json_add_int(ret, "vip", ct->vip) : 0);
+}
+
 /* The sender of the first packet comes first, whichever of a and b it is. */
 RECORD(ct)
 {
@@ -217,13 +258,13 @@ RECORD(ct)
 	bool from_b = ct->flags & LOOM_CT_FROM_B;
 	char proto[NAME_STRLEN];
 
-	n = n ?: &nobody;
+	n = n ?: &table_names_none;
 	return json_add_int(ret, "scope", k->scope) ?:
 	       json_add_str(ret, "proto", loom_proto_name(k->proto, proto)) ?:
-	       add_addr(ret, "from", from_b ? &k->b : &k->a, k->scope, n) ?:
-	       add_port(ret, "from", from_b ? k->pb : k->pa) ?:
-	       add_addr(ret, "to", from_b ? &k->a : &k->b, k->scope, n) ?:
-	       add_port(ret, "to", from_b ? k->pa : k->pb) ?:
+	       record_add_addr(ret, "from", from_b ? &k->b : &k->a, k->scope, n) ?:
+	       record_add_port(ret, "from", from_b ? k->pb : k->pa) ?:
+	       record_add_addr(ret, "to", from_b ? &k->a : &k->b, k->scope, n) ?:
+	       record_add_port(ret, "to", from_b ? k->pa : k->pb) ?:
 	       json_add(ret, "flags", loom_flags_json(ct->flags, loom_ct_flag_names)) ?:
 	       json_add(ret, "fromTCP",
 			loom_flags_json(from_b ? ct->tcp_b : ct->tcp_a, loom_tcp_flag_names)) ?:
@@ -231,9 +272,10 @@ RECORD(ct)
 			loom_flags_json(from_b ? ct->tcp_a : ct->tcp_b, loom_tcp_flag_names)) ?:
 	       add_out(ret, "forward", from_b ? ct->out_a : ct->out_b, n) ?:
 	       add_out(ret, "back", from_b ? ct->out_b : ct->out_a, n) ?:
-	       add_addr(ret, "nat", &ct->xaddr, k->scope, n) ?: add_port(ret, "nat", ct->xport) ?:
-	       add_age(ret, "idleSeconds", ct->seen, n) ?:
-	       add_age(ret, "ageSeconds", ct->created, n) ?:
+	       (ct->flags & (LOOM_CT_SVC | LOOM_CT_SVC_BACK) ? add_service(ret, k, ct, n)
+							     : add_nat(ret, k, ct, n)) ?:
+	       record_add_age(ret, "idleSeconds", ct->seen, n) ?:
+	       record_add_age(ret, "ageSeconds", ct->created, n) ?:
 	       json_add_int(ret, "fromIdentity", from_b ? ct->identity_b : ct->identity_a) ?:
 	       json_add_int(ret, "toIdentity", from_b ? ct->identity_a : ct->identity_b) ?:
 	       json_add_int(ret, "policyGeneration", ct->policy_gen) ?:
@@ -246,12 +288,12 @@ RECORD(frag)
 	const struct loom_frag *f = value;
 	char proto[NAME_STRLEN];
 
-	n = n ?: &nobody;
+	n = n ?: &table_names_none;
 	return json_add_int(ret, "scope", k->scope) ?:
 	       json_add_str(ret, "proto", loom_proto_name(k->proto, proto)) ?:
-	       add_addr(ret, "from", &k->saddr, k->scope, n) ?: add_port(ret, "from", f->sport) ?:
-	       add_addr(ret, "to", &k->daddr, k->scope, n) ?: add_port(ret, "to", f->dport) ?:
-	       json_add_int(ret, "id", ntohl(k->id)) ?: add_age(ret, "idleSeconds", f->tick, n);
+	       record_add_addr(ret, "from", &k->saddr, k->scope, n) ?: record_add_port(ret, "from", f->sport) ?:
+	       record_add_addr(ret, "to", &k->daddr, k->scope, n) ?: record_add_port(ret, "to", f->dport) ?:
+	       json_add_int(ret, "id", ntohl(k->id)) ?: record_add_age(ret, "idleSeconds", f->tick, n);
 }
 
 RECORD(metrics)
@@ -270,7 +312,7 @@ RECORD(epstats)
 {
 	const struct loom_epstats *s = value;
 
-	return add_ep(ret, *(const uint32_t *)key, n ?: &nobody) ?:
+	return add_ep(ret, *(const uint32_t *)key, n ?: &table_names_none) ?:
 	       json_add_int(ret, "txPackets", s->tx_packets) ?:
 	       json_add_int(ret, "txBytes", s->tx_bytes) ?:
 	       json_add_int(ret, "rxPackets", s->rx_packets) ?:

@@ -32,11 +32,18 @@
 	}
 
 static const struct column ct_columns[] = {
-	TEXT("PROTO", "proto"),		ENDPOINT("FROM", "from"),
-	ENDPOINT("TO", "to"),		ENDPOINT("NAT", "nat"),
-	SECONDS("IDLE", "idleSeconds"), SECONDS("AGE", "ageSeconds"),
-	TEXT("FORWARD", "forward"),	TEXT("BACK", "back"),
-	TEXT("FLAGS", "flags"),		{},
+	TEXT("PROTO", "proto"),
+	ENDPOINT("FROM", "from"),
+	ENDPOINT("TO", "to"),
+	ENDPOINT("NAT", "nat"),
+	ENDPOINT("FRONTEND", "frontend"),
+	ENDPOINT("BACKEND", "backend"),
+	SECONDS("IDLE", "idleSeconds"),
+	SECONDS("AGE", "ageSeconds"),
+	TEXT("FORWARD", "forward"),
+	TEXT("BACK", "back"),
+	TEXT("FLAGS", "flags"),
+	{},
 };
 static const struct column ep_columns[] = {
 	NUMBER("SCOPE", "scope"),
@@ -65,10 +72,15 @@ static const struct column cidr_columns[] = {
 	NUMBER("IDENTITY", "identity"), TEXT("FLAGS", "flags"), {},
 };
 static const struct column node_columns[] = {
-	NAMED("NODE", "node"),		TEXT("UNDERLAY", "underlay"),
-	TEXT("NEXT HOP 4", "nextHop4"), TEXT("NEXT HOP 6", "nextHop6"),
-	NAMED("LINK", "ifindex"),	NUMBER("MTU", "mtu"),
-	TEXT("FLAGS", "flags"),		{},
+	NAMED("NODE", "node"),
+	TEXT("UNDERLAY", "underlay"),
+	TEXT("TUNNEL SOURCE", "tunnelSource"),
+	TEXT("NEXT HOP 4", "nextHop4"),
+	TEXT("NEXT HOP 6", "nextHop6"),
+	NAMED("LINK", "ifindex"),
+	NUMBER("MTU", "mtu"),
+	TEXT("FLAGS", "flags"),
+	{},
 };
 static const struct column state_columns[] = {
 	NAMED("NODE", "node"),
@@ -101,6 +113,63 @@ static const struct column epstats_columns[] = {
 	{},
 };
 
+static const struct column svc_columns[] = {
+	ENDPOINT("FRONTEND", "frontend"),
+	TEXT("PROTO", "proto"),
+	NUMBER("SERVICE", "service"),
+	NUMBER("VIP", "vip"),
+	NUMBER("IN", "in"),
+	NUMBER("SLOTS", "inSize"),
+	NUMBER("OUT", "out"),
+	NUMBER("SLOTS", "outSize"),
+	{ "AFFINITY", "affinitySeconds", COLUMN_SECONDS, true },
+	TEXT("FLAGS", "flags"),
+	{},
+};
+static const struct column lut_columns[] = {
+	NUMBER("SLOT", "slot"),
+	NUMBER("BACKEND", "backendNumber"),
+	{},
+};
+static const struct column backend_columns[] = {
+	NUMBER("NUMBER", "number"),
+	ENDPOINT("BACKEND", "backend"),
+	TEXT("PROTO", "proto"),
+	NAMED("NODE", "node"),
+	NUMBER("GENERATION", "generation"),
+	TEXT("FLAGS", "flags"),
+	{},
+};
+static const struct column vip_columns[] = {
+	NUMBER("NUMBER", "number"),
+	NAMED("IP", "ip"),
+	{},
+};
+static const struct column ports_columns[] = {
+	TEXT("SET", "set"),
+	TEXT("PORTS", "ports"),
+	{},
+};
+static const struct column srcrange_columns[] = {
+	NUMBER("SERVICE", "service"),
+	TEXT("CIDR", "cidr"),
+	{},
+};
+static const struct column aff_columns[] = {
+	NAMED("CLIENT", "client"),
+	NUMBER("NAMESPACE", "clientNamespace"),
+	NUMBER("SERVICE", "service"),
+	TEXT("OUTSIDE", "outside"),
+	NUMBER("BACKEND", "backendNumber"),
+	SECONDS("IDLE", "idleSeconds"),
+	{},
+};
+static const struct column sockrev_columns[] = {
+	NUMBER("SOCKET", "socket"),	  TEXT("PROTO", "proto"),
+	ENDPOINT("FRONTEND", "frontend"), ENDPOINT("BACKEND", "backend"),
+	NUMBER("SERVICE", "service"),	  {},
+};
+
 #define U32 sizeof(uint32_t)
 #define IPK sizeof(struct loom_ipkey)
 #define CTK sizeof(struct loom_ctkey)
@@ -128,6 +197,23 @@ const struct table tables[] = {
 	  sizeof(struct loom_counter), record_metrics, metrics_columns },
 	{ "epstats", "loom_epstats", "packets by local endpoint", U32, sizeof(struct loom_epstats),
 	  record_epstats, epstats_columns },
+	{ "svc", "loom_svc", "services: addresses and ports that they have",
+	  sizeof(struct loom_svckey), sizeof(struct loom_svc), record_svc, svc_columns },
+	{ "lut", "loom_lut", "services: whom a slot of their tables stands for", U32, U32,
+	  record_lut, lut_columns },
+	{ "backends", "loom_backend", "services: who answers", U32, sizeof(struct loom_backend),
+	  record_backend, backend_columns },
+	{ "vip", "loom_vip", "services: numbers of addresses", U32, sizeof(union loom_addr),
+	  record_vip, vip_columns },
+	{ "ports", "loom_ports", "services: ports of this node to look at", U32, sizeof(uint64_t),
+	  record_ports, ports_columns },
+	{ "srcrange", "loom_srcrange", "services: clients that may come from outside",
+	  sizeof(struct loom_srckey), U32, record_srcrange, srcrange_columns },
+	{ "affinity", "loom_aff", "services: clients that stay with a backend",
+	  sizeof(struct loom_affkey), sizeof(struct loom_aff), record_aff, aff_columns },
+	{ "sockets", "loom_sockrev", "services: sockets that were translated",
+	  sizeof(struct loom_sockkey), sizeof(struct loom_sockrev), record_sockrev,
+	  sockrev_columns },
 	{},
 };
 
