@@ -57,6 +57,8 @@ static const struct command {
 	{ "nodes", "", "the cluster's nodes as this one sees them", NULL, cmd_nodes },
 	{ "pods", "", "pods on this node", NULL, cmd_pods },
 	{ "ipam", "", "addresses of this node's pods, used and free", NULL, cmd_ipam },
+	{ "services", "[NAMESPACE/NAME]", "services as this node serves them; or all about one",
+	  NULL, cmd_services },
 	{ "dump", "[TABLE]", "the data plane's live tables; without TABLE, which there are",
 	  dump_options, cmd_dump },
 	{ "events", "", "packets that were dropped, and why", events_options, cmd_events },
@@ -223,7 +225,7 @@ static char *list_commands(int key, const char *text, void *input)
 		return (char *)text;
 	fputs("Looks at netloom on this node.\n\nCommands:\n", f);
 	for (const struct command *cmd = commands; cmd->name; cmd++)
-		fprintf(f, "  %-8s %-8s %s\n", cmd->name, cmd->args, cmd->about);
+		fprintf(f, "  %-8s %-16s %s\n", cmd->name, cmd->args, cmd->about);
 	fputs("\n'netloom COMMAND --help' says more. Exit codes: 0 well, 1 not healthy or failed, "
 	      "2 wrong usage, 3 the agent can't be reached.\n",
 	      f);

@@ -36,6 +36,36 @@ static const struct fake_answer answers[] = {
 	  ","
 	  "\"state\":\"up\",\"hostInterface\":\"nl0123\",\"ep\":3,\"mtu\":1450,"
 	  "\"since\":1700000000000}]}" },
+	{ "/v1/services", 200,
+	  "[{\"namespace\":\"default\",\"name\":\"web\","
+	  "\"type\":\"NodePort\","
+	  "\"policy\":{\"sessionAffinity\":\"None\"},"
+	  "\"ports\":[{\"name\":\"http\",\"protocol\":\"TCP\","
+	  "\"port\":80,\"number\":7,"
+	  "\"frontends\":[{\"kind\":\"ClusterIP\","
+	  "\"address\":\"10.96.0.10\",\"port\":80,"
+	  "\"problem\":null},{\"kind\":\"NodePort\","
+	  "\"address\":\"::\",\"port\":30080,\"problem\":null}],"
+	  "\"backends\":[{\"address\":\"10.1.1.5\",\"port\":8080,"
+	  "\"node\":\"n1\",\"pod\":\"default/web-1\","
+	  "\"state\":\"ready\",\"local\":true,\"zone\":\"\","
+	  "\"number\":12},{\"number\":-7},7]}],"
+	  "\"problems\":[\"port 0: what\"]},{},7]" },
+	{ "/v1/services/default/web", 200,
+	  "[{\"namespace\":\"default\",\"name\":\"web\","
+	  "\"type\":\"NodePort\","
+	  "\"policy\":{\"sessionAffinity\":\"None\"},"
+	  "\"ports\":[{\"name\":\"http\",\"protocol\":\"TCP\","
+	  "\"port\":80,\"number\":7,"
+	  "\"frontends\":[{\"kind\":\"ClusterIP\","
+	  "\"address\":\"10.96.0.10\",\"port\":80,"
+	  "\"problem\":null},{\"kind\":\"NodePort\","
+	  "\"address\":\"::\",\"port\":30080,\"problem\":null}],"
+	  "\"backends\":[{\"address\":\"10.1.1.5\",\"port\":8080,"
+	  "\"node\":\"n1\",\"pod\":\"default/web-1\","
+	  "\"state\":\"ready\",\"local\":true,\"zone\":\"\","
+	  "\"number\":12},{\"number\":-7},7]}],"
+	  "\"problems\":[\"port 0: what\"]}]" },
 	{ "/v1/ipam", 200,
 	  "{\"pools\":[{\"cidr\":\"10.1.1.0/24\",\"capacity\":253,\"used\":1,\"resting\":1,"
 	  "\"free\":251}],\"allocations\":[{\"ips\":[\"10.1.1.5\"],\"state\":\"used\","
@@ -222,6 +252,26 @@ static const struct {
 	  CTL_USAGE,
 	  "",
 	  "there is no table 'nonsense'\ntables:\n  ct " },
+	{ "services under headings",
+	  cmd_services,
+	  {},
+	  CTL_OK,
+	  "default    web   NodePort  80/TCP  10.96.0.10:80,[::]:30080      1",
+	  NULL },
+	{ "all about a service",
+	  cmd_services,
+	  { .arg = "default/web" },
+	  CTL_OK,
+	  "10.1.1.5:8080  ready  default/web-1  n1    -     true       12",
+	  NULL },
+	{ "what is wrong with a service",
+	  cmd_services,
+	  { .arg = "default/web" },
+	  CTL_OK,
+	  "  problem: port 0: what\n",
+	  NULL },
+	{ "a service that is not", cmd_services, { .arg = "a/b" }, CTL_FAILED, "", "404" },
+	{ "no name of a service", cmd_services, { .arg = "a?b" }, CTL_USAGE, "", "NAMESPACE/NAME" },
 	{ "the tables that are", cmd_dump, {}, CTL_OK, "  epstats ", NULL },
 	{ "no pins", cmd_dump, { .arg = "ct" }, CTL_FAILED, "", "say --bpf-dir DIR" },
 	{ "an address that is none",
