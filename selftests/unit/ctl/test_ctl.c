@@ -492,6 +492,14 @@ static void dump_shows_pinned_maps_with_names(void **state)
 	assert_int_equal(r.code, CTL_FAILED);
 	assert_says(r.complaint, "names are known to the agent");
 	run_release(&r);
+
+	ct.flags |= LOOM_CT_SVC;
+	ct.backend = 12;
+	bpf_map_update_elem(fd, &key, &ct, BPF_ANY);
+	c = (struct ctl){ .arg = "default/web", .bpf_dir = dir };
+	r = run(cmd_services, c);
+	assert_says(r.out, "true       12      1\n");
+	run_release(&r);
 	close(fd);
 }
 
