@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The collector of conntrack entries (docs/decisions/0003): judges an entry by its own state and,
- * for masqueraded flows, that of its other half.
+ * for translated flows, that of its other half.
  */
 #include "bpf/lib/ct.h"
 
@@ -18,9 +18,10 @@ plat_inline __u32 gc_timeout(__u8 proto, __u32 flags, __u8 tcp_init, __u8 tcp_ot
 
 	switch (proto) {
 	case IPPROTO_TCP:
-		if ((flags & LOOM_CT_CLOSING) || (tcp_init & tcp_other & TCP_FIN))
+		if ((flags & (LOOM_CT_CLOSING | LOOM_CT_DEAD)) || (tcp_init & tcp_other & TCP_FIN))
 			return gc_seconds(loom_cfg.ct_tcp_closing_s);
-		if (!replied || !(tcp_init & TCP_ACK))
+		/* Of DSR only the client's side is seen. */
+		if (!(replied || (flags & LOOM_CT_DSR)) || !(tcp_init & TCP_ACK))
 			return gc_seconds(loom_cfg.ct_tcp_new_s);
 		return gc_seconds(loom_cfg.ct_tcp_s);
 	case IPPROTO_UDP:
@@ -33,11 +34,11 @@ plat_inline __u32 gc_timeout(__u8 proto, __u32 flags, __u8 tcp_init, __u8 tcp_ot
 	}
 }
 
-/* Key of a masqueraded flow's other half; 0 when the entry has none. */
+/* Key of a translated flow's other half; 0 when the entry has none. */
 plat_inline int gc_pair(const struct loom_ctkey *k, const struct loom_ct *ct,
 			struct loom_ctkey *ret)
 {
-	if (!(ct->flags & (LOOM_CT_SNAT | LOOM_CT_SNAT_BACK)))
+	if (!ct_has_pair(ct))
 		return 0;
 	ct_pair_key(k, ct, ret);
 	return 1;
@@ -75,8 +76,56 @@ plat_inline int gc_concerns(const struct loom_ctkey *k, const struct loom_ct *ct
 	if (k->scope == (__u16)args->scope &&
 	    (addr_eq(&k->a, &args->addr) || addr_eq(&k->b, &args->addr)))
 		return 1;
-	return (ct->flags & LOOM_CT_SNAT_BACK) && ct->xscope == args->scope &&
-	       addr_eq(&ct->xaddr, &args->addr);
+	if (!addr_eq(&ct->xaddr, &args->addr))
+		return 0;
+	if (ct->flags & CT_SVC)
+		return k->scope == (__u16)args->scope;
+	return (ct->flags & LOOM_CT_SNAT_BACK) && ct->xscope == args->scope;
+}
+
+/* The flow's backend is not the one any more that the number stood for. */
+plat_inline int gc_backend_gone(const struct loom_ct *ct, const struct loom_backend *b)
+{
+	if (!b || (b->flags & (LOOM_BACKEND_PRESENT | LOOM_BACKEND_GONE)) != LOOM_BACKEND_PRESENT)
+		return 1;
+	return (ct->flags & LOOM_CT_SVC) &&
+	       (b->port != ct->xport || !addr_eq(&b->addr, &ct->xaddr));
+}
+
+/*
+ * A flow of a service. TCP whose backend is gone is marked, so that its next packet is looked at
+ * and answered; all else goes as soon as its backend takes nothing new. Non-zero: remove.
+ */
+plat_inline int gc_service(const struct loom_ctkey *k, struct loom_ct *ct,
+			   struct loom_gc_args *args)
+{
+	__u32 number = ct->backend;
+	const struct loom_backend *b = plat_lookup(&loom_backend, &number);
+	int gone = gc_backend_gone(ct, b);
+
+	if (k->proto != IPPROTO_TCP)
+		return gone || !(b->flags & LOOM_BACKEND_READY);
+	if (gone && !(ct->flags & LOOM_CT_DEAD)) {
+		ct->flags |= LOOM_CT_DEAD;
+		ct->out_a = 0;
+		ct->out_b = 0;
+		args->marked++;
+	}
+	return 0;
+}
+
+/* UDP to what is a frontend by now, of before it was one: its next packet is to find the service.
+ */
+plat_inline int gc_passes_by(const struct loom_ctkey *k, const struct loom_ct *ct)
+{
+	int init_b = !!(ct->flags & LOOM_CT_FROM_B);
+	struct loom_svckey svc = { .proto = k->proto, .scope = k->scope };
+
+	if (k->proto != IPPROTO_UDP || (ct->flags & LOOM_CT_SNAT_BACK))
+		return 0;
+	addr_copy(&svc.addr, init_b ? &k->a : &k->b);
+	svc.port = init_b ? k->pa : k->pb;
+	return !!plat_lookup(&loom_svc, &svc);
 }
 
 plat_inline void gc_keep(const struct loom_ctkey *k, const struct loom_ct *ct,
@@ -92,16 +141,20 @@ plat_inline void gc_keep(const struct loom_ctkey *k, const struct loom_ct *ct,
 		args->kept_other++;
 	if (ct->flags & (LOOM_CT_SNAT | LOOM_CT_SNAT_BACK))
 		args->kept_nat++;
+	if (ct->flags & CT_SVC)
+		args->kept_svc++;
 }
 
 /* Non-zero when the entry is to go, and its other half with it. */
-plat_inline int gc_judge(const struct loom_ctkey *k, const struct loom_ct *ct,
+plat_inline int gc_judge(const struct loom_ctkey *k, struct loom_ct *ct,
 			 const struct loom_ctkey *pair, int has_pair, struct loom_gc_args *args)
 {
 	struct loom_ct *other = NULL;
 
 	if (args->mode == LOOM_GC_ADDR)
 		return gc_concerns(k, ct, args);
+	if (args->mode == LOOM_GC_SERVICES)
+		return ct->flags & CT_SVC ? gc_service(k, ct, args) : gc_passes_by(k, ct);
 	if (has_pair) {
 		other = plat_lookup(&loom_ct, pair);
 		if (!other)

@@ -7,7 +7,7 @@
  */
 #include "bpf/lib/arp.h"
 #include "bpf/lib/flow.h"
-#include "bpf/lib/icmp_gen.h"
+#include "bpf/lib/refuse.h"
 #include "bpf/lib/spoof.h"
 
 plat_inline void pkt_init(struct plat_ctx *ctx, struct pkt *p, __u8 hook)
@@ -52,7 +52,7 @@ plat_inline int pkt_is_ip(const struct pkt *p)
 	return p->ethertype == ETH_P_IP || p->ethertype == ETH_P_IPV6;
 }
 
-/* Ends a packet: counted as dropped, and perhaps turned into an ICMP error for its sender. */
+/* Ends a packet: counted as dropped, and perhaps turned into an answer to its sender. */
 plat_fn int hook_fail(struct plat_ctx *ctx, int reason)
 {
 	int err = account_drop(ctx, reason);
@@ -60,6 +60,10 @@ plat_fn int hook_fail(struct plat_ctx *ctx, int reason)
 	if (reason == -LOOM_DROP_TTL || reason == -LOOM_DROP_MTU || reason == -LOOM_DROP_NO_ROUTE ||
 	    reason == -LOOM_DROP_NO_NODE) {
 		if (!icmp_gen(ctx, reason))
+			return 0;
+	}
+	if (reason == -LOOM_DROP_SVC_NO_BACKEND || reason == -LOOM_DROP_SVC_GONE) {
+		if (!refuse(ctx, reason))
 			return 0;
 	}
 	return err;

@@ -43,6 +43,11 @@ plat_inline int icmp_gen_kind(const struct pkt *p, int reason, struct icmp_gen *
 	case LOOM_DROP_NO_NODE:
 		g->type = v4 ? ICMP_UNREACH : 1;
 		return p->hook == LOOM_HOOK_FROM_POD;
+	case LOOM_DROP_SVC_NO_BACKEND:
+	case LOOM_DROP_SVC_GONE:
+		g->type = v4 ? ICMP_UNREACH : 1;
+		g->code = v4 ? 3 : 4;
+		return 1;
 	default:
 		return 0;
 	}

@@ -136,6 +136,18 @@ static void check_made_error(struct run *r, const struct packet *in, const struc
 		check_eq(r, out->mtu, POD_MTU);
 }
 
+/* The reset that answers for whom the packet was for. */
+static void check_made_reset(struct run *r, const struct packet *in, const struct packet *out)
+{
+	check(r, !memcmp(&out->src, &in->dst, 16) && !memcmp(&out->dst, &in->src, 16));
+	check_eq(r, out->proto, IPPROTO_TCP);
+	check_eq(r, out->sport, in->dport);
+	check_eq(r, out->dport, in->sport);
+	check_eq(r, out->tcp_flags, in->tcp_flags & 0x10 ? 0x04 : 0x14);
+	check_eq(r, out->payload, 0);
+	check(r, !memcmp(out->dmac, in->smac, 6));
+}
+
 /* Outer headers, byte by byte, which are cut off then. */
 static void check_encap(struct run *r, struct target_packet *p)
 {
@@ -174,7 +186,10 @@ static void check_packet(struct run *r, const struct packet *in, const struct ta
 	check(r, !packet_parse(bytes, &out));
 	check(r, out.csum_ok || s->shape == PACKET_LATER_FRAG);
 	if (s->error) {
-		check_made_error(r, in, &out);
+		if (s->reset)
+			check_made_reset(r, in, &out);
+		else
+			check_made_error(r, in, &out);
 		return;
 	}
 	check(r, addr_is(r, &out.src, s->want_src, s->src));

@@ -50,6 +50,7 @@ struct golden_step {
 	enum who want_quote_src, want_quote_dst;
 	__u16 want_quote_sport, want_quote_dport;
 	bool same_ttl, error; /* an ICMP error goes back */
+	bool reset;	      /* with error: a TCP reset in its place */
 	bool encap;	      /* leaves with outer headers */
 	enum golden_table table;
 	int only; /* family 4 or 6; 0 = both */

@@ -37,4 +37,5 @@
 #define DROPPED(r)			 .kind = VERDICT_DROP, .reason = LOOM_DROP_##r
 #define REFUSED(r) \
 	.kind = VERDICT_REDIRECT, .ifindex = LINK_A, .reason = LOOM_DROP_##r, .error = true
-#define MASQ .want_src = NODE, .want_sport = NAT_PORT
+#define RESET(r) REFUSED(r), .reset = true
+#define MASQ	 .want_src = NODE, .want_sport = NAT_PORT

@@ -269,6 +269,8 @@ int packet_parse(const struct target_packet *p, struct packet *ret)
 		ret->sport = get(l4 + 4);
 	} else {
 		ret->sport = get(l4);
+		if (ret->proto == IPPROTO_TCP)
+			ret->tcp_flags = l4[13];
 		ret->dport = get(l4 + 2);
 	}
 	return 0;

@@ -99,6 +99,8 @@ static int put_state(struct nodesync *m, struct txn *txn)
 		s.masq4 = u ? u->addr4 : (union loom_addr){};
 		s.masq6 = u ? u->addr6 : (union loom_addr){};
 	}
+	if (cfg->services.enabled)
+		s.flags |= LOOM_STATE_SERVICES;
 	return datapath_put_state(txn, &s);
 }
 
