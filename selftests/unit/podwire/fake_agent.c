@@ -347,6 +347,17 @@ int datapath_del_cidr(struct txn *t, uint32_t scope, const struct prefix *p)
 	return txn_delete(t, "bpf/cidr/%s", prefix_format(p, text));
 }
 
+int datapath_put_vip(struct txn *t, uint32_t number, const union loom_addr *a)
+{
+	return 0;
+}
+
+/* There are no maps here. */
+int datapath_map_fd(struct agent *a, const char *name)
+{
+	return -1;
+}
+
 int datapath_put_node(struct txn *t, uint32_t id, const struct loom_node *n)
 {
 	return txn_put(t, hex(n, sizeof(*n)), "bpf/node/%u", id);

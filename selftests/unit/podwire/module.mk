@@ -5,4 +5,4 @@ test_podwire_LIBS := -lmnl
 test_wiring_SRCS := selftests/unit/podwire/test_wiring.c selftests/unit/podwire/fake_agent.c \
 	$(foreach m,uplink hostlink nodesync ipam podwire,$(sort $(wildcard userspace/agent/modules/$(m)/*.c))) \
 	$(sort $(wildcard userspace/agent/core/sched*.c))
-test_wiring_LIBS := -lmnl -ljson-c -levent
+test_wiring_LIBS := -lmnl -ljson-c -levent -lbpf
