@@ -96,13 +96,14 @@ plat_inline int svc_find(struct pkt *p)
 	return svc_find_node(p);
 }
 
-/* The sender is neither a pod nor a node of the cluster. */
+/* The sender is neither a pod nor a node of the cluster: the host's stack forwards for others too.
+ */
 plat_inline int svc_from_outside(const struct pkt *p)
 {
 	const struct loom_remote *r;
 	struct loom_ipkey k = {};
 
-	if (p->hook == LOOM_HOOK_FROM_POD || p->hook == LOOM_HOOK_FROM_HOST)
+	if (p->hook == LOOM_HOOK_FROM_POD)
 		return 0;
 	k.scope = p->scope;
 	addr_copy(&k.addr, &p->saddr);

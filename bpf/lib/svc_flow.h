@@ -37,9 +37,12 @@ plat_inline __u32 svc_source(const struct pkt *p, const struct loom_state *st, i
 	if (p->hook == LOOM_HOOK_FROM_HOST) {
 		if (LOOM_OUT_KIND(out) == LOOM_OUT_STACK)
 			return LOOM_CT_SVC_SNAT | LOOM_CT_HAIRPIN;
-		/* Answers of a pod come by the programs, those of others straight to the stack. */
-		return p->target_outside || (p->target_flags & LOOM_REMOTE_NODE) ? LOOM_CT_SVC_SNAT
-										 : 0;
+		/* Answers that come by the tunnel or from a pod here meet the programs, others the
+		 * stack. */
+		return p->target_outside || (p->target_flags & LOOM_REMOTE_NODE) ||
+				       (svc_leaves(out) && LOOM_OUT_KIND(out) != LOOM_OUT_TUNNEL)
+			       ? LOOM_CT_SVC_SNAT
+			       : 0;
 	}
 	return svc_leaves(out) ? LOOM_CT_SVC_SNAT : 0;
 }
