@@ -218,13 +218,24 @@ plat_inline __u32 svc_aff_get(const struct pkt *p)
 	return number;
 }
 
-plat_inline void svc_aff_put(const struct pkt *p, __u32 number, const struct loom_backend *b)
+/*
+ * Remembers the client's backend, and returns its number: another one when a flow of the same
+ * client that began at the same time was first.
+ */
+plat_inline __u32 svc_aff_put(const struct pkt *p, __u32 number, const struct loom_backend *b)
 {
 	struct loom_aff aff = { .backend = number, .gen = b->gen, .seen = p->tick };
 	struct loom_affkey k;
+	__u32 first;
 
 	svc_aff_key(p, &k);
+	if (!plat_update(&loom_aff, &k, &aff, BPF_NOEXIST))
+		return number;
+	first = svc_aff_get(p);
+	if (first)
+		return first;
 	plat_update(&loom_aff, &k, &aff, BPF_ANY);
+	return number;
 }
 
 /* No table for this client: silence when the service lives elsewhere. */
@@ -293,7 +304,5 @@ plat_inline int svc_choose(struct plat_ctx *ctx, struct pkt *p)
 	b = svc_backend(p, number);
 	if (!b || (int)number <= 0)
 		return -LOOM_DROP_SVC_NO_BACKEND;
-	if (p->svc.flags & LOOM_SVC_AFFINITY)
-		svc_aff_put(p, number, b);
-	return (int)number;
+	return p->svc.flags & LOOM_SVC_AFFINITY ? (int)svc_aff_put(p, number, b) : (int)number;
 }
