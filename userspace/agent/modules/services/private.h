@@ -64,6 +64,8 @@ struct service {
 	struct slice *slices;
 	struct program *programs;
 	struct problems problems; /* of the last time it was programmed */
+	uint16_t health_port;	  /* open; 0: none */
+	unsigned int local_ready;
 	bool dirty;
 	struct service *next_dirty;
 	UT_hash_handle hh;
@@ -81,6 +83,7 @@ struct services {
 	struct region *freed; /* slots that a packet may still be reading */
 	size_t n_freed;
 	struct event *free_timer;
+	struct health *health;
 	char zone[256];
 	bool flows; /* some flows must end */
 	bool running, swept;
@@ -88,7 +91,31 @@ struct services {
 	int failed; /* first error of this round */
 };
 
+#define EXTERNAL_KINDS \
+	(LOOM_SVC_NODEPORT | LOOM_SVC_EXTERNAL_IP | LOOM_SVC_LOADBALANCER | LOOM_SVC_HOSTPORT)
+
 struct services *services_get(struct agent *a);
+/* Notes the first error of this round. */
+void services_fail(struct services *s, int err);
+
+/* The frontends that a program is to have. */
+struct fronts {
+	struct services *s;
+	struct program *p;
+	struct frontend *v;
+	size_t n, room;
+};
+void fronts_wish(struct fronts *l, const struct service_object *obj);
+/* The program takes over want->v. */
+void fronts_set(struct services *s, struct program *p, struct fronts *want);
+
+/* Flows of backends that are gone end; slots are free when no packet reads them any more. */
+void services_end_flows(struct services *s);
+void services_free_slots(evutil_socket_t fd, short what, void *arg);
+/* A backend that an earlier run left, and nobody has claimed. */
+void services_left_behind(uint32_t number, void *arg);
+/* healthCheckNodePort of a service, as it stands now. */
+void service_health(struct services *s, struct service *svc);
 
 /* Compiles and writes one service. Errors of writing are in s->failed. */
 void service_program(struct services *s, struct service *svc, const struct here *here);

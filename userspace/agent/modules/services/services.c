@@ -12,6 +12,7 @@
 #include "agent/modules/modules.h"
 #include "agent/modules/nodesync/nodesync.h"
 #include "agent/modules/pods/pods.h"
+#include "agent/modules/services/health.h"
 #include "agent/modules/services/private.h"
 #include "agent/modules/uplink/uplink.h"
 #include "api/etcd_keys.h"
@@ -295,67 +296,7 @@ static bool read_zone(struct services *s)
 	return strcmp(before, s->zone) != 0;
 }
 
-/* ---- after the maps were written ---- */
-
-static void flows_ended(struct agent *a, int err, void *arg)
-{
-	struct services *s = services_get(a);
-
-	if (err == -ECANCELED)
-		return;
-	s->running = false;
-	if (err < 0) {
-		agent_heal(a, "flows of backends that are gone could not be ended");
-		return;
-	}
-	for (size_t i = 0; i < s->n_ending; i++)
-		svcmaps_backend_forget(s->maps, s->ending[i]);
-	s->n_ending = 0;
-	if (s->n_dying || s->flows) {
-		s->ending = TAKE_PTR(s->dying);
-		s->n_ending = s->n_dying;
-		s->n_dying = 0;
-		s->flows = false;
-		s->running = true;
-		datapath_end_service_flows(a, flows_ended, NULL);
-	}
-}
-
-static void end_flows(struct services *s)
-{
-	for (size_t i = 0; i < s->n_dying; i++)
-		datapath_end_sockets(s->agent, s->dying[i]);
-	if (s->running || (!s->flows && !s->n_dying))
-		return;
-	free(s->ending);
-	s->ending = TAKE_PTR(s->dying);
-	s->n_ending = s->n_dying;
-	s->n_dying = 0;
-	s->flows = false;
-	s->running = true;
-	datapath_end_service_flows(s->agent, flows_ended, NULL);
-}
-
-static void free_slots(evutil_socket_t fd, short what, void *arg)
-{
-	struct services *s = arg;
-
-	for (size_t i = 0; i < s->n_freed; i++)
-		slots_give(&s->maps->slots, &s->freed[i]);
-	s->n_freed = 0;
-}
-
-static void on_left_behind(uint32_t number, void *arg)
-{
-	struct services *s = arg;
-	uint32_t *v = realloc(s->dying, (s->n_dying + 1) * sizeof(*v));
-
-	if (!v)
-		return;
-	s->dying = v;
-	v[s->n_dying++] = number;
-	s->flows = true;
-}
+/* ---- writing ---- */
 
 /* What no object speaks of is removed when all objects are known, and not before. */
 static void sweep(struct services *s)
@@ -364,7 +305,7 @@ static void sweep(struct services *s)
 	    !db_get(s->agent, KEY_KSR_SYNCED "endpointslice"))
 		return;
 	s->swept = true;
-	svcmaps_sweep(s->maps, on_left_behind, s);
+	svcmaps_sweep(s->maps, services_left_behind, s);
 }
 
 static void forget_empty(struct services *s, struct service *svc)
@@ -389,13 +330,14 @@ static void program_dirty(struct services *s)
 		s->dirty = svc->next_dirty;
 		svc->dirty = false;
 		service_program(s, svc, &here);
+		service_health(s, svc);
 		for (size_t i = 0; i < svc->problems.n; i++)
 			log_limited(LOG_LVL_WARN, 10, "service '%s': %s", svc->name,
 				    svc->problems.v[i]);
 		forget_empty(s, svc);
 	}
 	sweep(s);
-	end_flows(s);
+	services_end_flows(s);
 	if (s->n_freed)
 		evtimer_add(s->free_timer, &later);
 	if (s->failed) {
@@ -533,10 +475,12 @@ static int services_init(struct agent *a, struct err *e)
 		return err_set(e, -ENOMEM, "out of memory");
 	s->agent = a;
 	module_set_state(a, &services_module, s);
-	s->free_timer = evtimer_new(agent_base(a), free_slots, s);
+	s->free_timer = evtimer_new(agent_base(a), services_free_slots, s);
 	if (!s->free_timer)
 		return err_set(e, -ENOMEM, "out of memory");
-	err = db_follow(a, KEY_SERVICE);
+	err = health_new(agent_base(a), &s->health);
+	if (!err)
+		err = db_follow(a, KEY_SERVICE);
 	if (!err)
 		err = db_follow(a, KEY_SLICE);
 	if (!err)
@@ -584,6 +528,7 @@ static void services_fini(struct agent *a)
 	}
 	if (s->free_timer)
 		event_free(s->free_timer);
+	health_free(s->health);
 	svcmaps_free(s->maps);
 	free(s->dying);
 	free(s->ending);

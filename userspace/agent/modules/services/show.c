@@ -40,7 +40,7 @@ static struct json_object *show_front(const struct frontend *f)
 	} else if (f->refused) {
 		json_add_str(o, "problem", "left out: loom_svc or loom_vip is full");
 	} else {
-		json_add(o, "problem", NULL);
+		json_object_object_add(o, "problem", NULL);
 	}
 	return o;
 }
