@@ -92,11 +92,11 @@ const struct config_field agent_config_fields[] = {
 	FIELD("services.enabled", CONFIG_BOOL, services.enabled, "true",
 	      "Load-balance Services and hostPorts. Say false where kube-proxy or another does "
 	      "it."),
-	FIELD("services.socketLB", CONFIG_ENUM, services.sockets, "host",
-	      "Whose sockets are connected straight to a backend, at no cost for each packet: "
-	      "none, "
-	      "those of the host's network namespace, or those of pods too. All others are "
-	      "translated packet by packet.",
+	FIELD("services.socketLB", CONFIG_ENUM, services.sockets, "off",
+	      "Whose sockets are to be connected straight to a backend, at no cost for each "
+	      "packet: "
+	      "none, those of the host's network namespace, or those of pods too. This version "
+	      "attaches no program for it, says so, and translates packet by packet.",
 	      WORDS("off", "host", "all")),
 	FIELD("services.externalMode", CONFIG_ENUM, services.mode, "snat",
 	      "How a backend on another node answers clients outside of the cluster: by way of the "
