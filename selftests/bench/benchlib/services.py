@@ -10,14 +10,14 @@ service walks all of them.
 import base64
 import json
 import os
-import subprocess
+import time
 
 from . import net, report, worlds
 
 SIZES = [int(n) for n in os.environ.get("SERVICES", "10,1000,10000").split(",")]
 BACKENDS = 10
 PORTS = [7000, 7001, 7002, 7010, 7011, 7012]  # of netbench's two servers
-VIP = "10.91.0.1"
+VIP = "10.96.200.1"
 MODES = ("stream", "rr", "crr")
 
 
@@ -129,9 +129,16 @@ class Netloom(worlds.Netloom):
     def __init__(self):
         super().__init__("vxlan", True, nodes=1)
         self.services = 1
-        self.kubectl(json.dumps(self.measured()))
         self.service = VIP
-        self.fill(SIZES[0])
+        try:
+            self.kubectl(json.dumps(self.measured()))
+            self.wait(1)
+            # ksr would remove what Kubernetes knows nothing of.
+            worlds.sh(*self.demo, "ksr", "stop")
+            self.fill(SIZES[0])
+        except RuntimeError:
+            self.close()
+            raise
 
     def kubectl(self, text):
         worlds.sh(*self.demo, "kubectl", "apply", "-f", "-", input=text)
@@ -173,10 +180,14 @@ class Netloom(worlds.Netloom):
         self.wait(n)
 
     def wait(self, n):
-        """Until the node's table holds them all: its last one, and the measured one's ports."""
-        script = f"until netloom dump svc -o json | grep -c '\"frontend\"' | xargs test {n - 1 + len(PORTS)} -le; " \
-                 "do sleep 0.2; done"
-        worlds.sh(*self.demo, "node", "node1", "--", "timeout", "120", "sh", "-c", script)
+        """Until the node's table holds them all: the others, and the measured one's ports."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            text = worlds.sh(*self.demo, "node", "node1", "--", "netloom", "dump", "svc", "-o", "json")
+            if len(json.loads(text)) >= n - 1 + len(PORTS):
+                return
+            time.sleep(0.2)
+        raise RuntimeError(f"not all of {n} services are programmed")
 
 
 def measure(out, opened, servers, mode):
