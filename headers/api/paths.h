@@ -11,6 +11,7 @@
 #define NETLOOM_CNI_SPOOL      "/run/netloom/cni-spool"	 /* DELs taken while the agent was away */
 #define NETLOOM_STATE_DIR      "/var/lib/netloom"
 #define NETLOOM_BPF_DIR	       "/sys/fs/bpf/netloom" /* maps/ progs/ links/ below */
+#define NETLOOM_CGROUP_DIR     "/sys/fs/cgroup"
 #define NETLOOM_BPF_OBJECT_DIR "/usr/local/lib/netloom"
 #define NETLOOM_CNI_CONF_DIR   "/etc/cni/net.d"
 #define NETLOOM_CNI_CONFLIST   "05-netloom.conflist"

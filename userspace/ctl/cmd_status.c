@@ -160,10 +160,11 @@ static void print_datapath(const struct ctl *c, struct json_object *o)
 
 	json_opt_str(o, "programs", &programs, NULL);
 	fprintf(c->out,
-		"  %-10s programs %s, attached by %lld tcx links and %lld clsact filters; %lld "
-		"endpoints\n",
+		"  %-10s programs %s, attached by %lld tcx links, %lld clsact filters and %lld "
+		"cgroup links; %lld endpoints\n",
 		"datapath", programs, (long long)number(o, "attached.tcx"),
-		(long long)number(o, "attached.clsact"), (long long)number(o, "endpoints"));
+		(long long)number(o, "attached.clsact"), (long long)number(o, "attached.cgroup"),
+		(long long)number(o, "endpoints"));
 	fprintf(c->out, "  %-10s %lld of %lld connections (%lld %%), %lld half open\n", "conntrack",
 		(long long)entries, (long long)room, (long long)(room ? entries * 100 / room : 0),
 		(long long)number(o, "conntrack.halfOpen"));

@@ -98,7 +98,8 @@ struct image_config fixture_image(void)
 		.n_sizes = ARRAY_SIZE(sizes),
 	};
 
-	c.elf = embedded_object(&c.elf_len);
+	c.objects[0] = embedded_tc();
+	c.n_objects = 1;
 	return c;
 }
 

@@ -540,7 +540,8 @@ static void a_bpffs_is_not_mounted_over_files(void **state)
 static void an_object_of_another_version_is_refused(void **state)
 {
 	static const char junk[] = "not an ELF file";
-	struct image_config image = { .elf = junk, .elf_len = sizeof(junk) };
+	struct image_config image = { .objects = { { "junk", junk, sizeof(junk) } },
+				      .n_objects = 1 };
 	struct loaded *l = NULL;
 	struct err e = {};
 	char dir[128];
@@ -573,6 +574,12 @@ int main(void)
 		cmocka_unit_test(link_pins_survive_any_interface_name),
 		cmocka_unit_test(a_bpffs_is_not_mounted_over_files),
 		cmocka_unit_test(an_object_of_another_version_is_refused),
+		cmocka_unit_test(objects_share_the_maps_of_the_first),
+		cmocka_unit_test(an_object_that_is_not_wanted_any_more_leaves_no_pin),
+		cmocka_unit_test(an_object_that_the_kernel_refuses_is_left_out),
+		cmocka_unit_test(a_shared_map_of_another_size_is_one_map_again),
+		cmocka_unit_test(socket_programs_are_attached_once_and_replaced_in_place),
+		cmocka_unit_test(what_is_no_control_group_is_refused_by_name),
 		cmocka_unit_test(keys_of_items_are_readable),
 		cmocka_unit_test(items_are_written_read_back_and_removed),
 		cmocka_unit_test(numbers_of_services_addresses_are_not_the_nodes),

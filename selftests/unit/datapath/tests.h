@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Tests of test_items.c, listed by test_datapath.c's main. */
+/* Tests of test_items.c and test_objects.c, listed by test_datapath.c's main. */
 void items_are_written_read_back_and_removed(void **state);
 void numbers_of_services_addresses_are_not_the_nodes(void **state);
 void another_masquerade_address_ends_the_flows_of_the_old_one(void **state);
@@ -10,3 +10,9 @@ void the_state_keeps_its_generations(void **state);
 void keys_of_items_are_readable(void **state);
 void a_pods_attachment_waits_for_its_link_and_entry(void **state);
 void endpoint_numbers_are_given_lowest_first(void **state);
+void objects_share_the_maps_of_the_first(void **state);
+void an_object_that_is_not_wanted_any_more_leaves_no_pin(void **state);
+void an_object_that_the_kernel_refuses_is_left_out(void **state);
+void a_shared_map_of_another_size_is_one_map_again(void **state);
+void socket_programs_are_attached_once_and_replaced_in_place(void **state);
+void what_is_no_control_group_is_refused_by_name(void **state);

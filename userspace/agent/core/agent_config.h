@@ -96,6 +96,7 @@ struct agent_config {
 
 	struct {
 		char *state_dir, *bpf_dir, *object_dir; /* paths.state, paths.bpf, paths.objects */
+		char *cgroup_dir;			/* paths.cgroup */
 	} paths;
 
 	struct {

@@ -92,11 +92,9 @@ const struct config_field agent_config_fields[] = {
 	FIELD("services.enabled", CONFIG_BOOL, services.enabled, "true",
 	      "Load-balance Services and hostPorts. Say false where kube-proxy or another does "
 	      "it."),
-	FIELD("services.socketLB", CONFIG_ENUM, services.sockets, "off",
-	      "Whose sockets are to be connected straight to a backend, at no cost for each "
-	      "packet: "
-	      "none, those of the host's network namespace, or those of pods too. This version "
-	      "attaches no program for it, says so, and translates packet by packet.",
+	FIELD("services.socketLB", CONFIG_ENUM, services.sockets, "host",
+	      "Whose sockets are connected straight to a backend, at no cost for each packet: "
+	      "none, those of the host's network namespace, or those of pods too.",
 	      WORDS("off", "host", "all")),
 	FIELD("services.externalMode", CONFIG_ENUM, services.mode, "snat",
 	      "How a backend on another node answers clients outside of the cluster: by way of the "
@@ -189,6 +187,10 @@ const struct config_field agent_config_fields[] = {
 	      PATH),
 	FIELD("paths.bpf", CONFIG_STRING, paths.bpf_dir, NETLOOM_BPF_DIR,
 	      "Folder on bpffs where programs, maps and links are pinned.", PATH),
+	FIELD("paths.cgroup", CONFIG_STRING, paths.cgroup_dir, NETLOOM_CGROUP_DIR,
+	      "Control group (version 2) of which services.socketLB translates the sockets: all of "
+	      "the machine's, as a rule.",
+	      PATH),
 	FIELD("paths.objects", CONFIG_STRING, paths.object_dir, NETLOOM_BPF_OBJECT_DIR,
 	      "Folder of the BPF object files.", PATH),
 

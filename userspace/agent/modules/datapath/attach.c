@@ -13,6 +13,7 @@
 /* include/uapi/linux/bpf.h of Linux 6.6; Debian 12's headers are of 6.1. */
 #define ATTACH_TCX_INGRESS 46
 #define ATTACH_TCX_EGRESS  47
+#define LINK_TYPE_TCX	   11
 struct tcx_link_info {
 	__u32 type;
 	__u32 id;
@@ -174,7 +175,7 @@ static int each_pin(const char *name, void *arg)
 	if (link_pin_parse(name, at.prog, at.ifname) < 0)
 		return 0;
 	fd = pin_open(each->a->dir, PIN_LINK, name, NULL);
-	if (fd < 0 || link_info(fd, &info) < 0)
+	if (fd < 0 || link_info(fd, &info) < 0 || info.type != LINK_TYPE_TCX)
 		return 0;
 	at.ifindex = info.ifindex;
 	at.prog_id = info.prog_id;

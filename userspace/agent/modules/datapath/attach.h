@@ -12,8 +12,7 @@
 #include <net/if.h>
 
 #include "agent/modules/datapath/datapath.h"
-
-enum attach_mode { ATTACH_TCX, ATTACH_CLSACT };
+#include "agent/modules/datapath/loaded.h"
 
 /* One program that a role has on its link. */
 struct attach_hook {

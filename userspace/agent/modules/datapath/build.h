@@ -8,7 +8,8 @@
 enum build_phase { BUILD_NONE, BUILD_STABLE, BUILD_SWAPPING };
 
 struct build_record {
-	uint32_t phase; /* enum build_phase */
+	uint16_t phase;	  /* enum build_phase */
+	uint16_t refused; /* 1 << i: the kernel did not take object i */
 	struct fingerprint print;
 };
 

@@ -112,7 +112,7 @@ static uint64_t netns_cookie(void)
 }
 
 /* The words of services.socketLB are in the order of enum loom_svc_sockets. */
-static uint32_t translated_sockets(const struct agent_config *c)
+uint32_t datapath_translated_sockets(const struct agent_config *c)
 {
 	return c->services.enabled ? c->services.sockets : LOOM_SOCKETS_NONE;
 }
@@ -133,7 +133,7 @@ static struct loom_config make_config(const struct agent_config *c)
 		.event_burst = c->events.burst,
 		.overlay_vni = c->overlay.vni,
 		.overlay_port = c->overlay.port,
-		.svc_sockets = translated_sockets(c),
+		.svc_sockets = datapath_translated_sockets(c),
 		.host_netns = netns_cookie(),
 	};
 }
@@ -157,12 +157,13 @@ static int load(struct datapath *dp, const struct agent_config *cfg, struct err 
 		{ "loom_lut", cfg->services.max_slots },
 		{ "loom_aff", cfg->services.max_affinity },
 	};
-	struct image_config image = { .cfg = make_config(cfg),
+	struct image_config image = { .objects = { embedded_tc(), embedded_sock() },
+				      .n_objects = datapath_translated_sockets(cfg) ? 2 : 1,
+				      .cfg = make_config(cfg),
 				      .sizes = sizes,
 				      .n_sizes = ARRAY_SIZE(sizes) };
 	int err;
 
-	image.elf = embedded_object(&image.elf_len);
 	image_quiet_libbpf();
 	raise_memlock();
 	err = loader_run(cfg->paths.bpf_dir, &image, false, &dp->loaded, e);
@@ -194,7 +195,11 @@ static int register_descriptors(struct datapath *dp, const struct agent_config *
 	dp->attach.loaded = dp->loaded;
 	dp->attach.attacher = (struct attacher){ cfg->paths.bpf_dir, dp->loaded->mode };
 	err = scheduler_register(s, &attach_descriptor, &dp->attach);
-	return err < 0 ? err_errno(e, err, "descriptor " ATTACH_DESCRIPTOR) : 0;
+	if (err < 0)
+		return err_errno(e, err, "descriptor " ATTACH_DESCRIPTOR);
+	dp->cgroup = (struct cgroup_items){ dp->loaded, cfg->paths.bpf_dir };
+	err = scheduler_register(s, &cgroup_descriptor, &dp->cgroup);
+	return err < 0 ? err_errno(e, err, "descriptor " CGROUP_DESCRIPTOR) : 0;
 }
 
 static int start_gc(struct datapath *dp, const struct agent_config *cfg, struct err *e)
@@ -275,10 +280,18 @@ static int datapath_init(struct agent *a, struct err *e)
 	return err;
 }
 
+static int datapath_resync(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
+{
+	int err = datapath_put_sockets(datapath_get(a), txn);
+
+	return err < 0 ? err_errno(e, err, "services.socketLB") : 0;
+}
+
 const struct module datapath_module = {
 	.name = "datapath",
 	.init = datapath_init,
 	.fini = datapath_fini,
+	.resync = datapath_resync,
 	.metrics = datapath_metrics,
 	.status = datapath_status,
 };

@@ -4,9 +4,21 @@
 #include "shared/loom_config.h"
 #include "shared/loom_maps.h"
 /* After the types of its .rodata. */
+#include "bpf/loom_sock.skel.h"
 #include "bpf/loom_tc.skel.h"
 
-const void *embedded_object(size_t *ret_len)
+struct image_object embedded_tc(void)
 {
-	return loom_tc__elf_bytes(ret_len);
+	struct image_object o = { .name = "loom_tc" };
+
+	o.elf = loom_tc__elf_bytes(&o.elf_len);
+	return o;
+}
+
+struct image_object embedded_sock(void)
+{
+	struct image_object o = { .name = "loom_sock" };
+
+	o.elf = loom_sock__elf_bytes(&o.elf_len);
+	return o;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The BPF object that this agent was built with. */
-#include <stddef.h>
+/* The BPF objects that this agent was built with. */
+#include "agent/modules/datapath/image.h"
 
-const void *embedded_object(size_t *ret_len);
+struct image_object embedded_tc(void);	 /* forwarding, and the maps that all share */
+struct image_object embedded_sock(void); /* services at the socket level; Linux 5.18 */

@@ -124,21 +124,22 @@ static int set_sizes(struct bpf_object *obj, const struct image_config *c, struc
 	return 0;
 }
 
-int image_open(const struct image_config *c, struct bpf_object **ret, struct err *e)
+int image_open(const struct image_config *c, size_t i, struct bpf_object **ret, struct err *e)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "loom");
 	_cleanup_(bpf_object__closep) struct bpf_object *obj = NULL;
 	int err;
 
-	obj = bpf_object__open_mem(c->elf, c->elf_len, &opts);
+	obj = bpf_object__open_mem(c->objects[i].elf, c->objects[i].elf_len, &opts);
 	if (!obj) {
 		err = -errno;
-		return err_errno(e, err, "the BPF object can't be read (%s)", last_warning);
+		return err_errno(e, err, "the BPF object %s can't be read (%s)", c->objects[i].name,
+				 last_warning);
 	}
 	err = set_config(obj, &c->cfg, e);
 	if (err < 0)
 		return err;
-	err = set_sizes(obj, c, e);
+	err = i == 0 ? set_sizes(obj, c, e) : 0;
 	if (err < 0)
 		return err;
 	*ret = TAKE_PTR(obj);
@@ -171,7 +172,8 @@ void image_fingerprint(const struct image_config *c, struct fingerprint *ret)
 	unsigned __int128 h = (unsigned __int128)0x6c62272e07bb0142 << 64 | 0x62b821756295c58d;
 	struct utsname u = {};
 
-	mix(&h, c->elf, c->elf_len);
+	for (size_t i = 0; i < c->n_objects; i++)
+		mix(&h, c->objects[i].elf, c->objects[i].elf_len);
 	mix(&h, &c->cfg, sizeof(c->cfg));
 	for (size_t i = 0; i < c->n_sizes; i++) {
 		mix(&h, c->sizes[i].map, strlen(c->sizes[i].map));

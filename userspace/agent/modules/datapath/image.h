@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A BPF object file in memory, opened with its configuration and map sizes filled in, not loaded
- * yet; and the fingerprint that tells whether what is pinned was loaded from exactly that.
+ * BPF object files in memory, opened with their configuration and map sizes filled in, not loaded
+ * yet; and the fingerprint that tells whether what is pinned was loaded from exactly those.
+ *
+ * The first object makes the node; each of the others is loaded when the kernel takes it, and left
+ * out when not. Maps of one name are one map, which the first object with it defines.
  */
 #include <bpf/libbpf.h>
 
@@ -14,11 +17,19 @@ struct image_size {
 	uint32_t max_entries;
 };
 
-struct image_config {
+struct image_object {
+	const char *name;
 	const void *elf; /* borrowed */
 	size_t elf_len;
-	struct loom_config cfg; /* .size is set by image_open() */
-	const struct image_size *sizes;
+};
+
+#define IMAGE_OBJECTS 4
+
+struct image_config {
+	struct image_object objects[IMAGE_OBJECTS];
+	size_t n_objects;
+	struct loom_config cfg;		/* .size is set by image_open() */
+	const struct image_size *sizes; /* of the first object's maps */
 	size_t n_sizes;
 };
 
@@ -28,10 +39,11 @@ struct fingerprint {
 
 DEFINE_FREEP(struct bpf_object, bpf_object__close)
 
-/* -EINVAL when the object has no loom_cfg or one of another size. */
-int image_open(const struct image_config *c, struct bpf_object **ret, struct err *e);
-/* Of the object's bytes, its configuration, map sizes, and the kernel's release and build. FNV-1a,
- * 128 bits: it guards against change, not against an adversary, who could write the pins anyway. */
+/* objects[i]. -EINVAL when it has no loom_cfg or one of another size. */
+int image_open(const struct image_config *c, size_t i, struct bpf_object **ret, struct err *e);
+/* Of the objects' bytes, their configuration, map sizes, and the kernel's release and build.
+ * FNV-1a, 128 bits: it guards against change, not against an adversary, who could write the pins
+ * anyway. */
 void image_fingerprint(const struct image_config *c, struct fingerprint *ret);
 /* Loads, and on failure says which program the verifier refused and its last words. */
 int image_load(struct bpf_object *obj, struct err *e);

@@ -3,6 +3,7 @@
 /* State of the module, shared by its files that speak with the rest of the agent. */
 #include "agent/core/module.h"
 #include "agent/modules/datapath/attach_items.h"
+#include "agent/modules/datapath/cgroup.h"
 #include "agent/modules/datapath/ctgc.h"
 #include "agent/modules/datapath/drops.h"
 #include "agent/modules/datapath/epnum.h"
@@ -13,6 +14,8 @@ struct datapath {
 	struct loaded *loaded;
 	struct map_items items[N_KINDS];
 	struct attach_items attach;
+	struct cgroup_items cgroup;
+	struct err sockets_problem; /* why services.socketLB does nothing; code 0: it does */
 	struct ctgc *gc;
 	struct drops *drops;
 	struct epnum eps;
@@ -27,3 +30,6 @@ int service_flows_start(struct datapath *dp);
 void service_flows_stop(struct datapath *dp); /* also after a start that failed */
 struct json_object *datapath_status(struct agent *a);
 int datapath_routes(struct agent *a);
+/* services.socketLB, without which there is nothing to attach. */
+uint32_t datapath_translated_sockets(const struct agent_config *c);
+int datapath_put_sockets(struct datapath *dp, struct txn *t);

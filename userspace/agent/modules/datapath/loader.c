@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/modules/datapath/build.h"
+#include "agent/modules/datapath/cgroup.h"
 #include "agent/modules/datapath/mapdef.h"
 #include "lib/bpf/pins.h"
 #include "lib/bpf/tables.h"
@@ -25,130 +26,52 @@ struct moving {
 
 struct load {
 	const char *dir;
-	struct bpf_object *obj;
+	const struct image_config *image;
+	struct bpf_object *objs[IMAGE_OBJECTS];
 	struct loaded *l;
 	struct moving moving[LOADED_MAX];
 	size_t n_moving;
 };
 
-/* ---- what is loaded ---- */
-
-void loaded_free(struct loaded *l)
-{
-	if (!l)
-		return;
-	for (size_t i = 0; i < l->n_progs; i++)
-		close(l->progs[i].fd);
-	for (size_t i = 0; i < l->n_maps; i++)
-		close(l->maps[i].fd);
-	free(l);
-}
-
-const struct loaded_prog *loaded_prog(const struct loaded *l, const char *name)
-{
-	for (size_t i = 0; i < l->n_progs; i++)
-		if (strcmp(l->progs[i].name, name) == 0)
-			return &l->progs[i];
-	return NULL;
-}
-
-const struct loaded_map *loaded_map(const struct loaded *l, const char *name)
-{
-	for (size_t i = 0; i < l->n_maps; i++)
-		if (strcmp(l->maps[i].name, name) == 0)
-			return &l->maps[i];
-	return NULL;
-}
-
-int loaded_map_fd(const struct loaded *l, const char *name)
-{
-	const struct loaded_map *map = loaded_map(l, name);
-
-	return map ? map->fd : -1;
-}
-
-const char *load_how_name(enum load_how how)
-{
-	static const char *const names[] = { "loaded", "adopted", "replaced" };
-
-	return names[how];
-}
-
-/* Takes the descriptor, also on failure. */
-static int keep_prog(struct loaded *l, const char *name, int fd)
-{
-	struct loaded_prog *p = &l->progs[l->n_progs];
-
-	if (fd < 0)
-		return fd;
-	if (l->n_progs == LOADED_MAX) {
-		close(fd);
-		return -E2BIG;
-	}
-	snprintf(p->name, sizeof(p->name), "%s", name);
-	p->fd = fd;
-	p->id = prog_id_of(fd);
-	l->n_progs++;
-	return 0;
-}
-
-static int keep_map(struct loaded *l, const char *name, int fd)
-{
-	struct loaded_map *m = &l->maps[l->n_maps];
-	struct map_shape shape;
-	int err;
-
-	if (fd < 0)
-		return fd;
-	err = l->n_maps == LOADED_MAX ? -E2BIG : map_shape(fd, &shape);
-	if (err < 0) {
-		close(fd);
-		return err;
-	}
-	snprintf(m->name, sizeof(m->name), "%s", name);
-	m->fd = fd;
-	m->max_entries = shape.max_entries;
-	l->n_maps++;
-	return 0;
-}
-
 /* ---- adopting ---- */
 
-static int adopt(struct load *ld, struct err *e)
+static int adopt_object(struct load *ld, const struct bpf_object *obj, struct err *e)
 {
 	struct bpf_program *prog;
 	struct bpf_map *map;
 	int err;
 
-	bpf_object__for_each_program(prog, ld->obj)
+	bpf_object__for_each_program(prog, obj)
 	{
 		const char *name = bpf_program__name(prog);
 
-		err = keep_prog(ld->l, name, pin_open(ld->dir, PIN_PROG, name, e));
+		err = loaded_keep_prog(ld->l, name, pin_open(ld->dir, PIN_PROG, name, e));
 		if (err < 0)
 			return err;
 	}
-	bpf_object__for_each_map(map, ld->obj)
+	bpf_object__for_each_map(map, obj)
 	{
 		const char *name = bpf_map__name(map);
 
-		if (bpf_map__is_internal(map))
+		if (bpf_map__is_internal(map) || loaded_map(ld->l, name))
 			continue;
-		err = keep_map(ld->l, name, pin_open(ld->dir, PIN_MAP, name, e));
+		err = loaded_keep_map(ld->l, name, pin_open(ld->dir, PIN_MAP, name, e));
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+static int adopt(struct load *ld, uint16_t refused, struct err *e)
+{
+	for (size_t i = 0; i < ld->image->n_objects; i++) {
+		int err = refused & 1 << i ? 0 : adopt_object(ld, ld->objs[i], e);
+
 		if (err < 0)
 			return err;
 	}
 	ld->l->how = LOAD_ADOPTED;
 	return 0;
-}
-
-static void forget(struct loaded *l)
-{
-	for (size_t i = 0; i < l->n_progs; i++)
-		close(l->progs[i].fd);
-	for (size_t i = 0; i < l->n_maps; i++)
-		close(l->maps[i].fd);
-	l->n_progs = l->n_maps = 0;
 }
 
 /* ---- maps ---- */
@@ -199,23 +122,31 @@ static int settle(const char *dir, bool swapping, struct err *e)
 	return pin_foreach(dir, PIN_MAP, settle_leftover, &l);
 }
 
-static int plan_map(struct load *ld, struct bpf_map *map, struct err *e)
+/* The object shall use a map that there is already. */
+static int use_map(struct bpf_map *map, int fd, struct err *e)
+{
+	int err = bpf_map__reuse_fd(map, fd);
+
+	return err < 0 ? err_errno(e, err, "can't use the map '%s'", bpf_map__name(map)) : 0;
+}
+
+static int plan_map(struct load *ld, struct bpf_object *obj, struct bpf_map *map, struct err *e)
 {
 	const char *name = bpf_map__name(map), *why = NULL;
 	_cleanup_(closep) int fd = pin_open(ld->dir, PIN_MAP, name, NULL);
 	struct moving *mv = &ld->moving[ld->n_moving];
+	const struct loaded_map *shared = loaded_map(ld->l, name);
 	enum map_fate fate;
-	int err;
 
+	if (shared)
+		return use_map(map, shared->fd, e);
 	if (fd == -ENOENT)
 		return 0;
 	if (fd < 0)
 		return err_errno(e, fd, "the pinned map '%s'", name);
-	fate = mapdef_fate(map, ld->obj, fd, &why);
-	if (fate == MAP_REUSE) {
-		err = bpf_map__reuse_fd(map, fd);
-		return err < 0 ? err_errno(e, err, "can't use the pinned map '%s'", name) : 0;
-	}
+	fate = mapdef_fate(map, obj, fd, &why);
+	if (fate == MAP_REUSE)
+		return use_map(map, fd, e);
 	if (ld->n_moving == LOADED_MAX)
 		return -E2BIG;
 	if (fate == MAP_COPY)
@@ -230,18 +161,24 @@ static int plan_map(struct load *ld, struct bpf_map *map, struct err *e)
 	return 0;
 }
 
-static int plan_maps(struct load *ld, struct err *e)
+static int plan_maps(struct load *ld, struct bpf_object *obj, struct err *e)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, ld->obj)
+	bpf_object__for_each_map(map, obj)
 	{
-		int err = bpf_map__is_internal(map) ? 0 : plan_map(ld, map, e);
+		int err = bpf_map__is_internal(map) ? 0 : plan_map(ld, obj, map, e);
 
 		if (err < 0)
 			return err;
 	}
 	return 0;
+}
+
+static void plan_none_since(struct load *ld, size_t n)
+{
+	while (ld->n_moving > n)
+		close(ld->moving[--ld->n_moving].old_fd);
 }
 
 static int copy_moving(struct load *ld, bool delta, struct err *e)
@@ -294,31 +231,66 @@ static int start_generations(struct loaded *l, struct err *e)
 
 /* ---- loading ---- */
 
-static int keep_all(struct load *ld, struct err *e)
+static int duplicate(int fd)
+{
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+static int keep_all(struct load *ld, const struct bpf_object *obj, struct err *e)
 {
 	struct bpf_program *prog;
 	struct bpf_map *map;
 	int err;
 
-	bpf_object__for_each_program(prog, ld->obj)
+	bpf_object__for_each_program(prog, obj)
 	{
-		int fd = fcntl(bpf_program__fd(prog), F_DUPFD_CLOEXEC, 0);
+		const char *name = bpf_program__name(prog);
 
-		err = keep_prog(ld->l, bpf_program__name(prog), fd < 0 ? -errno : fd);
+		err = loaded_keep_prog(ld->l, name, duplicate(bpf_program__fd(prog)));
 		if (err < 0)
-			return err_errno(e, err, "program %s", bpf_program__name(prog));
+			return err_errno(e, err, "program %s", name);
 	}
-	bpf_object__for_each_map(map, ld->obj)
+	bpf_object__for_each_map(map, obj)
 	{
-		int fd;
+		const char *name = bpf_map__name(map);
 
-		if (bpf_map__is_internal(map))
+		if (bpf_map__is_internal(map) || loaded_map(ld->l, name))
 			continue;
-		fd = fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 0);
-		err = keep_map(ld->l, bpf_map__name(map), fd < 0 ? -errno : fd);
+		err = loaded_keep_map(ld->l, name, duplicate(bpf_map__fd(map)));
 		if (err < 0)
-			return err_errno(e, err, "map %s", bpf_map__name(map));
+			return err_errno(e, err, "map %s", name);
 	}
+	return 0;
+}
+
+/* All but the first object may be refused: the node does without what is in it. */
+static int load_object(struct load *ld, size_t i, uint16_t *refused, struct err *e)
+{
+	size_t n_moving = ld->n_moving;
+	int err = plan_maps(ld, ld->objs[i], e) ?: image_load(ld->objs[i], e);
+
+	if (err == 0)
+		return keep_all(ld, ld->objs[i], e);
+	if (i == 0)
+		return err;
+	log_warn("%s is left out: %s", ld->image->objects[i].name, e->msg);
+	plan_none_since(ld, n_moving);
+	*refused |= 1 << i;
+	return 0;
+}
+
+static int load_objects(struct load *ld, uint16_t *ret_refused, struct err *e)
+{
+	uint16_t refused = 0;
+
+	for (size_t i = 0; i < ld->image->n_objects; i++) {
+		int err = load_object(ld, i, &refused, e);
+
+		if (err < 0)
+			return err;
+	}
+	*ret_refused = refused;
 	return 0;
 }
 
@@ -349,6 +321,14 @@ static int swap_programs(struct load *ld, struct err *e)
 	for (const struct attach_hook *h = attach_hooks; h->prog; h++) {
 		const struct loaded_prog *p = loaded_prog(ld->l, h->prog);
 		int err = p ? attach_swap(&a, h, p->fd, e) : 0;
+
+		if (err < 0)
+			return err;
+		n += err;
+	}
+	for (const struct cgroup_hook *h = cgroup_hooks; h->prog; h++) {
+		const struct loaded_prog *p = loaded_prog(ld->l, h->prog);
+		int err = p ? cgroup_swap(ld->dir, h, p->fd, e) : 0;
 
 		if (err < 0)
 			return err;
@@ -403,7 +383,7 @@ static int load_new(struct load *ld, struct build_record *b, bool force_clsact, 
 {
 	int err;
 
-	err = plan_maps(ld, e) ?: image_load(ld->obj, e) ?: keep_all(ld, e);
+	err = load_objects(ld, &b->refused, e);
 	if (err < 0)
 		return err;
 	ld->l->mode = choose_mode(ld->l, force_clsact);
@@ -419,45 +399,56 @@ static int load_new(struct load *ld, struct build_record *b, bool force_clsact, 
 	return build_write(ld->dir, b, e);
 }
 
-static int run(struct load *ld, const struct image_config *image, bool force_clsact, struct err *e)
+static int run(struct load *ld, bool force_clsact, struct err *e)
 {
 	struct build_record now = {}, was;
 	int err;
 
-	image_fingerprint(image, &now.print);
+	image_fingerprint(ld->image, &now.print);
 	err = build_read(ld->dir, &was, e) ?: settle(ld->dir, was.phase == BUILD_SWAPPING, e);
 	if (err < 0)
 		return err;
 	if (was.phase == BUILD_STABLE && memcmp(&was.print, &now.print, sizeof(now.print)) == 0) {
-		err = adopt(ld, NULL);
+		err = adopt(ld, was.refused, NULL);
 		if (!err) {
 			ld->l->mode = choose_mode(ld->l, force_clsact);
 			return 0;
 		}
 		log_warn("a pinned program or map is missing; loading all of them anew");
-		forget(ld->l);
+		loaded_forget(ld->l);
 	}
 	ld->l->how = was.phase == BUILD_NONE ? LOAD_FRESH : LOAD_REPLACED;
 	return load_new(ld, &now, force_clsact, e);
 }
 
+static int open_objects(struct load *ld, struct err *e)
+{
+	for (size_t i = 0; i < ld->image->n_objects; i++) {
+		int err = image_open(ld->image, i, &ld->objs[i], e);
+
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+static void load_release(struct load *ld)
+{
+	plan_none_since(ld, 0);
+	for (size_t i = 0; i < ld->image->n_objects; i++)
+		bpf_object__close(ld->objs[i]);
+}
+
 int loader_run(const char *dir, const struct image_config *image, bool force_clsact,
 	       struct loaded **ret, struct err *e)
 {
-	_cleanup_(bpf_object__closep) struct bpf_object *obj = NULL;
 	_cleanup_(loaded_freep) struct loaded *l = calloc(1, sizeof(*l));
-	struct load ld = { .dir = dir, .l = l };
+	_cleanup_(load_release) struct load ld = { .dir = dir, .image = image, .l = l };
 	int err;
 
 	if (!l)
 		return -ENOMEM;
-	err = pins_prepare(dir, e) ?: image_open(image, &obj, e);
-	if (err < 0)
-		return err;
-	ld.obj = obj;
-	err = run(&ld, image, force_clsact, e);
-	for (size_t i = 0; i < ld.n_moving; i++)
-		close(ld.moving[i].old_fd);
+	err = pins_prepare(dir, e) ?: open_objects(&ld, e) ?: run(&ld, force_clsact, e);
 	if (err < 0)
 		return err;
 	*ret = TAKE_PTR(l);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the services module asks for (datapath.h): the maps themselves, and the end of flows. */
 #include <errno.h>
+#include <string.h>
 
+#include "agent/core/agent_config.h"
 #include "agent/modules/datapath/internal.h"
 #include "agent/modules/datapath/sockets.h"
 
@@ -85,6 +87,36 @@ int datapath_end_sockets(struct agent *a, uint32_t backend)
 	if (n < 0)
 		log_warn("sockets of backend %u are not ended: %s", backend, e.msg);
 	return n;
+}
+
+/* Services work without: packets are translated one by one then. */
+static int find_group(const struct datapath *dp, uint64_t *ret_id, struct err *e)
+{
+	int err;
+
+	if (!cgroup_programs_loaded(dp->loaded))
+		return err_set(e, -EOPNOTSUPP, "this kernel refuses the socket programs");
+	err = cgroup_id(agent_cfg(dp->agent)->paths.cgroup_dir, ret_id, e);
+	return err < 0 ? err_prefix(e, "paths.cgroup") : 0;
+}
+
+int datapath_put_sockets(struct datapath *dp, struct txn *t)
+{
+	const struct agent_config *cfg = agent_cfg(dp->agent);
+	struct err e = {};
+	uint64_t id;
+
+	if (!datapath_translated_sockets(cfg))
+		return 0;
+	if (find_group(dp, &id, &e) == 0) {
+		dp->sockets_problem = (struct err){};
+		return cgroup_put(t, cfg->paths.cgroup_dir, id);
+	}
+	if (strcmp(dp->sockets_problem.msg, e.msg) != 0)
+		log_warn("services.socketLB: %s; sockets' packets are translated one by one",
+			 e.msg);
+	dp->sockets_problem = e;
+	return 0;
 }
 
 int service_flows_start(struct datapath *dp)

@@ -157,7 +157,7 @@ static struct json_object *maps_json(const struct datapath *dp, struct json_obje
 		/* The LRU maps are meant to be full. */
 		if (n * 100 < m->max_entries * 95ll || strstr(m->name, "_new") ||
 		    strstr(m->name, "_frag") || strcmp(m->name, "loom_aff") == 0 ||
-		    strcmp(m->name, "loom_sockrev") == 0 || strcmp(m->name, "loom_ct") == 0)
+		    strncmp(m->name, "loom_sock", 9) == 0 || strcmp(m->name, "loom_ct") == 0)
 			continue;
 		snprintf(text, sizeof(text), "map %s is nearly full: %lld of %u entries", m->name,
 			 (long long)n, m->max_entries);
@@ -206,15 +206,25 @@ static int count_attached(const struct attached *at, void *arg)
 	return 0;
 }
 
-static struct json_object *attached_json(const struct datapath *dp)
+static struct json_object *attached_json(const struct datapath *dp, struct json_object *alarms)
 {
+	const struct err *problem = &dp->sockets_problem;
 	_json_ *ret = json_object_new_object();
 	struct attached_count n = {};
+	char text[640];
 
 	attach_foreach(&dp->attach.attacher, count_attached, &n);
 	if (!ret || json_add_int(ret, "tcx", n.tcx) < 0 ||
-	    json_add_int(ret, "clsact", n.clsact) < 0)
+	    json_add_int(ret, "clsact", n.clsact) < 0 ||
+	    json_add_int(ret, "cgroup", cgroup_count(dp->cgroup.dir)) < 0)
 		return NULL;
+	if (problem->code) {
+		snprintf(text, sizeof(text),
+			 "services.socketLB: %s; sockets' packets are translated one by one",
+			 problem->msg);
+		if (json_append_str(alarms, text) < 0)
+			return NULL;
+	}
 	return TAKE_PTR(ret);
 }
 
@@ -226,7 +236,7 @@ struct json_object *datapath_status(struct agent *a)
 
 	if (!ret || json_add(ret, "alarms", alarms) < 0 ||
 	    json_add_str(ret, "programs", load_how_name(dp->loaded->how)) < 0 ||
-	    json_add(ret, "attached", attached_json(dp)) < 0 ||
+	    json_add(ret, "attached", attached_json(dp, alarms)) < 0 ||
 	    json_add_int(ret, "endpoints", epnum_count(&dp->eps)) < 0 ||
 	    json_add(ret, "conntrack", conntrack_json(dp, alarms)) < 0 ||
 	    json_add(ret, "maps", maps_json(dp, alarms)) < 0 ||

@@ -474,9 +474,6 @@ static int services_init(struct agent *a, struct err *e)
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return err_set(e, -ENOMEM, "out of memory");
-	if (agent_cfg(a)->services.sockets != LOOM_SOCKETS_NONE)
-		log_warn("services.socketLB: this version attaches no socket programs; the hosts' "
-			 "packets are translated one by one");
 	s->agent = a;
 	module_set_state(a, &services_module, s);
 	s->free_timer = evtimer_new(agent_base(a), services_free_slots, s);
