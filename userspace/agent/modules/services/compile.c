@@ -4,9 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "agent/modules/services/maglev.h"
-#include "lib/json/json.h"
-
 /* An endpoint with one of its ports, as several slices may name it. */
 struct found {
 	struct want want;
@@ -18,6 +15,36 @@ struct founds {
 	struct found *v;
 	size_t n, room;
 };
+
+const char *want_state_name(enum want_state state)
+{
+	static const char *const names[] = { "ready", "serving", "terminating", "unready" };
+
+	return names[state];
+}
+
+unsigned int compile_needs(const struct service_object *svc, const struct service_port *port,
+			   int family)
+{
+	bool external = port->node_port != 0, cluster = false;
+	unsigned int needs = 0;
+
+	for (size_t i = 0; i < svc->n_addrs; i++) {
+		if (addr_is_v4(&svc->addrs[i].addr) != (family == 0))
+			continue;
+		if (svc->addrs[i].kind == LOOM_SVC_CLUSTER_IP)
+			cluster = true;
+		else
+			external = true;
+	}
+	if (external)
+		needs |= 1 << TABLE_OUT | 1 << TABLE_CLUSTER;
+	if (cluster)
+		needs |= svc->local_in ? 1 << TABLE_LOCAL : 1 << TABLE_CLUSTER;
+	return needs;
+}
+
+/* ---- which endpoints there are ---- */
 
 static int add_found(struct founds *f, const struct found *one)
 {
@@ -34,49 +61,47 @@ static int add_found(struct founds *f, const struct found *one)
 	return 0;
 }
 
-static bool is_local(const struct endpoint *ep, const struct here *here, bool own)
-{
-	return own || (*ep->node && strcmp(ep->node, here->node) == 0);
-}
-
 static int add_endpoint(struct founds *f, const struct endpoint *ep, uint16_t port,
-			const struct here *here)
+			const struct nodes *nodes)
 {
-	bool own = here->is_own(&ep->addr, here->arg);
 	struct found one = {
 		.ep = ep, .ready = ep->ready, .serving = ep->serving, .terminating = ep->terminating
 	};
+	uint32_t owner = 0;
 
 	one.want = (struct want){ .addr = ep->addr, .port = port, .flags = LOOM_BACKEND_PRESENT };
-	if (*ep->node)
-		one.want.node = here->node_id(ep->node, here->arg);
-	if (is_local(ep, here, own))
-		one.want.flags |= LOOM_BACKEND_LOCAL;
-	if (own)
+	one.want.own = nodes_is_own(nodes, &ep->addr);
+	if (nodes_owns(nodes, &ep->addr, &owner))
 		one.want.flags |= LOOM_BACKEND_HOST;
-	if (ep->terminating)
-		one.want.flags |= LOOM_BACKEND_TERMINATING;
+	one.want.node = *ep->node ? nodes_id(nodes, ep->node) : owner;
+	/* What is at our own address is here, also when nobody says so. */
+	if (*ep->node ? strcmp(ep->node, nodes->self) == 0 : one.want.own)
+		one.want.flags |= LOOM_BACKEND_LOCAL;
 	return add_found(f, &one);
 }
 
+static int gather_port(struct founds *f, const struct slice_object *slice, uint16_t port,
+		       const struct nodes *nodes)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < slice->n_endpoints; i++)
+		err = add_endpoint(f, &slice->endpoints[i], port, nodes);
+	return err;
+}
+
 static int gather(const struct service_port *port, int family, struct slice_object *const *slices,
-		  size_t n_slices, const struct here *here, struct founds *f)
+		  size_t n_slices, const struct nodes *nodes, struct founds *f)
 {
 	int err = 0;
 
 	for (size_t s = 0; s < n_slices; s++) {
 		const struct slice_object *slice = slices[s];
 
-		if (slice->family != family)
-			continue;
-		for (size_t p = 0; p < slice->n_ports; p++) {
-			if (slice->ports[p].proto != port->proto ||
-			    strcmp(slice->ports[p].name, port->name) != 0)
-				continue;
-			for (size_t i = 0; !err && i < slice->n_endpoints; i++)
-				err = add_endpoint(f, &slice->endpoints[i], slice->ports[p].port,
-						   here);
-		}
+		for (size_t p = 0; slice->family == family && !err && p < slice->n_ports; p++)
+			if (slice->ports[p].proto == port->proto &&
+			    strcmp(slice->ports[p].name, port->name) == 0)
+				err = gather_port(f, slice, slice->ports[p].port, nodes);
 	}
 	return err;
 }
@@ -90,7 +115,19 @@ static int by_tuple(const void *a, const void *b)
 	return order ? order : (int)wa->port - (int)wb->port;
 }
 
-/* The same endpoint in several slices: the better word counts. */
+/* The same endpoint in several slices, while it moves from one to the other: the better word
+ * counts. */
+static void merge_into(struct found *last, const struct found *other)
+{
+	if (other->ready && !last->ready)
+		last->ep = other->ep;
+	last->ready |= other->ready;
+	last->serving |= other->serving;
+	last->terminating &= other->terminating;
+	last->want.flags |= other->want.flags & LOOM_BACKEND_LOCAL;
+	last->want.node = last->want.node ?: other->want.node;
+}
+
 static void merge(struct founds *f)
 {
 	size_t n = 0;
@@ -98,24 +135,24 @@ static void merge(struct founds *f)
 	if (f->n)
 		qsort(f->v, f->n, sizeof(*f->v), by_tuple);
 	for (size_t i = 0; i < f->n; i++) {
-		struct found *last = n ? &f->v[n - 1] : NULL;
-
-		if (!last || by_tuple(last, &f->v[i]) != 0) {
+		if (n && by_tuple(&f->v[n - 1], &f->v[i]) == 0)
+			merge_into(&f->v[n - 1], &f->v[i]);
+		else
 			f->v[n++] = f->v[i];
-			continue;
-		}
-		last->ready |= f->v[i].ready;
-		last->serving |= f->v[i].serving;
-		if (!f->v[i].terminating) {
-			last->terminating = false;
-			last->want.flags &= ~LOOM_BACKEND_TERMINATING;
-		}
 	}
 	f->n = n;
 }
 
-/* Marks the usable ones of those with all of `flags`. Their number. */
-static size_t use(struct founds *f, uint8_t flags, enum table_kind kind)
+/* ---- which of them are used ---- */
+
+static bool falls_back(const struct found *one)
+{
+	return !one->ready && one->serving && one->terminating;
+}
+
+/* Puts those with `flags` that are ready into the table, or those that end but still serve when
+ * none is ready. */
+static void use(struct founds *f, uint8_t flags, enum table_kind kind)
 {
 	size_t n = 0;
 
@@ -123,95 +160,107 @@ static size_t use(struct founds *f, uint8_t flags, enum table_kind kind)
 		for (size_t i = 0; i < f->n; i++) {
 			struct found *one = &f->v[i];
 
-			if ((one->want.flags & flags) != flags)
-				continue;
-			if (round ? !(one->serving && one->terminating) : !one->ready)
+			if ((one->want.flags & flags) != flags ||
+			    !(round ? falls_back(one) : one->ready))
 				continue;
 			one->want.tables |= 1 << kind;
-			one->want.flags |= LOOM_BACKEND_READY;
 			n++;
 		}
-	return n;
 }
 
-static bool names(struct json_object *list, const char *name)
+static bool is_for(const char *const *names, const char *name)
 {
-	size_t n = list ? json_object_array_length(list) : 0;
-	const char *one;
-
-	for (size_t i = 0; i < n; i++) {
-		one = "";
-		json_opt_str(json_object_array_get_idx(list, i), "name", &one, NULL);
-		if (strcmp(one, name) == 0)
+	for (; *names; names++)
+		if (strcmp(*names, name) == 0)
 			return true;
-	}
 	return false;
 }
 
-/*
- * Hints count if every usable endpoint has them and one is meant for us; else all are used. Nodes
- * come before zones.
- */
-static void prefer(struct founds *f, bool by_node, const char *us)
+static const char *const *hints_of(const struct found *one, bool by_node)
 {
-	size_t ours = 0;
-
-	if (!*us)
-		return;
-	for (size_t i = 0; i < f->n; i++) {
-		const struct endpoint *ep = f->v[i].ep;
-		struct json_object *hints = by_node ? ep->for_nodes : ep->for_zones;
-
-		if (!(f->v[i].want.tables & 1 << TABLE_CLUSTER))
-			continue;
-		if (!hints)
-			return;
-		ours += names(hints, us);
-	}
-	if (!ours)
-		return;
-	for (size_t i = 0; i < f->n; i++) {
-		const struct endpoint *ep = f->v[i].ep;
-
-		if (!names(by_node ? ep->for_nodes : ep->for_zones, us))
-			f->v[i].want.tables &= ~(1 << TABLE_CLUSTER);
-	}
+	return by_node ? one->ep->for_nodes : one->ep->for_zones;
 }
 
-static void categorize(const struct service_object *svc, struct founds *f, const struct here *here,
-		       struct wants *ret)
+/* Hints count when every ready endpoint has them and one is for us. */
+static bool has_mode(const struct founds *f, bool by_node, const char *us)
 {
-	size_t cluster, local, kind = TABLE_OUT;
+	bool ours = false;
 
-	cluster = use(f, 0, TABLE_CLUSTER);
-	local = use(f, LOOM_BACKEND_LOCAL, TABLE_LOCAL);
+	for (size_t i = 0; i < f->n; i++) {
+		const char *const *hints = hints_of(&f->v[i], by_node);
+
+		if (!f->v[i].ready)
+			continue;
+		if (!hints)
+			return false;
+		ours |= is_for(hints, us);
+	}
+	return ours && *us;
+}
+
+/* The ready endpoints that hints leave to this node: by node, else by zone, else all. */
+static void use_by_topology(struct founds *f, const struct nodes *nodes)
+{
+	bool by_node = has_mode(f, true, nodes->self);
+	bool by_zone = !by_node && has_mode(f, false, nodes->zone);
+	const char *us = by_node ? nodes->self : nodes->zone;
+
+	use(f, 0, TABLE_CLUSTER);
+	if (!by_node && !by_zone)
+		return;
+	for (size_t i = 0; i < f->n; i++)
+		if (f->v[i].ready && !is_for(hints_of(&f->v[i], by_node), us))
+			f->v[i].want.tables &= ~(1 << TABLE_CLUSTER);
+}
+
+static enum want_state state_of(const struct found *one)
+{
+	if (one->ready)
+		return WANT_READY;
+	if (!one->terminating)
+		return WANT_UNREADY;
+	return one->serving ? WANT_SERVING : WANT_TERMINATING;
+}
+
+/* READY in the maps means: takes new flows now, from whatever table. */
+static void categorize(const struct service_object *svc, unsigned int needs, struct founds *f,
+		       const struct nodes *nodes, struct wants *ret)
+{
+	bool any = false, in = false, out = false;
+
+	if (needs & 1 << TABLE_CLUSTER)
+		use_by_topology(f, nodes);
+	if (needs & 1 << TABLE_LOCAL)
+		use(f, LOOM_BACKEND_LOCAL, TABLE_LOCAL);
+	if (needs & 1 << TABLE_OUT)
+		use(f, svc->local_out ? LOOM_BACKEND_LOCAL : 0, TABLE_OUT);
 	for (size_t i = 0; i < f->n; i++) {
 		struct want *w = &f->v[i].want;
-		unsigned int from = svc->local_out ? TABLE_LOCAL : TABLE_CLUSTER;
 
-		if (w->tables & 1u << from)
-			w->tables |= 1 << kind;
-		if (f->v[i].ready && (w->flags & LOOM_BACKEND_LOCAL))
-			ret->local_ready++;
+		w->state = state_of(&f->v[i]);
+		if (w->tables)
+			w->flags |= LOOM_BACKEND_READY;
+		if (f->v[i].terminating)
+			w->flags |= LOOM_BACKEND_TERMINATING;
+		any |= f->v[i].ready || falls_back(&f->v[i]);
+		in |= w->tables & 1 << TABLE_LOCAL;
+		out |= w->tables & 1 << TABLE_OUT;
 	}
-	prefer(f, false, here->zone);
-	if (svc->distribution == DISTRIBUTE_NODE)
-		prefer(f, true, here->node);
-	ret->silent_in = svc->local_in && !local && cluster;
-	ret->silent_out = svc->local_out && !local && cluster;
+	ret->silent_in = svc->local_in && any && !in;
+	ret->silent_out = svc->local_out && any && !out;
 }
 
 int compile_port(const struct service_object *svc, const struct service_port *port, int family,
-		 struct slice_object *const *slices, size_t n_slices, const struct here *here,
+		 struct slice_object *const *slices, size_t n_slices, const struct nodes *nodes,
 		 struct wants *ret)
 {
 	struct founds f = {};
 	struct wants w = {};
-	int err = gather(port, family, slices, n_slices, here, &f);
+	int err = gather(port, family, slices, n_slices, nodes, &f);
 
 	if (!err) {
 		merge(&f);
-		categorize(svc, &f, here, &w);
+		categorize(svc, compile_needs(svc, port, family), &f, nodes, &w);
 		w.v = calloc(f.n + 1, sizeof(*w.v));
 		err = w.v ? 0 : -ENOMEM;
 	}
@@ -231,72 +280,33 @@ void wants_clear(struct wants *w)
 	*w = (struct wants){};
 }
 
-/* FNV-1a of address and port, the backend's name for all nodes. */
-static uint64_t name_of(const struct want *w)
+static bool said_before(struct slice_object *const *slices, size_t s, size_t i)
 {
-	uint64_t h = 0xcbf29ce484222325u;
+	const union loom_addr *addr = &slices[s]->endpoints[i].addr;
 
-	for (size_t i = 0; i < sizeof(w->addr); i++)
-		h = (h ^ w->addr.b[i]) * 0x100000001b3u;
-	h = (h ^ (w->port >> 8)) * 0x100000001b3u;
-	return (h ^ (w->port & 0xff)) * 0x100000001b3u;
+	for (size_t k = 0; k <= s; k++)
+		for (size_t j = 0; j < (k == s ? i : slices[k]->n_endpoints); j++)
+			if (slices[k]->endpoints[j].ready &&
+			    addr_equal(&slices[k]->endpoints[j].addr, addr))
+				return true;
+	return false;
 }
 
-static bool stands_in(const struct wants *w, size_t i, enum table_kind kind, const bool *usable)
+size_t compile_local_ready(struct slice_object *const *slices, size_t n_slices, const char *node)
 {
-	return usable[i] && (w->v[i].tables & 1u << kind);
-}
-
-static int list_table(const struct wants *w, enum table_kind kind, const bool *usable,
-		      uint32_t local_weight, uint32_t **ret_slots, uint32_t *ret_n)
-{
-	uint32_t *slots = calloc(w->n * local_weight + 1, sizeof(*slots)), n = 0;
-
-	if (!slots)
-		return -ENOMEM;
-	for (size_t i = 0; i < w->n; i++) {
-		bool local = kind == TABLE_CLUSTER && (w->v[i].flags & LOOM_BACKEND_LOCAL);
-
-		for (uint32_t k = local ? local_weight : 1; k && stands_in(w, i, kind, usable); k--)
-			slots[n++] = i;
-	}
-	*ret_slots = slots;
-	*ret_n = n;
-	return 0;
-}
-
-static int maglev_table(const struct wants *w, const bool *usable, uint32_t per_backend,
-			uint32_t **ret_slots, uint32_t *ret_n)
-{
-	_cleanup_(freep) uint64_t *who = calloc(w->n + 1, sizeof(*who));
-	_cleanup_(freep) uint32_t *index = calloc(w->n + 1, sizeof(*index));
-	_cleanup_(freep) uint32_t *slots = NULL;
-	uint32_t size;
 	size_t n = 0;
+	int family = -1;
 
-	if (!who || !index)
-		return -ENOMEM;
-	for (size_t i = 0; i < w->n; i++)
-		if (stands_in(w, i, TABLE_OUT, usable)) {
-			who[n] = name_of(&w->v[i]);
-			index[n++] = i;
+	/* A pod of two families is one endpoint: count where the first family stands. */
+	for (size_t s = 0; s < n_slices; s++)
+		if (slices[s]->family >= 0 && (family < 0 || slices[s]->family < family))
+			family = slices[s]->family;
+	for (size_t s = 0; s < n_slices; s++)
+		for (size_t i = 0; slices[s]->family == family && i < slices[s]->n_endpoints; i++) {
+			const struct endpoint *ep = &slices[s]->endpoints[i];
+
+			if (ep->ready && strcmp(ep->node, node) == 0 && !said_before(slices, s, i))
+				n++;
 		}
-	size = maglev_size(n, per_backend);
-	slots = calloc(size + 1, sizeof(*slots));
-	if (!slots || (n && maglev_fill(who, n, size, slots) < 0))
-		return -ENOMEM;
-	for (uint32_t s = 0; s < size; s++)
-		slots[s] = index[slots[s]];
-	*ret_slots = TAKE_PTR(slots);
-	*ret_n = size;
-	return 0;
-}
-
-int compile_table(const struct wants *w, enum table_kind kind, const bool *usable,
-		  uint32_t local_weight, uint32_t maglev_slots, uint32_t **ret_slots,
-		  uint32_t *ret_n)
-{
-	if (kind == TABLE_OUT)
-		return maglev_table(w, usable, maglev_slots, ret_slots, ret_n);
-	return list_table(w, kind, usable, local_weight, ret_slots, ret_n);
+	return n;
 }

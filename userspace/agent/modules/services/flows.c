@@ -1,90 +1,175 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What follows a change of the maps: flows that end, slots that are free again, health checks. */
+/*
+ * What has to wait. A backend's number is free again when its flows and sockets are ended; its
+ * slots when no packet can be reading them any more.
+ */
 #define LOG_NAME "services"
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "agent/core/agent_config.h"
 #include "agent/modules/datapath/datapath.h"
-#include "agent/modules/services/health.h"
 #include "agent/modules/services/private.h"
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "shared/loom_config.h"
 
-static void flows_ended(struct agent *a, int err, void *arg)
+/* A packet that has read a frontend has long read its slot by then. */
+#define FREE_MS 50
+/* Sockets are ended in pieces, so that nobody waits for ten thousand of them. */
+#define SOCKETS_TURN_MS 5
+#define RETRY_S		5
+
+static bool push(struct numbers *list, uint32_t number)
 {
-	struct services *s = services_get(a);
+	if (list->n == list->room) {
+		size_t room = list->room ? list->room * 2 : 64;
+		uint32_t *v = realloc(list->v, room * sizeof(*v));
+
+		if (!v)
+			return false;
+		list->v = v;
+		list->room = room;
+	}
+	list->v[list->n++] = number;
+	return true;
+}
+
+/* A number that can't be noted stays marked as gone: the next start ends it. */
+void flows_end_backend(struct services *s, uint32_t number)
+{
+	services_fail(s, svcmaps_backend_end(s->maps, number));
+	if (!push(&s->flows.dying, number))
+		services_fail(s, -ENOMEM);
+	flows_want(s);
+}
+
+void flows_want(struct services *s)
+{
+	s->flows.wanted = true;
+}
+
+void flows_free_slots(struct services *s, const struct region *r)
+{
+	static const struct timeval later = { .tv_usec = FREE_MS * 1000 };
+	struct region *v;
+
+	if (!r->size)
+		return;
+	if (s->flows.n_freed == s->flows.room_freed) {
+		size_t room = s->flows.room_freed ? s->flows.room_freed * 2 : 64;
+
+		v = realloc(s->flows.freed, room * sizeof(*v));
+		if (!v)
+			return services_fail(s, -ENOMEM);
+		s->flows.freed = v;
+		s->flows.room_freed = room;
+	}
+	s->flows.freed[s->flows.n_freed++] = *r;
+	if (!evtimer_pending(s->flows.free_timer, NULL))
+		evtimer_add(s->flows.free_timer, &later);
+}
+
+static void on_free(evutil_socket_t fd, short what, void *arg)
+{
+	struct services *s = arg;
+
+	for (size_t i = 0; i < s->flows.n_freed; i++)
+		slots_give(&s->maps->slots, &s->flows.freed[i]);
+	s->flows.n_freed = 0;
+	services_room(s);
+}
+
+/* Both the tables of flows and the sockets have forgotten them. */
+static void finish(struct services *s)
+{
+	struct numbers *ending = &s->flows.ending;
+
+	if (!s->flows.tables_done || s->flows.sockets_done < ending->n)
+		return;
+	for (size_t i = 0; i < ending->n; i++)
+		services_fail(s, svcmaps_backend_forget(s->maps, ending->v[i]));
+	if (ending->n)
+		services_room(s);
+	ending->n = 0;
+	s->flows.running = false;
+	flows_run(s);
+}
+
+static void on_sockets(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval now = {};
+	struct services *s = arg;
+	struct numbers *ending = &s->flows.ending;
+	uint64_t end_ms = clock_ms() + SOCKETS_TURN_MS;
+
+	while (s->flows.sockets_done < ending->n && clock_ms() <= end_ms)
+		datapath_end_sockets(s->agent, ending->v[s->flows.sockets_done++]);
+	if (s->flows.sockets_done < ending->n)
+		evtimer_add(s->flows.sockets, &now);
+	else
+		finish(s);
+}
+
+static void on_tables(struct agent *a, int err, void *arg)
+{
+	static const struct timeval later = { .tv_sec = RETRY_S };
+	struct services *s = arg;
 
 	if (err == -ECANCELED)
 		return;
-	s->running = false;
 	if (err < 0) {
-		agent_heal(a, "flows of backends that are gone could not be ended");
+		evtimer_add(s->flows.retry, &later);
 		return;
 	}
-	for (size_t i = 0; i < s->n_ending; i++)
-		svcmaps_backend_forget(s->maps, s->ending[i]);
-	s->n_ending = 0;
-	if (s->n_dying || s->flows) {
-		s->ending = TAKE_PTR(s->dying);
-		s->n_ending = s->n_dying;
-		s->n_dying = 0;
-		s->flows = false;
-		s->running = true;
-		datapath_end_service_flows(a, flows_ended, NULL);
-	}
+	s->flows.tables_done = true;
+	finish(s);
 }
 
-void services_end_flows(struct services *s)
-{
-	for (size_t i = 0; i < s->n_dying; i++)
-		datapath_end_sockets(s->agent, s->dying[i]);
-	if (s->running || (!s->flows && !s->n_dying))
-		return;
-	free(s->ending);
-	s->ending = TAKE_PTR(s->dying);
-	s->n_ending = s->n_dying;
-	s->n_dying = 0;
-	s->flows = false;
-	s->running = true;
-	datapath_end_service_flows(s->agent, flows_ended, NULL);
-}
-
-void services_free_slots(evutil_socket_t fd, short what, void *arg)
+static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	struct services *s = arg;
 
-	for (size_t i = 0; i < s->n_freed; i++)
-		slots_give(&s->maps->slots, &s->freed[i]);
-	s->n_freed = 0;
+	datapath_end_service_flows(s->agent, on_tables, s);
 }
 
-void services_left_behind(uint32_t number, void *arg)
+void flows_run(struct services *s)
 {
-	struct services *s = arg;
-	uint32_t *v = realloc(s->dying, (s->n_dying + 1) * sizeof(*v));
+	static const struct timeval now = {};
+	bool sockets = agent_cfg(s->agent)->services.sockets != LOOM_SOCKETS_NONE;
+	struct numbers none = s->flows.ending;
 
-	if (!v)
+	if (s->flows.running || !s->flows.wanted)
 		return;
-	s->dying = v;
-	v[s->n_dying++] = number;
-	s->flows = true;
+	s->flows.ending = s->flows.dying;
+	s->flows.dying = none;
+	s->flows.wanted = false;
+	s->flows.running = true;
+	s->flows.tables_done = false;
+	s->flows.sockets_done = sockets ? 0 : s->flows.ending.n;
+	if (s->flows.sockets_done < s->flows.ending.n)
+		evtimer_add(s->flows.sockets, &now);
+	datapath_end_service_flows(s->agent, on_tables, s);
 }
 
-void service_health(struct services *s, struct service *svc)
+int flows_init(struct services *s)
 {
-	uint16_t port = svc->obj ? svc->obj->health_port : 0;
-	const char *slash = strchr(svc->name, '/');
-	struct err e = {};
-	char ns[256];
+	struct event_base *base = agent_base(s->agent);
 
-	if (svc->health_port && svc->health_port != port)
-		health_drop(s->health, svc->health_port);
-	svc->health_port = 0;
-	if (!port || !slash)
-		return;
-	snprintf(ns, sizeof(ns), "%.*s", (int)(slash - svc->name), svc->name);
-	if (health_set(s->health, port, ns, slash + 1, svc->local_ready, &e) < 0)
-		problems_add(&svc->problems, "spec.healthCheckNodePort: %.200s", e.msg);
-	else
-		svc->health_port = port;
+	s->flows.sockets = evtimer_new(base, on_sockets, s);
+	s->flows.retry = evtimer_new(base, on_retry, s);
+	s->flows.free_timer = evtimer_new(base, on_free, s);
+	return s->flows.sockets && s->flows.retry && s->flows.free_timer ? 0 : -ENOMEM;
+}
+
+void flows_fini(struct services *s)
+{
+	struct event *const timers[] = { s->flows.sockets, s->flows.retry, s->flows.free_timer };
+
+	for (size_t i = 0; i < ARRAY_SIZE(timers); i++)
+		if (timers[i])
+			event_free(timers[i]);
+	free(s->flows.dying.v);
+	free(s->flows.ending.v);
+	free(s->flows.freed);
 }

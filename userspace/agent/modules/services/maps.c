@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "lib/bpf/walk.h"
+#include "agent/modules/services/left.h"
 
-static int note(struct svcmaps *m, int failed)
+int svcmaps_note(struct svcmaps *m, int failed)
 {
 	int err = failed ? -errno : 0;
 
@@ -17,119 +17,17 @@ static int note(struct svcmaps *m, int failed)
 	return err;
 }
 
-/* ---- what was left ---- */
-
-static int read_front(const void *key, const void *value, void *arg)
+static size_t lut_bytes(const struct svcmaps_fds *fd)
 {
-	struct left_front *f = calloc(1, sizeof(*f));
-	struct svcmaps *m = arg;
-
-	if (!f)
-		return -ENOMEM;
-	memcpy(&f->key, key, sizeof(f->key));
-	memcpy(&f->value, value, sizeof(f->value));
-	m->next_service = MAX(m->next_service, f->value.service + 1);
-	HASH_ADD(hh, m->left_fronts, key, sizeof(f->key), f);
-	return 0;
+	return (size_t)fd->max_slots * sizeof(uint64_t);
 }
 
-static int read_backend(const void *key, const void *value, void *arg)
+static int read_ports(struct svcmaps *m)
 {
-	const struct loom_backend *b = value;
-	struct left_backend *l, *first;
-	struct svcmaps *m = arg;
-	uint32_t number;
-
-	memcpy(&number, key, sizeof(number));
-	if (!(b->flags & LOOM_BACKEND_PRESENT) || !number || number >= m->fd.max_backends)
-		return 0;
-	l = calloc(1, sizeof(*l));
-	if (!l)
-		return -ENOMEM;
-	l->number = number;
-	l->key.addr = b->addr;
-	l->key.port = b->port;
-	l->key.proto = b->proto;
-	m->numbers[number] = NUMBER_USED;
-	m->used_numbers++;
-	HASH_FIND(hh, m->left_backends, &l->key, sizeof(l->key), first);
-	if (first) {
-		l->next = first->next;
-		first->next = l;
-	} else {
-		HASH_ADD(hh, m->left_backends, key, sizeof(l->key), l);
-	}
-	return 0;
-}
-
-static int read_vip(const void *key, const void *value, void *arg)
-{
-	struct svcmaps *m = arg;
-	uint32_t number;
-	struct vip *v;
-
-	memcpy(&number, key, sizeof(number));
-	if (number < LOOM_VIP_SERVICE_FIRST)
-		return 0;
-	v = calloc(1, sizeof(*v));
-	if (!v)
-		return -ENOMEM;
-	memcpy(&v->addr, value, sizeof(v->addr));
-	v->number = number;
-	m->next_vip = MAX(m->next_vip, number + 1);
-	HASH_ADD(hh, m->vips, addr, sizeof(v->addr), v);
-	return 0;
-}
-
-static int read_range(const void *key, const void *value, void *arg)
-{
-	struct left_range *r = calloc(1, sizeof(*r));
-	struct svcmaps *m = arg;
-
-	if (!r)
-		return -ENOMEM;
-	memcpy(&r->key, key, sizeof(r->key));
-	HASH_ADD(hh, m->left_ranges, key, sizeof(r->key), r);
-	return 0;
-}
-
-static int adopt_slots(struct svcmaps *m)
-{
-	size_t room = HASH_COUNT(m->left_fronts) * 2;
-	struct left_front *f;
-	struct region *v = calloc(room + 1, sizeof(*v));
-	size_t n = 0, kept = 0;
-
-	if (!v)
-		return -ENOMEM;
-	for (f = m->left_fronts; f; f = f->hh.next) {
-		v[n++] = (struct region){ f->value.in, f->value.in_size };
-		v[n++] = (struct region){ f->value.out, f->value.out_size };
-	}
-	if (slots_adopt(&m->slots, v, n) < 0)
-		n = 0;
-	for (size_t i = 0; i < n; i++)
-		if (v[i].size && (!kept || memcmp(&v[kept - 1], &v[i], sizeof(*v)) != 0))
-			v[kept++] = v[i];
-	m->left_regions = v;
-	m->n_left_regions = kept;
-	return 0;
-}
-
-static int read_all(struct svcmaps *m)
-{
-	int err = map_walk(m->fd.svc, read_front, m);
-
-	if (!err)
-		err = map_walk(m->fd.backend, read_backend, m);
-	if (!err)
-		err = map_walk(m->fd.vip, read_vip, m);
-	if (!err)
-		err = map_walk(m->fd.srcrange, read_range, m);
-	for (uint32_t i = 0; !err && i < ARRAY_SIZE(m->ports); i++)
+	for (uint32_t i = 0; i < ARRAY_SIZE(m->ports); i++)
 		if (bpf_map_lookup_elem(m->fd.ports, &i, &m->ports[i]) < 0)
-			err = -errno;
-	return err ? err : adopt_slots(m);
+			return -errno;
+	return 0;
 }
 
 int svcmaps_new(const struct svcmaps_fds *fd, struct svcmaps **ret)
@@ -144,12 +42,14 @@ int svcmaps_new(const struct svcmaps_fds *fd, struct svcmaps **ret)
 	m->next_number = 1;
 	m->next_vip = LOOM_VIP_SERVICE_FIRST;
 	m->numbers = calloc(fd->max_backends, 1);
-	slots_init(&m->slots, fd->max_slots);
-	m->lut = mmap(NULL, (size_t)fd->max_slots * sizeof(*m->lut), PROT_READ | PROT_WRITE,
-		      MAP_SHARED, fd->lut, 0);
+	m->lut = mmap(NULL, lut_bytes(fd), PROT_READ | PROT_WRITE, MAP_SHARED, fd->lut, 0);
 	if (m->lut == MAP_FAILED)
 		m->lut = NULL;
-	err = m->numbers ? read_all(m) : -ENOMEM;
+	err = m->numbers ? slots_init(&m->slots, fd->max_slots) : -ENOMEM;
+	if (!err)
+		err = read_ports(m);
+	if (!err)
+		err = left_read(m);
 	if (err < 0) {
 		svcmaps_free(m);
 		return err;
@@ -158,116 +58,30 @@ int svcmaps_new(const struct svcmaps_fds *fd, struct svcmaps **ret)
 	return 0;
 }
 
-static void free_left(struct svcmaps *m)
-{
-	struct left_backend *b, *next_b, *same;
-	struct left_front *f, *next_f;
-	struct left_range *r, *next_r;
-
-	HASH_ITER (hh, m->left_fronts, f, next_f) {
-		HASH_DEL(m->left_fronts, f);
-		free(f);
-	}
-	HASH_ITER (hh, m->left_ranges, r, next_r) {
-		HASH_DEL(m->left_ranges, r);
-		free(r);
-	}
-	HASH_ITER (hh, m->left_backends, b, next_b) {
-		HASH_DEL(m->left_backends, b);
-		while (b) {
-			same = b->next;
-			free(b);
-			b = same;
-		}
-	}
-	free(m->left_regions);
-	m->left_regions = NULL;
-	m->n_left_regions = 0;
-}
-
 void svcmaps_free(struct svcmaps *m)
 {
 	struct vip *v, *next;
 
 	if (!m)
 		return;
-	free_left(m);
+	left_free(m->left);
 	HASH_ITER (hh, m->vips, v, next) {
 		HASH_DEL(m->vips, v);
 		free(v);
 	}
 	if (m->lut)
-		munmap(m->lut, (size_t)m->fd.max_slots * sizeof(*m->lut));
+		munmap(m->lut, lut_bytes(&m->fd));
 	slots_fini(&m->slots);
 	free(m->numbers);
 	free(m);
 }
 
-static void sweep_vips(struct svcmaps *m)
+uint32_t svcmaps_service_new(struct svcmaps *m)
 {
-	struct vip *v, *next;
-
-	HASH_ITER (hh, m->vips, v, next) {
-		if (v->refs)
-			continue;
-		v->refs = 1;
-		svcmaps_vip_put(m, &v->addr);
-	}
-}
-
-static void sweep_ports(struct svcmaps *m)
-{
-	for (uint32_t set = 0; set < LOOM_PORTS_SETS; set++)
-		for (uint32_t port = 0; port < 65536; port++) {
-			uint64_t *word = &m->ports[set * LOOM_PORTS_WORDS + port / 64];
-
-			if ((*word >> (port & 63) & 1) && !m->port_refs[set][port]) {
-				m->port_refs[set][port] = 1;
-				svcmaps_port_put(m, set, port);
-			}
-		}
-}
-
-void svcmaps_sweep(struct svcmaps *m, void (*dying)(uint32_t number, void *arg), void *arg)
-{
-	struct left_range *r;
-	struct left_front *f;
-
-	for (f = m->left_fronts; f; f = f->hh.next)
-		if (!f->claimed)
-			note(m, bpf_map_delete_elem(m->fd.svc, &f->key));
-	for (r = m->left_ranges; r; r = r->hh.next)
-		if (!r->claimed)
-			note(m, bpf_map_delete_elem(m->fd.srcrange, &r->key));
-	for (struct left_backend *b = m->left_backends; b; b = b->hh.next)
-		for (struct left_backend *one = b; one; one = one->next)
-			if (!one->claimed) {
-				svcmaps_backend_end(m, one->number);
-				dying(one->number, arg);
-			}
-	for (size_t i = 0; i < m->n_left_regions; i++)
-		slots_give(&m->slots, &m->left_regions[i]);
-	sweep_ports(m);
-	sweep_vips(m);
-	free_left(m);
+	return m->next_service++ ?: m->next_service++;
 }
 
 /* ---- backends ---- */
-
-static struct left_backend *claim_left(struct svcmaps *m, const struct loom_backend *b)
-{
-	struct left_backend key = {}, *l;
-
-	key.key.addr = b->addr;
-	key.key.port = b->port;
-	key.key.proto = b->proto;
-	HASH_FIND(hh, m->left_backends, &key.key, sizeof(key.key), l);
-	while (l && l->claimed)
-		l = l->next;
-	if (l)
-		l->claimed = true;
-	return l;
-}
 
 static uint32_t idle_number(struct svcmaps *m)
 {
@@ -290,20 +104,29 @@ int svcmaps_backend_set(struct svcmaps *m, uint32_t number, const struct loom_ba
 	want.gen = now.gen;
 	if (memcmp(&now, &want, sizeof(now)) == 0)
 		return 0;
-	return note(m, bpf_map_update_elem(m->fd.backend, &number, &want, BPF_ANY));
+	return svcmaps_note(m, bpf_map_update_elem(m->fd.backend, &number, &want, BPF_ANY));
 }
 
-int svcmaps_backend_add(struct svcmaps *m, struct loom_backend *b, uint32_t *ret_number)
+int svcmaps_backend_adopt(struct svcmaps *m, const struct loom_backend *b,
+			  const struct region *from, size_t n_from, uint32_t *ret_number)
 {
-	struct left_backend *left = claim_left(m, b);
+	uint32_t number = left_claim_backend(m, b, from, n_from);
+
+	if (!number)
+		return -ENOENT;
+	*ret_number = number;
+	return svcmaps_backend_set(m, number, b);
+}
+
+int svcmaps_backend_add(struct svcmaps *m, struct loom_backend *b, const struct region *from,
+			size_t n_from, uint32_t *ret_number)
+{
+	int err = svcmaps_backend_adopt(m, b, from, n_from, ret_number);
 	struct loom_backend old = {};
 	uint32_t number;
-	int err;
 
-	if (left) {
-		*ret_number = left->number;
-		return svcmaps_backend_set(m, left->number, b);
-	}
+	if (err != -ENOENT)
+		return err;
 	if (m->used_numbers + 1 >= m->fd.max_backends)
 		return -ENOSPC;
 	number = idle_number(m);
@@ -311,8 +134,8 @@ int svcmaps_backend_add(struct svcmaps *m, struct loom_backend *b, uint32_t *ret
 		return -ENOSPC;
 	if (bpf_map_lookup_elem(m->fd.backend, &number, &old) < 0)
 		return -errno;
-	b->gen = old.gen + 1 ? old.gen + 1 : 1;
-	err = note(m, bpf_map_update_elem(m->fd.backend, &number, b, BPF_ANY));
+	b->gen = old.gen + 1 ?: 1;
+	err = svcmaps_note(m, bpf_map_update_elem(m->fd.backend, &number, b, BPF_ANY));
 	if (err < 0)
 		return err;
 	m->numbers[number] = NUMBER_USED;
@@ -321,53 +144,50 @@ int svcmaps_backend_add(struct svcmaps *m, struct loom_backend *b, uint32_t *ret
 	return 0;
 }
 
-void svcmaps_backend_end(struct svcmaps *m, uint32_t number)
+int svcmaps_backend_end(struct svcmaps *m, uint32_t number)
 {
-	struct loom_backend b;
+	struct loom_backend b, want;
 
 	m->numbers[number] = NUMBER_DYING;
 	if (bpf_map_lookup_elem(m->fd.backend, &number, &b) < 0)
-		return;
-	b.flags = (b.flags | LOOM_BACKEND_GONE) & ~LOOM_BACKEND_READY;
-	note(m, bpf_map_update_elem(m->fd.backend, &number, &b, BPF_ANY));
+		return -errno;
+	want = b;
+	want.flags = (b.flags | LOOM_BACKEND_GONE) & ~LOOM_BACKEND_READY;
+	if (memcmp(&b, &want, sizeof(b)) == 0)
+		return 0;
+	return svcmaps_note(m, bpf_map_update_elem(m->fd.backend, &number, &want, BPF_ANY));
 }
 
-void svcmaps_backend_forget(struct svcmaps *m, uint32_t number)
+int svcmaps_backend_forget(struct svcmaps *m, uint32_t number)
 {
 	struct loom_backend none = {}, b;
 
 	if (m->numbers[number] != NUMBER_DYING)
-		return;
+		return 0;
 	m->numbers[number] = NUMBER_IDLE;
 	m->used_numbers--;
 	if (bpf_map_lookup_elem(m->fd.backend, &number, &b) < 0)
-		return;
+		return -errno;
 	none.gen = b.gen;
-	note(m, bpf_map_update_elem(m->fd.backend, &number, &none, BPF_ANY));
+	return svcmaps_note(m, bpf_map_update_elem(m->fd.backend, &number, &none, BPF_ANY));
 }
 
 /* ---- slots ---- */
 
 /* An array's values stand 8 bytes apart, whatever their size (kernel: array_map_alloc()). */
-
-static int by_first(const void *a, const void *b)
+static uint32_t *slot_at(const struct svcmaps *m, uint32_t slot)
 {
-	const struct region *ra = a, *rb = b;
-
-	return ra->first < rb->first ? -1 : ra->first > rb->first;
+	return (uint32_t *)&m->lut[slot];
 }
 
-struct region svcmaps_region_claim(struct svcmaps *m, uint32_t first, uint32_t size)
+uint32_t svcmaps_slot(const struct svcmaps *m, uint32_t slot)
 {
-	struct region want = { first, size }, *left, none = {};
+	uint32_t number = 0;
 
-	left = m->n_left_regions
-		       ? bsearch(&want, m->left_regions, m->n_left_regions, sizeof(want), by_first)
-		       : NULL;
-	if (!size || !left || left->size != size)
-		return none;
-	left->size = 0;
-	return want;
+	if (m->lut)
+		return __atomic_load_n(slot_at(m, slot), __ATOMIC_RELAXED);
+	bpf_map_lookup_elem(m->fd.lut, &slot, &number);
+	return number;
 }
 
 int svcmaps_slots_set(struct svcmaps *m, const struct region *r, const uint32_t *v)
@@ -377,15 +197,14 @@ int svcmaps_slots_set(struct svcmaps *m, const struct region *r, const uint32_t 
 	for (uint32_t i = 0; !err && i < r->size; i++) {
 		uint32_t slot = r->first + i;
 
+		if (svcmaps_slot(m, slot) == v[i])
+			continue;
 		if (m->lut) {
-			uint32_t *at = (uint32_t *)&m->lut[slot];
-
-			if (__atomic_load_n(at, __ATOMIC_RELAXED) == v[i])
-				continue;
-			__atomic_store_n(at, v[i], __ATOMIC_RELEASE);
+			__atomic_store_n(slot_at(m, slot), v[i], __ATOMIC_RELEASE);
 			m->writes++;
 		} else {
-			err = note(m, bpf_map_update_elem(m->fd.lut, &slot, &v[i], BPF_ANY));
+			err = svcmaps_note(m,
+					   bpf_map_update_elem(m->fd.lut, &slot, &v[i], BPF_ANY));
 		}
 	}
 	return err;
@@ -393,42 +212,40 @@ int svcmaps_slots_set(struct svcmaps *m, const struct region *r, const uint32_t 
 
 /* ---- frontends ---- */
 
-static struct left_front *find_left(const struct svcmaps *m, const struct loom_svckey *key)
-{
-	struct left_front *f;
-
-	HASH_FIND(hh, m->left_fronts, key, sizeof(*key), f);
-	return f;
-}
-
-const struct loom_svc *svcmaps_front_left(const struct svcmaps *m, const struct loom_svckey *key)
-{
-	const struct left_front *f = find_left(m, key);
-
-	return f && !f->claimed ? &f->value : NULL;
-}
-
 int svcmaps_front_set(struct svcmaps *m, const struct loom_svckey *key, const struct loom_svc *v)
 {
-	struct left_front *f = find_left(m, key);
-	bool same = f && !f->claimed && memcmp(&f->value, v, sizeof(*v)) == 0;
-
-	if (f)
-		f->claimed = true;
-	return same ? 0 : note(m, bpf_map_update_elem(m->fd.svc, key, v, BPF_ANY));
+	if (left_claim_front(m, key, v))
+		return 0;
+	return svcmaps_note(m, bpf_map_update_elem(m->fd.svc, key, v, BPF_ANY));
 }
 
 int svcmaps_front_del(struct svcmaps *m, const struct loom_svckey *key)
 {
-	int err = note(m, bpf_map_delete_elem(m->fd.svc, key));
+	int err = svcmaps_note(m, bpf_map_delete_elem(m->fd.svc, key));
 
 	return err == -ENOENT ? 0 : err;
 }
 
 /* ---- addresses ---- */
 
+/* Numbers go round, so that a flow's last packets don't meet another address. */
+static uint32_t idle_vip(struct svcmaps *m)
+{
+	for (uint32_t i = LOOM_VIP_SERVICE_FIRST; i < m->fd.max_vips; i++) {
+		uint32_t number =
+			m->next_vip < m->fd.max_vips ? m->next_vip : LOOM_VIP_SERVICE_FIRST;
+		union loom_addr at = {};
+
+		m->next_vip = number + 1;
+		if (bpf_map_lookup_elem(m->fd.vip, &number, &at) == 0 && !at.d[0] && !at.d[1])
+			return number;
+	}
+	return 0;
+}
+
 uint32_t svcmaps_vip_get(struct svcmaps *m, const union loom_addr *addr)
 {
+	uint32_t number;
 	struct vip *v;
 
 	HASH_FIND(hh, m->vips, addr, sizeof(*addr), v);
@@ -436,25 +253,15 @@ uint32_t svcmaps_vip_get(struct svcmaps *m, const union loom_addr *addr)
 		v->refs++;
 		return v->number;
 	}
-	/* Numbers go round, so that a flow's last packets don't meet another address. */
-	for (uint32_t i = LOOM_VIP_SERVICE_FIRST; i < m->fd.max_vips; i++) {
-		uint32_t number =
-			m->next_vip < m->fd.max_vips ? m->next_vip : LOOM_VIP_SERVICE_FIRST;
-		union loom_addr at = {};
-
-		m->next_vip = number + 1;
-		if (bpf_map_lookup_elem(m->fd.vip, &number, &at) < 0 || at.d[0] || at.d[1])
-			continue;
-		v = calloc(1, sizeof(*v));
-		if (!v || note(m, bpf_map_update_elem(m->fd.vip, &number, addr, BPF_ANY)) < 0) {
-			free(v);
-			return 0;
-		}
-		*v = (struct vip){ .addr = *addr, .number = number, .refs = 1 };
-		HASH_ADD(hh, m->vips, addr, sizeof(v->addr), v);
-		return number;
+	number = HASH_COUNT(m->vips) + LOOM_VIP_SERVICE_FIRST < m->fd.max_vips ? idle_vip(m) : 0;
+	v = number ? calloc(1, sizeof(*v)) : NULL;
+	if (!v || svcmaps_note(m, bpf_map_update_elem(m->fd.vip, &number, addr, BPF_ANY)) < 0) {
+		free(v);
+		return 0;
 	}
-	return 0;
+	*v = (struct vip){ .addr = *addr, .number = number, .refs = 1 };
+	HASH_ADD(hh, m->vips, addr, sizeof(v->addr), v);
+	return number;
 }
 
 void svcmaps_vip_put(struct svcmaps *m, const union loom_addr *addr)
@@ -465,7 +272,7 @@ void svcmaps_vip_put(struct svcmaps *m, const union loom_addr *addr)
 	HASH_FIND(hh, m->vips, addr, sizeof(*addr), v);
 	if (!v || --v->refs)
 		return;
-	note(m, bpf_map_update_elem(m->fd.vip, &v->number, &none, BPF_ANY));
+	svcmaps_note(m, bpf_map_update_elem(m->fd.vip, &v->number, &none, BPF_ANY));
 	HASH_DEL(m->vips, v);
 	free(v);
 }
@@ -482,45 +289,67 @@ static struct loom_srckey range_key(uint32_t service, const struct prefix *p)
 int svcmaps_range_add(struct svcmaps *m, uint32_t service, const struct prefix *p)
 {
 	struct loom_srckey key = range_key(service, p);
-	struct left_range *left;
 	uint32_t one = 1;
 
-	HASH_FIND(hh, m->left_ranges, &key, sizeof(key), left);
-	if (left && !left->claimed) {
-		left->claimed = true;
+	if (left_claim_range(m, &key))
 		return 0;
-	}
-	return note(m, bpf_map_update_elem(m->fd.srcrange, &key, &one, BPF_ANY));
+	return svcmaps_note(m, bpf_map_update_elem(m->fd.srcrange, &key, &one, BPF_ANY));
 }
 
-void svcmaps_range_del(struct svcmaps *m, uint32_t service, const struct prefix *p)
+int svcmaps_range_del(struct svcmaps *m, uint32_t service, const struct prefix *p)
 {
 	struct loom_srckey key = range_key(service, p);
+	int err = svcmaps_note(m, bpf_map_delete_elem(m->fd.srcrange, &key));
 
-	note(m, bpf_map_delete_elem(m->fd.srcrange, &key));
+	return err == -ENOENT ? 0 : err;
 }
 
 /* ---- ports ---- */
 
-static void write_port(struct svcmaps *m, enum loom_port_set set, uint16_t port, bool on)
+static int write_word(struct svcmaps *m, uint32_t word, uint64_t want)
+{
+	int err;
+
+	if (m->ports[word] == want)
+		return 0;
+	err = svcmaps_note(m, bpf_map_update_elem(m->fd.ports, &word, &want, BPF_ANY));
+	if (!err)
+		m->ports[word] = want;
+	return err;
+}
+
+static int write_port(struct svcmaps *m, enum loom_port_set set, uint16_t port, bool on)
 {
 	uint32_t word = set * LOOM_PORTS_WORDS + port / 64;
 	uint64_t bit = 1ull << (port & 63);
 
-	if (!!(m->ports[word] & bit) == on)
-		return;
-	m->ports[word] ^= bit;
-	note(m, bpf_map_update_elem(m->fd.ports, &word, &m->ports[word], BPF_ANY));
+	return write_word(m, word, on ? m->ports[word] | bit : m->ports[word] & ~bit);
 }
 
-void svcmaps_port_get(struct svcmaps *m, enum loom_port_set set, uint16_t port)
+int svcmaps_port_get(struct svcmaps *m, enum loom_port_set set, uint16_t port)
 {
-	if (!m->port_refs[set][port]++)
-		write_port(m, set, port, true);
+	return m->port_refs[set][port]++ ? 0 : write_port(m, set, port, true);
 }
 
-void svcmaps_port_put(struct svcmaps *m, enum loom_port_set set, uint16_t port)
+int svcmaps_port_put(struct svcmaps *m, enum loom_port_set set, uint16_t port)
 {
-	if (!--m->port_refs[set][port])
-		write_port(m, set, port, false);
+	return --m->port_refs[set][port] ? 0 : write_port(m, set, port, false);
+}
+
+int svcmaps_ports_check(struct svcmaps *m)
+{
+	int err = 0;
+
+	for (uint32_t word = 0; word < ARRAY_SIZE(m->ports); word++) {
+		const uint32_t *refs =
+			m->port_refs[word / LOOM_PORTS_WORDS] + word % LOOM_PORTS_WORDS * 64;
+		uint64_t want = 0;
+		int one;
+
+		for (uint32_t bit = 0; bit < 64; bit++)
+			want |= (uint64_t)(refs[bit] > 0) << bit;
+		one = write_word(m, word, want);
+		err = err ?: one;
+	}
+	return err;
 }

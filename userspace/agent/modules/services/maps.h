@@ -2,8 +2,10 @@
 #pragma once
 /*
  * The maps of services, as this module writes them: numbers of backends and addresses, slots, ports
- * in use. What an earlier run has left is read once and adopted piece by piece; the rest is removed
- * by svcmaps_sweep(). Every write is counted: an agent that restarts makes none.
+ * in use. What an earlier run has left is read once and adopted piece by piece (left.h); the rest
+ * is removed by svcmaps_sweep(). Every write is counted: an agent that restarts makes none.
+ *
+ * Knows maps and numbers, no services.
  */
 #include <uthash.h>
 
@@ -22,30 +24,6 @@ struct vip {
 	UT_hash_handle hh;
 };
 
-/* What an earlier run has left under a key. */
-struct left_front {
-	struct loom_svckey key;
-	struct loom_svc value;
-	bool claimed;
-	UT_hash_handle hh;
-};
-struct left_range {
-	struct loom_srckey key;
-	bool claimed;
-	UT_hash_handle hh;
-};
-struct left_backend {
-	uint32_t number;
-	bool claimed;
-	struct left_backend *next; /* of the same tuple */
-	struct {
-		union loom_addr addr;
-		__be16 port;
-		uint16_t proto;
-	} key;
-	UT_hash_handle hh;
-};
-
 enum number_state { NUMBER_IDLE, NUMBER_USED, NUMBER_DYING };
 
 struct svcmaps {
@@ -53,53 +31,57 @@ struct svcmaps {
 	uint64_t *lut; /* mapped, as the kernel lays an array out; NULL: by system calls */
 	struct slots slots;
 	uint8_t *numbers; /* backend number -> enum number_state */
-	uint32_t next_number, used_numbers, next_vip;
-	uint32_t next_service;
+	uint32_t next_number, used_numbers, next_vip, next_service;
 	struct vip *vips;
 	uint64_t ports[LOOM_PORTS_SETS * LOOM_PORTS_WORDS];
-	uint16_t port_refs[LOOM_PORTS_SETS][65536];
-	struct left_front *left_fronts;
-	struct left_range *left_ranges;
-	struct left_backend *left_backends;
-	struct region *left_regions;
-	size_t n_left_regions;
+	uint32_t port_refs[LOOM_PORTS_SETS][65536];
+	struct left *left; /* NULL after the sweep */
 	uint64_t writes, failed;
 };
 
 /* Heap; reads what is in the maps. Descriptors are borrowed. */
 int svcmaps_new(const struct svcmaps_fds *fd, struct svcmaps **ret);
-void svcmaps_free(struct svcmaps *m); /* accepts NULL; the maps stay */
+void svcmaps_free(struct svcmaps *m); /* accepts NULL; the maps stay as they are */
 
-/* Removes what nobody has claimed. `dying` is called for each backend that goes. */
-void svcmaps_sweep(struct svcmaps *m, void (*dying)(uint32_t number, void *arg), void *arg);
+/* Counts a write that has just been tried: 0, or -errno when `failed` is not 0. */
+int svcmaps_note(struct svcmaps *m, int failed);
 
-/* 0 or a negative errno; -ENOSPC when all numbers are taken. An adopted backend keeps its number.
+/* The number of a port that had none. */
+uint32_t svcmaps_service_new(struct svcmaps *m);
+
+/*
+ * 0 or a negative errno; -ENOSPC when all numbers are taken. `b->gen` is filled in. A backend that
+ * an earlier run had keeps its number, the one in the caller's adopted regions `from` before
+ * others.
  */
-int svcmaps_backend_add(struct svcmaps *m, struct loom_backend *b, uint32_t *ret_number);
+int svcmaps_backend_add(struct svcmaps *m, struct loom_backend *b, const struct region *from,
+			size_t n_from, uint32_t *ret_number);
+/* Only if an earlier run had it, else -ENOENT: for a backend that gets no new flows. */
+int svcmaps_backend_adopt(struct svcmaps *m, const struct loom_backend *b,
+			  const struct region *from, size_t n_from, uint32_t *ret_number);
+/* Writes what differs from the map; the generation there stays. */
 int svcmaps_backend_set(struct svcmaps *m, uint32_t number, const struct loom_backend *b);
 /* Its flows are to end; the number is not free before svcmaps_backend_forget(). */
-void svcmaps_backend_end(struct svcmaps *m, uint32_t number);
-void svcmaps_backend_forget(struct svcmaps *m, uint32_t number);
+int svcmaps_backend_end(struct svcmaps *m, uint32_t number);
+int svcmaps_backend_forget(struct svcmaps *m, uint32_t number);
 
-/* A region that an earlier run used, which is the caller's from now on; an empty one when that is
- * not so, or somebody has claimed it. */
-struct region svcmaps_region_claim(struct svcmaps *m, uint32_t first, uint32_t size);
 /* Slots of the region become `v`; those that differ are written. */
 int svcmaps_slots_set(struct svcmaps *m, const struct region *r, const uint32_t *v);
+uint32_t svcmaps_slot(const struct svcmaps *m, uint32_t slot); /* 0 when it can't be read */
 
-/* 0 or a negative errno, -E2BIG when the map is full. Unchanged: no write. */
+/* 0 or a negative errno, -E2BIG when the map is full. Unchanged since an earlier run: no write. */
 int svcmaps_front_set(struct svcmaps *m, const struct loom_svckey *key, const struct loom_svc *v);
 int svcmaps_front_del(struct svcmaps *m, const struct loom_svckey *key);
-/* What an earlier run had there, as long as nobody has set it; else NULL. */
-const struct loom_svc *svcmaps_front_left(const struct svcmaps *m, const struct loom_svckey *key);
 
 /* Number of an address, counted: each get has its put. 0 when all are taken. */
 uint32_t svcmaps_vip_get(struct svcmaps *m, const union loom_addr *addr);
 void svcmaps_vip_put(struct svcmaps *m, const union loom_addr *addr);
 
 int svcmaps_range_add(struct svcmaps *m, uint32_t service, const struct prefix *p);
-void svcmaps_range_del(struct svcmaps *m, uint32_t service, const struct prefix *p);
+int svcmaps_range_del(struct svcmaps *m, uint32_t service, const struct prefix *p);
 
 /* Counted, like addresses. Host byte order. */
-void svcmaps_port_get(struct svcmaps *m, enum loom_port_set set, uint16_t port);
-void svcmaps_port_put(struct svcmaps *m, enum loom_port_set set, uint16_t port);
+int svcmaps_port_get(struct svcmaps *m, enum loom_port_set set, uint16_t port);
+int svcmaps_port_put(struct svcmaps *m, enum loom_port_set set, uint16_t port);
+/* Writes the words that are not what is counted, such as after a failed write. */
+int svcmaps_ports_check(struct svcmaps *m);

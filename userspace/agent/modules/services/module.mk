@@ -1,1 +1,7 @@
-AGENT_SRCS += $(addprefix userspace/agent/modules/services/,compile.c flows.c fronts.c health.c maglev.c maps.c object.c program.c services.c show.c slots.c)
+# SPDX-License-Identifier: Apache-2.0
+services_PURE := $(addprefix userspace/agent/modules/services/,problems.c texts.c read.c object_service.c \
+	object_slice.c nodes.c compile.c table.c maglev.c slots.c)
+services_MAPS := $(addprefix userspace/agent/modules/services/,maps.c left.c)
+services_REST := $(addprefix userspace/agent/modules/services/,program.c backends.c tables.c front.c flows.c checks.c \
+	health.c hostports.c objects.c services.c show.c)
+AGENT_SRCS += $(services_PURE) $(services_MAPS) $(services_REST)

@@ -2,25 +2,20 @@
 #pragma once
 /*
  * Service and EndpointSlice objects (core/v1, discovery.k8s.io/v1) as ksr reflects them, read once
- * when they arrive. What is wrong in one of them is told in its `problems`, naming the field and
- * the value; the rest of it goes on working. Strings are borrowed from the JSON, of which each
- * object holds a reference.
+ * when they arrive into structs that stand alone: nothing of the JSON is kept. What is wrong in one
+ * of them is told in its `problems`; the rest of it goes on working.
+ *
+ *	struct service_object *svc = service_object_new(json);     NULL: out of memory, no else
+ *	…
+ *	service_object_free(svc);
  */
 #include <json-c/json.h>
 #include <netinet/in.h>
 
+#include "agent/modules/services/problems.h"
+#include "agent/modules/services/texts.h"
 #include "lib/base/addr.h"
 #include "shared/loom_svc.h"
-
-#define PROBLEMS_MAX 8
-
-/* Sentences about one object; what does not fit is counted. */
-struct problems {
-	char *v[PROBLEMS_MAX];
-	size_t n, more;
-};
-void problems_add(struct problems *p, const char *fmt, ...) _printf_(2, 3);
-void problems_clear(struct problems *p);
 
 struct service_port {
 	const char *name;	  /* "" when it has none */
@@ -34,11 +29,11 @@ struct service_address {
 	uint32_t kind; /* LOOM_SVC_CLUSTER_IP, LOOM_SVC_EXTERNAL_IP or LOOM_SVC_LOADBALANCER */
 };
 
-enum distribution { DISTRIBUTE_ALL, DISTRIBUTE_ZONE, DISTRIBUTE_NODE };
-
 struct service_object {
-	struct json_object *obj;
-	const char *type, *created; /* RFC 3339, as text */
+	struct texts texts;
+	const char *type;	  /* "ClusterIP" when the object does not say */
+	const char *created;	  /* RFC 3339 in UTC, so that text compares as time; "" unknown */
+	const char *distribution; /* spec.trafficDistribution; what it means is in the hints */
 	struct service_port *ports;
 	size_t n_ports;
 	struct service_address *addrs;
@@ -50,19 +45,19 @@ struct service_object {
 	bool local_out, local_in, affinity;
 	bool host_ports; /* not a Service, but a pod's hostPorts: node_port is hostPort */
 	uint32_t affinity_s;
-	enum distribution distribution;
 	uint16_t health_port; /* 0: none */
 	struct problems problems;
 };
-/* NULL on out-of-memory. Headless and ExternalName services have neither addresses nor ports. */
+/* Headless and ExternalName services have neither addresses nor ports. */
 struct service_object *service_object_new(struct json_object *obj);
 void service_object_free(struct service_object *s); /* accepts NULL */
 DEFINE_FREEP(struct service_object, service_object_free)
 
+/* Strings are "" where the slice does not say. */
 struct endpoint {
 	union loom_addr addr;
-	const char *node, *zone, *pod_namespace, *pod; /* "" when the slice does not say */
-	struct json_object *for_zones, *for_nodes;     /* borrowed arrays, or NULL */
+	const char *node, *zone, *pod_namespace, *pod;
+	const char *const *for_zones, *const *for_nodes; /* hints, NULL-terminated; NULL: none */
 	bool ready, serving, terminating;
 };
 
@@ -73,13 +68,13 @@ struct endpoint_port {
 };
 
 struct slice_object {
-	struct json_object *obj;
-	const char *service; /* name, in the slice's namespace */
+	struct texts texts;
+	const char *service; /* name, in the slice's namespace; "" when it is nobody's */
 	struct endpoint *endpoints;
 	size_t n_endpoints;
 	struct endpoint_port *ports;
 	size_t n_ports;
-	int family; /* 0: IPv4, 1: IPv6; negative: none of ours */
+	int family; /* 0: IPv4, 1: IPv6; negative: none of ours (FQDN) */
 	struct problems problems;
 };
 struct slice_object *slice_object_new(struct json_object *obj);

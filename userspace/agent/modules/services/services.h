@@ -2,11 +2,13 @@
 #pragma once
 /*
  * The service compiler: Services and EndpointSlices, as etcd has them, and the hostPorts of this
- * node's pods, become frontends, tables and backends in the maps (shared/loom_svc.h).
+ * node's pods, become frontends, tables and backends in the maps (shared/loom_svc.h). What that
+ * means for users is in docs/services.md.
  *
  * It reconciles on its own, past the scheduler: ten thousand services are as many writes to maps,
  * not items. Each service is compiled anew when one of its objects changes, and only what differs
- * is written. A write that fails is made good by the healing resync that it asks for.
+ * is written. A write that fails is made good by the healing resync that it asks for, which also
+ * undoes what others did to the maps.
  *
  * One thread, the loop's. State: the objects' readings, what was written, and the numbers of
  * backends, which are kept over a restart by reading the maps first.

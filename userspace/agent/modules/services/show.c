@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What people see: GET /v1/services, metrics, status. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "agent/core/agent_config.h"
+#include "agent/modules/services/objects.h"
 #include "agent/modules/services/private.h"
 #include "lib/httpd/httpd.h"
 #include "lib/json/json.h"
+
+/* ---- frontends ---- */
 
 static const char *kind_name(uint32_t kind)
 {
@@ -25,199 +29,318 @@ static const char *kind_name(uint32_t kind)
 	}
 }
 
-static struct json_object *show_front(const struct frontend *f)
+static void show_front(struct json_object *list, const struct frontend *f)
 {
-	const struct frontend *winner = front_winner(f->key);
 	struct json_object *o = json_object_new_object();
-	char addr[ADDR_STRLEN], text[700];
+	char addr[ADDR_STRLEN], why[700];
+	const char *problem = front_problem(f, why, sizeof(why));
 
+	if (!o)
+		return;
 	json_add_str(o, "kind", kind_name(f->kind));
 	json_add_str(o, "address", addr_format(&f->key->key.addr, addr));
 	json_add_int(o, "port", ntohs(f->key->key.port));
-	if (winner != f) {
-		snprintf(text, sizeof(text), "is of service '%s'", winner->program->service->name);
-		json_add_str(o, "problem", text);
-	} else if (f->refused) {
-		json_add_str(o, "problem", "left out: loom_svc or loom_vip is full");
-	} else {
-		json_object_object_add(o, "problem", NULL);
-	}
-	return o;
+	/* "problem": null is part of the contract; json_add() takes NULL for a failure. */
+	json_object_object_add(o, "problem", problem ? json_object_new_string(problem) : NULL);
+	json_append(list, o);
 }
 
-static const struct endpoint *endpoint_of(const struct program *p, const struct backend *b)
+/* Oldest first: the list of a side is the other way round. */
+static void show_fronts(struct json_object *list, const struct frontend *f)
 {
-	for (const struct slice *sl = p->service->slices; sl; sl = sl->next)
+	if (!f)
+		return;
+	show_fronts(list, f->next_of_side);
+	show_front(list, f);
+}
+
+/* ---- backends ---- */
+
+static const struct endpoint *endpoint_of(const struct service *svc, const union loom_addr *addr)
+{
+	for (const struct slice *sl = svc->slices; sl; sl = sl->next)
 		for (size_t i = 0; i < sl->obj->n_endpoints; i++)
-			if (addr_equal(&sl->obj->endpoints[i].addr, &b->value.addr))
+			if (addr_equal(&sl->obj->endpoints[i].addr, addr))
 				return &sl->obj->endpoints[i];
 	return NULL;
 }
 
-static const char *state_of(const struct endpoint *ep)
+static uint32_t number_of(const struct side *side, const struct want *w)
 {
-	if (ep->ready)
-		return "ready";
-	if (!ep->terminating)
-		return "unready";
-	return ep->serving ? "serving" : "terminating";
+	for (size_t i = 0; i < side->n_backends; i++)
+		if (addr_equal(&side->backends[i].value.addr, &w->addr) &&
+		    side->backends[i].value.port == htons(w->port))
+			return side->backends[i].number;
+	return 0;
 }
 
-static struct json_object *show_backend(const struct program *p, const struct backend *b)
+static void show_backend(struct json_object *list, const struct side *side, const struct want *w)
 {
-	const struct endpoint *ep = endpoint_of(p, b);
+	const struct endpoint *ep = endpoint_of(side->program->service, &w->addr);
 	struct json_object *o = json_object_new_object();
 	char addr[ADDR_STRLEN], pod[600] = "";
 
-	json_add_str(o, "address", addr_format(&b->value.addr, addr));
-	json_add_int(o, "port", ntohs(b->value.port));
+	if (!o)
+		return;
 	if (ep && *ep->pod)
 		snprintf(pod, sizeof(pod), "%s/%s", ep->pod_namespace, ep->pod);
+	json_add_str(o, "address", addr_format(&w->addr, addr));
+	json_add_int(o, "port", w->port);
 	json_add_str(o, "node", ep ? ep->node : "");
 	json_add_str(o, "pod", pod);
-	json_add_str(o, "state", ep ? state_of(ep) : "gone");
-	json_add_bool(o, "local", b->value.flags & LOOM_BACKEND_LOCAL);
-	json_add_bool(o, "hostNetwork", b->value.flags & LOOM_BACKEND_HOST);
+	json_add_str(o, "state", want_state_name(w->state));
+	json_add_bool(o, "local", w->flags & LOOM_BACKEND_LOCAL);
+	json_add_bool(o, "hostNetwork", w->flags & LOOM_BACKEND_HOST);
 	json_add_str(o, "zone", ep ? ep->zone : "");
-	json_add_int(o, "number", b->number);
-	return o;
+	json_add_int(o, "number", number_of(side, w));
+	json_append(list, o);
 }
 
-static struct json_object *show_port(const struct service *svc, const struct service_port *port)
+static void show_backends(const struct services *s, struct json_object *list,
+			  const struct side *side)
+{
+	const struct service *svc = side->program->service;
+	_cleanup_(freep) struct slice_object **slices = NULL;
+	struct wants w = {};
+	size_t n = 0;
+
+	slices = service_slices(svc, &n);
+	if (!slices || !svc->obj->families[side->family] ||
+	    compile_port(svc->obj, &side->program->port, side->family, slices, n, &s->nodes, &w) <
+		    0)
+		return;
+	for (size_t i = 0; i < w.n; i++)
+		show_backend(list, side, &w.v[i]);
+	wants_clear(&w);
+}
+
+/* ---- a service ---- */
+
+static void show_port(const struct services *s, struct json_object *list, const struct program *p)
 {
 	struct json_object *o = json_object_new_object(), *fronts = json_object_new_array(),
 			   *backends = json_object_new_array();
-	uint32_t number = 0;
 
-	for (const struct program *p = svc->programs; p; p = p->next) {
-		if (p->port.port != port->port || p->port.proto != port->proto ||
-		    strcmp(p->port_name, port->name) != 0)
-			continue;
-		number = number && p->family ? number : p->number;
-		for (size_t i = 0; i < p->n_fronts; i++)
-			json_append(fronts, show_front(&p->fronts[i]));
-		for (size_t i = 0; i < p->n_backends; i++)
-			json_append(backends, show_backend(p, &p->backends[i]));
+	for (int family = 0; o && fronts && backends && family < 2; family++) {
+		show_fronts(fronts, p->sides[family].fronts);
+		show_backends(s, backends, &p->sides[family]);
 	}
-	json_add_str(o, "name", port->name);
-	json_add_str(o, "protocol", service_proto_name(port->proto));
-	json_add_int(o, "port", port->port);
-	json_add_int(o, "number", number);
+	if (o) {
+		json_add_str(o, "name", p->port_name);
+		json_add_str(o, "protocol", service_proto_name(p->port.proto));
+		json_add_int(o, "port", p->port.port);
+		json_add_int(o, "number", p->number);
+	}
 	json_add(o, "frontends", fronts);
 	json_add(o, "backends", backends);
-	return o;
+	json_append(list, o);
 }
 
-static struct json_object *show_policy(struct services *s, const struct service_object *obj)
+static struct json_object *show_policy(const struct services *s, const struct service_object *obj)
 {
-	static const char *const distributions[] = { "", "PreferSameZone", "PreferSameNode" };
 	struct json_object *o = json_object_new_object(), *ranges = json_object_new_array();
 	char text[PREFIX_STRLEN];
 
+	if (!o || !ranges) {
+		json_object_put(o);
+		json_object_put(ranges);
+		return NULL;
+	}
 	json_add_str(o, "externalTrafficPolicy", obj->local_out ? "Local" : "Cluster");
 	json_add_str(o, "internalTrafficPolicy", obj->local_in ? "Local" : "Cluster");
 	json_add_str(o, "sessionAffinity", obj->affinity ? "ClientIP" : "None");
 	json_add_int(o, "affinitySeconds", obj->affinity ? obj->affinity_s : 0);
-	json_add_str(o, "trafficDistribution", distributions[obj->distribution]);
+	json_add_str(o, "trafficDistribution", obj->distribution);
 	for (size_t i = 0; i < obj->n_ranges; i++)
 		json_append_str(ranges, prefix_format(&obj->ranges[i], text));
 	json_add(o, "sourceRanges", ranges);
 	json_add_int(o, "healthCheckNodePort", obj->health_port);
-	json_add_bool(o, "dsr", agent_cfg(s->agent)->services.mode == SERVICES_DSR);
+	json_add_bool(o, "dsr",
+		      agent_cfg(s->agent)->services.mode == SERVICES_DSR && !obj->local_out &&
+			      !obj->host_ports);
 	return o;
 }
 
 static void show_problems(struct json_object *list, const char *of, const struct problems *p)
 {
-	char text[400];
+	char text[700];
 
 	for (size_t i = 0; i < p->n; i++) {
 		snprintf(text, sizeof(text), "%s%s%s", of, *of ? ": " : "", p->v[i]);
 		json_append_str(list, text);
 	}
 	if (p->more) {
-		snprintf(text, sizeof(text), "and %zu more", p->more);
+		snprintf(text, sizeof(text), "%s%sand %zu more", of, *of ? ": " : "", p->more);
 		json_append_str(list, text);
 	}
 }
 
-static struct json_object *show_service(struct services *s, const struct service *svc)
+static struct json_object *all_problems(const struct service *svc)
 {
-	struct json_object *o = json_object_new_object(), *ports = json_object_new_array(),
-			   *problems = json_object_new_array();
-	const char *name = svc->name, *slash, *end;
-	char part[600];
+	struct json_object *list = json_object_new_array();
 
-	if (svc->obj->host_ports)
-		name += strlen("hostport:");
-	slash = strchr(name, '/');
-	end = svc->obj->host_ports ? strchr(slash, ':') : NULL;
-	snprintf(part, sizeof(part), "%.*s", (int)(slash - name), name);
-	json_add_str(o, "namespace", part);
-	snprintf(part, sizeof(part), "%.*s", end ? (int)(end - slash - 1) : 599, slash + 1);
-	json_add_str(o, "name", part);
-	json_add_str(o, "type", *svc->obj->type ? svc->obj->type : "ClusterIP");
-	json_add(o, "policy", show_policy(s, svc->obj));
-	for (size_t i = 0; i < svc->obj->n_ports; i++)
-		json_append(ports, show_port(svc, &svc->obj->ports[i]));
-	json_add(o, "ports", ports);
-	show_problems(problems, "", &svc->obj->problems);
-	show_problems(problems, "", &svc->problems);
+	if (!list)
+		return NULL;
+	show_problems(list, "", &svc->obj->problems);
+	show_problems(list, "", &svc->problems);
 	for (const struct slice *sl = svc->slices; sl; sl = sl->next)
-		show_problems(problems, sl->key, &sl->obj->problems);
-	json_add(o, "problems", problems);
+		show_problems(list, sl->key ?: "", &sl->obj->problems);
+	return list;
+}
+
+/* Ports in the object's order: the list of programs is in none. */
+static struct json_object *all_ports(const struct services *s, const struct service *svc)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; list && i < svc->obj->n_ports; i++) {
+		const struct service_port *port = &svc->obj->ports[i];
+
+		for (const struct program *p = svc->programs; p; p = p->next)
+			if (p->port.port == port->port && p->port.proto == port->proto &&
+			    strcmp(p->port_name, port->name) == 0)
+				show_port(s, list, p);
+	}
+	return list;
+}
+
+static struct json_object *show_service(const struct services *s, const struct service *svc)
+{
+	struct json_object *o = json_object_new_object();
+	const char *slash = strchr(svc->title, '/');
+	char ns[300];
+
+	if (!o)
+		return NULL;
+	snprintf(ns, sizeof(ns), "%.*s", slash ? (int)(slash - svc->title) : 0, svc->title);
+	json_add_str(o, "namespace", ns);
+	json_add_str(o, "name", slash ? slash + 1 : svc->title);
+	json_add_str(o, "type", svc->obj->type);
+	json_add(o, "policy", show_policy(s, svc->obj));
+	json_add(o, "ports", all_ports(s, svc));
+	json_add(o, "problems", all_problems(svc));
 	return o;
 }
 
-static void get_all(const struct httpd_request *req, struct httpd_reply *reply, void *arg)
-{
-	struct services *s = arg;
+/* ---- REST ---- */
 
-	reply->json = json_object_new_array();
-	for (struct service *svc = s->all; svc; svc = svc->hh.next)
-		if (svc->obj)
-			json_append(reply->json, show_service(s, svc));
+static int by_title(const struct service *a, const struct service *b)
+{
+	return strcmp(a->title, b->title);
 }
 
-static void get_one(const struct httpd_request *req, struct httpd_reply *reply, void *arg)
+/* One by one: all of them as one tree would take a hundred times the room. */
+static void get(const struct httpd_request *req, struct httpd_reply *reply, void *arg)
 {
 	struct services *s = arg;
-	struct service *svc;
+	const char *only = strcmp(req->path, "/v1/services") == 0 ? NULL : req->rest;
+	size_t len, n = 0;
+	FILE *f = open_memstream(&reply->text, &len);
 
-	HASH_FIND_STR(s->all, req->rest, svc);
-	if (!svc || !svc->obj) {
-		reply->status = 404;
-		reply->json = json_object_new_object();
-		json_add_str(reply->json, "error", "no such service");
+	if (!f) {
+		reply->status = 500;
 		return;
 	}
-	reply->json = json_object_new_array();
-	json_append(reply->json, show_service(s, svc));
+	HASH_SORT(s->all, by_title);
+	reply->content_type = "application/json";
+	fputc('[', f);
+	for (struct service *svc = s->all; svc; svc = svc->hh.next) {
+		_json_ *o = NULL;
+
+		if (!svc->obj || (only && strcmp(svc->title, only) != 0))
+			continue;
+		o = show_service(s, svc);
+		fprintf(f, "%s%s", n++ ? ",\n" : "", o ? json_text(o) : "null");
+	}
+	fputs("]\n", f);
+	fclose(f);
+	if (only && !n) {
+		free(TAKE_PTR(reply->text));
+		reply->status = 404;
+		reply->json = json_object_new_object();
+		if (reply->json)
+			json_add_str(reply->json, "error", "no such service");
+	}
 }
 
 int services_routes(struct services *s)
 {
-	int err = httpd_route(agent_httpd(s->agent), "GET", "/v1/services", get_all, s);
+	struct httpd *h = agent_httpd(s->agent);
+	int err = httpd_route(h, "GET", "/v1/services", get, s);
 
-	return err ? err : httpd_route(agent_httpd(s->agent), "GET", "/v1/services/", get_one, s);
+	return err ? err : httpd_route(h, "GET", "/v1/services/", get, s);
+}
+
+/* ---- figures ---- */
+
+struct figures {
+	size_t services, endpoints, problems;
+};
+
+static struct figures count(const struct services *s)
+{
+	struct figures c = {};
+
+	for (const struct service *svc = s->all; svc; svc = svc->hh.next) {
+		c.services += svc->obj != NULL;
+		c.problems += svc->told != 0;
+	}
+	for (const struct slice *sl = s->slices; sl; sl = sl->hh.next)
+		c.endpoints += sl->obj->n_endpoints;
+	return c;
 }
 
 void services_metrics(struct agent *a, struct metrics *m)
 {
-	struct services *s = services_get(a);
+	const struct services *s = services_get(a);
+	struct figures c;
 
 	if (!s || !s->maps)
 		return;
+	c = count(s);
+	metrics_sample(m, "netloom_services", METRIC_GAUGE, "Services, and pods with hostPorts.",
+		       c.services, NULL);
+	metrics_sample(m, "netloom_service_endpoints", METRIC_GAUGE,
+		       "Endpoints in the slices of all services.", c.endpoints, NULL);
+	metrics_sample(m, "netloom_service_frontends", METRIC_GAUGE,
+		       "Addresses and ports that lead to services, or are to.", HASH_COUNT(s->keys),
+		       NULL);
+	metrics_sample(m, "netloom_service_backends", METRIC_GAUGE,
+		       "Numbers of backends in use, those included whose flows are being ended.",
+		       s->maps->used_numbers, NULL);
+	metrics_sample(m, "netloom_service_slots", METRIC_GAUGE, "Slots of loom_lut in use.",
+		       s->maps->slots.used, NULL);
+	metrics_sample(m, "netloom_service_problems", METRIC_GAUGE,
+		       "Services of which some part is wrong or left out.", c.problems, NULL);
+	metrics_sample(m, "netloom_services_without_room", METRIC_GAUGE,
+		       "Services that a full map leaves out in part.", s->n_short, NULL);
 	metrics_sample(m, "netloom_service_map_writes_total", METRIC_COUNTER,
 		       "Writes to the maps of services.", s->maps->writes, NULL);
+	metrics_sample(m, "netloom_service_map_writes_failed_total", METRIC_COUNTER,
+		       "Writes to the maps of services that the kernel refused.", s->maps->failed,
+		       NULL);
+	metrics_sample(m, "netloom_service_compilations_total", METRIC_COUNTER,
+		       "Services compiled.", s->compiled, NULL);
+	metrics_sample(m, "netloom_service_seconds_total", METRIC_COUNTER,
+		       "Time spent on compiling services and writing them to the maps.", s->seconds,
+		       NULL);
 }
 
 struct json_object *services_status(struct agent *a)
 {
-	struct services *s = services_get(a);
+	const struct services *s = services_get(a);
 	struct json_object *o = s ? json_object_new_object() : NULL;
+	struct figures c;
 
-	if (o)
-		json_add_int(o, "services", HASH_COUNT(s->all));
+	if (!o)
+		return NULL;
+	c = count(s);
+	json_add_str(o, "state", !s->maps || !s->swept ? "waiting" : "ready");
+	if (!s->maps || !s->swept)
+		json_add_str(o, "reason", "not all Services and EndpointSlices are reflected yet");
+	json_add_int(o, "services", c.services);
+	json_add_int(o, "frontends", HASH_COUNT(s->keys));
+	json_add_int(o, "backends", s->maps ? s->maps->used_numbers : 0);
+	json_add_int(o, "problems", c.problems);
 	return o;
 }

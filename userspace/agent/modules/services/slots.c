@@ -6,144 +6,141 @@
 
 #include "lib/base/util.h"
 
-/* 1, 2, 3, 4, 6, 8, 12, 16, 24 …: powers of two and what is halfway between them. */
-static uint32_t class_size(unsigned int class)
+int slots_init(struct slots *s, uint32_t n)
 {
-	uint64_t size;
-
-	if (class < 2)
-		return class + 1;
-	size = (class & 1 ? 4ull : 3ull) << (class - 2) / 2;
-	return MIN(size, UINT32_MAX);
-}
-
-static unsigned int class_of(uint32_t size)
-{
-	unsigned int c = 0;
-
-	while (c < SLOT_CLASSES - 1 && class_size(c) < size)
-		c++;
-	return c;
-}
-
-void slots_init(struct slots *s, uint32_t n)
-{
-	*s = (struct slots){ .n = n };
+	*s = (struct slots){ .n = n, .room = 16 };
+	s->gaps = calloc(s->room, sizeof(*s->gaps));
+	if (!s->gaps)
+		return -ENOMEM;
+	s->gaps[0] = (struct region){ 0, n };
+	s->n_gaps = n > 0;
+	return 0;
 }
 
 void slots_fini(struct slots *s)
 {
-	for (size_t i = 0; i < SLOT_CLASSES; i++)
-		free(s->idle[i].v);
+	free(s->gaps);
 	*s = (struct slots){};
 }
 
-/* What can't be noted for want of memory is lost until the next start. */
-static void add_idle(struct slots *s, unsigned int class, uint32_t first)
+/* First gap that begins at `first` or behind it. */
+static size_t gap_from(const struct slots *s, uint32_t first)
 {
-	size_t room = s->idle[class].room;
-	uint32_t *v;
+	size_t low = 0, high = s->n_gaps;
 
-	if (s->idle[class].n == room) {
-		room = room ? room * 2 : 16;
-		v = realloc(s->idle[class].v, room * sizeof(*v));
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (s->gaps[mid].first < first)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static int insert(struct slots *s, size_t at, struct region gap)
+{
+	struct region *v;
+
+	if (s->n_gaps == s->room) {
+		v = realloc(s->gaps, s->room * 2 * sizeof(*v));
 		if (!v)
-			return;
-		s->idle[class].v = v;
-		s->idle[class].room = room;
+			return -ENOMEM;
+		s->gaps = v;
+		s->room *= 2;
 	}
-	s->idle[class].v[s->idle[class].n++] = first;
+	memmove(&s->gaps[at + 1], &s->gaps[at], (s->n_gaps - at) * sizeof(gap));
+	s->gaps[at] = gap;
+	s->n_gaps++;
+	return 0;
 }
 
-/* Free slots first..end, as regions as large as they get. */
-static void add_gap(struct slots *s, uint32_t first, uint32_t end)
+static void erase(struct slots *s, size_t at)
 {
-	while (first < end) {
-		unsigned int c = class_of(end - first);
-
-		if (class_size(c) > end - first)
-			c--;
-		add_idle(s, c, first);
-		first += class_size(c);
-	}
-}
-
-/* A larger idle region, of which the rest stays idle. */
-static bool split(struct slots *s, unsigned int class, uint32_t *ret_first)
-{
-	for (unsigned int c = class + 1; c < SLOT_CLASSES; c++) {
-		if (!s->idle[c].n)
-			continue;
-		*ret_first = s->idle[c].v[--s->idle[c].n];
-		add_gap(s, *ret_first + class_size(class), *ret_first + class_size(c));
-		return true;
-	}
-	return false;
+	s->n_gaps--;
+	memmove(&s->gaps[at], &s->gaps[at + 1], (s->n_gaps - at) * sizeof(s->gaps[0]));
 }
 
 int slots_take(struct slots *s, uint32_t size, struct region *ret)
 {
-	unsigned int c = class_of(size);
-	uint32_t first;
-
 	if (!size) {
 		*ret = (struct region){};
 		return 0;
 	}
-	if (s->idle[c].n) {
-		first = s->idle[c].v[--s->idle[c].n];
-	} else if (class_size(c) <= s->n - s->end) {
-		first = s->end;
-		s->end += class_size(c);
-	} else if (!split(s, c, &first)) {
-		return -ENOSPC;
+	for (size_t i = 0; i < s->n_gaps; i++) {
+		struct region *gap = &s->gaps[i];
+
+		if (gap->size < size)
+			continue;
+		*ret = (struct region){ gap->first, size };
+		s->used += size;
+		gap->first += size;
+		gap->size -= size;
+		if (!gap->size)
+			erase(s, i);
+		return 0;
 	}
-	s->used += class_size(c);
-	*ret = (struct region){ first, size };
-	return 0;
+	return -ENOSPC;
 }
 
-void slots_give(struct slots *s, const struct region *r)
+uint32_t slots_largest(const struct slots *s)
 {
-	unsigned int c = class_of(r->size);
+	uint32_t size = 0;
+
+	for (size_t i = 0; i < s->n_gaps; i++)
+		size = MAX(size, s->gaps[i].size);
+	return size;
+}
+
+int slots_give(struct slots *s, const struct region *r)
+{
+	size_t at = gap_from(s, r->first);
+	struct region *before = at ? &s->gaps[at - 1] : NULL;
+	struct region *after = at < s->n_gaps ? &s->gaps[at] : NULL;
+	int err = 0;
 
 	if (!r->size)
-		return;
-	s->used -= class_size(c);
-	add_idle(s, c, r->first);
-}
-
-static int by_first(const void *a, const void *b)
-{
-	const struct region *ra = a, *rb = b;
-
-	if (ra->first != rb->first)
-		return ra->first < rb->first ? -1 : 1;
-	return ra->size < rb->size ? -1 : ra->size > rb->size;
-}
-
-int slots_adopt(struct slots *s, struct region *used, size_t n)
-{
-	uint32_t at = 0;
-
-	qsort(used, n, sizeof(*used), by_first);
-	for (size_t i = 0; i < n; i++) {
-		uint32_t size = class_size(class_of(used[i].size));
-
-		if (!used[i].size ||
-		    (i && used[i].first == used[i - 1].first && used[i].size == used[i - 1].size))
-			continue;
-		if (used[i].first < at || size > s->n || used[i].first > s->n - size) {
-			uint32_t all = s->n;
-
-			slots_fini(s);
-			slots_init(s, all);
-			return -EINVAL;
+		return 0;
+	if (before && before->first + before->size == r->first) {
+		before->size += r->size;
+		if (after && r->first + r->size == after->first) {
+			before->size += after->size;
+			erase(s, at);
 		}
-		add_gap(s, at, used[i].first);
-		at = used[i].first + size;
-		s->used += size;
+	} else if (after && r->first + r->size == after->first) {
+		after->first = r->first;
+		after->size += r->size;
+	} else {
+		err = insert(s, at, *r);
 	}
-	s->end = at;
+	if (!err)
+		s->used -= r->size;
+	return err;
+}
+
+int slots_adopt(struct slots *s, const struct region *r)
+{
+	size_t at = gap_from(s, r->first + 1);
+	struct region *gap = at ? &s->gaps[at - 1] : NULL, rest;
+	int err;
+
+	if (!r->size || r->first >= s->n || r->size > s->n - r->first)
+		return -EINVAL;
+	if (!gap || r->first - gap->first >= gap->size ||
+	    r->size > gap->size - (r->first - gap->first))
+		return -EBUSY;
+	rest.first = r->first + r->size;
+	rest.size = gap->first + gap->size - rest.first;
+	if (rest.size) {
+		err = insert(s, at, rest);
+		if (err < 0)
+			return err;
+		gap = &s->gaps[at - 1];
+	}
+	gap->size = r->first - gap->first;
+	if (!gap->size)
+		erase(s, at - 1);
+	s->used += r->size;
 	return 0;
 }
