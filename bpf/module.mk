@@ -1,1 +1,1 @@
-BPF_OBJS += loom_tc loom_sock
+BPF_OBJS += loom_tc loom_sock loom_xdp

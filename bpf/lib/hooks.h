@@ -7,33 +7,9 @@
  */
 #include "bpf/lib/arp.h"
 #include "bpf/lib/flow.h"
+#include "bpf/lib/peek.h"
 #include "bpf/lib/refuse.h"
 #include "bpf/lib/spoof.h"
-
-plat_inline void pkt_init(struct plat_ctx *ctx, struct pkt *p, __u8 hook)
-{
-	p->len = plat_len(ctx);
-	p->ifindex = plat_ifindex(ctx);
-	p->ethertype = plat_ethertype(ctx);
-	p->tick = plat_now_ns() >> LOOM_TICK_SHIFT;
-	p->hook = hook;
-	p->l3 = PKT_ETH_LEN;
-	p->scope = 0;
-	p->ep = 0;
-	p->rx_ep = 0;
-	p->aux = 0;
-	p->flags = 0;
-	p->family = 0;
-	p->proto = 0;
-	p->sport = 0;
-	p->dport = 0;
-	p->tcp_flags = 0;
-	p->icmp_type = 0;
-	p->l4_hlen = 0;
-	p->peer_node = 0;
-	p->v_mtu = 0;
-	p->v_kind = VERDICT_DROP;
-}
 
 plat_inline struct loom_ifcfg *pkt_link(struct pkt *p)
 {
@@ -45,11 +21,6 @@ plat_inline struct loom_ifcfg *pkt_link(struct pkt *p)
 		p->l3 = 0;
 	}
 	return cfg;
-}
-
-plat_inline int pkt_is_ip(const struct pkt *p)
-{
-	return p->ethertype == ETH_P_IP || p->ethertype == ETH_P_IPV6;
 }
 
 /* Ends a packet: counted as dropped, and perhaps turned into an answer to its sender. */
@@ -118,16 +89,6 @@ plat_inline int hook_from_host(struct plat_ctx *ctx, struct pkt *p)
 	return err ? hook_fail(ctx, err) : 0;
 }
 
-/* A packet to that port of the node is neither an answer to a pod nor for a service. */
-plat_inline int hook_is_hosts_port(const struct loom_state *st, __be16 port)
-{
-	__u16 host = plat_ntohs(port);
-
-	if (host >= loom_cfg.masq_port_min && host <= loom_cfg.masq_port_max)
-		return 0;
-	return !(st->flags & LOOM_STATE_SERVICES) || !svc_port_in(LOOM_PORTS_FRONT, port);
-}
-
 /* A packet for the node's masquerade address that is the node's own. */
 plat_inline int hook_is_hosts(const struct pkt *p, const struct loom_state *st)
 {
@@ -138,25 +99,10 @@ plat_inline int hook_is_hosts(const struct pkt *p, const struct loom_state *st)
 	return hook_is_hosts_port(st, p->dport);
 }
 
-/* Of an IPv4 packet without options: header and ports. 0 when it is no such packet. */
-plat_inline int hook_peek4(struct plat_ctx *ctx, const struct pkt *p, __u8 *h)
-{
-	if (p->ethertype != ETH_P_IP || plat_load(ctx, p->l3, h, 24))
-		return 0;
-	if (h[0] != 0x45 || (get16(h + 6) & plat_htons(IP_MF | IP_OFFSET)))
-		return 0;
-	return h[9] == IPPROTO_UDP || h[9] == IPPROTO_TCP;
-}
-
-plat_inline int hook_is_vxlan(const __u8 *h)
-{
-	return h[9] == IPPROTO_UDP && get16(h + 22) == plat_htons(loom_cfg.overlay_port);
-}
-
 /*
- * The same, asked before anything is parsed: tunnels and whatever else the node itself talks are
- * most of what an uplink sees, and should pay nothing for the pods. Only what is plain to see is
- * answered; all else is parsed.
+ * What hook_is_hosts() says, asked before anything is parsed: tunnels and whatever else the node
+ * itself talks are most of what an uplink sees, and should pay nothing for the pods. Only what is
+ * plain to see is answered; all else is parsed.
  */
 plat_inline int hook_is_plainly_hosts(struct plat_ctx *ctx, const struct pkt *p,
 				      const struct loom_state *st)

@@ -87,8 +87,9 @@ struct pkt {
 	__u32 v_ifindex;
 	__u32 v_node;
 	__u32 v_mtu;
-	__u32 rx_ep;	/* endpoint that it is delivered to */
-	__u8 v_mac[12]; /* destination, source */
+	__u32 rx_ep;	  /* endpoint that it is delivered to */
+	__u8 v_mac[12];	  /* destination, source */
+	__u8 hop_mac[12]; /* XDP: of the next hop, destination and source */
 	__u32 pad2;
 	/* Room to build conntrack entries in: of the flow, and of its other half. */
 	struct loom_ct entry;

@@ -10,9 +10,12 @@
  *	plat_csum_*                      incremental checksums that know about offload
  *	plat_*                           length, segment size, clock, flow hash, kernel's routes
  *
- * Everything above it (bpf/lib) is plain C without conditionals.
+ * Everything above it (bpf/lib) is plain C without conditionals. An XDP object defines PLAT_XDP
+ * before it includes anything.
  */
-#ifdef __bpf__
+#if defined(__bpf__) && defined(PLAT_XDP)
+#include "bpf/lib/plat_xdp.h"
+#elif defined(__bpf__)
 #include "bpf/lib/plat_bpf.h"
 #else
 #include "bpf/native/plat_native.h"

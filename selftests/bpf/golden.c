@@ -68,6 +68,7 @@ static void build(const struct run *r, struct packet *ret)
 				.quote_dport = port(r, s->quote_dport) };
 	memcpy(ret->smac, (s->src == B) != s->bad_mac ? mac_b : mac_a, 6);
 	memcpy(ret->dmac, s->src == B ? hmac_b : hmac_a, 6);
+	ret->dmac[5] ^= s->others;
 }
 
 /* IPv6 header around v4-mapped addresses. */
@@ -238,10 +239,13 @@ static void check_table(const struct run *r)
 static __u64 counter(const struct run *r)
 {
 	__u32 key = r->s->reason * LOOM_HOOK_MAX + r->s->hook;
-	struct loom_counter c = {};
+	__u32 early = LOOM_DROP_FORWARDED * LOOM_HOOK_MAX + LOOM_HOOK_XDP_UPLINK;
+	struct loom_counter c = {}, x = {};
 
 	r->t->get("loom_metrics", &key, &c);
-	return c.packets;
+	if (!r->s->reason)
+		r->t->get("loom_metrics", &early, &x);
+	return c.packets + x.packets;
 }
 
 static __u64 full_total(const struct run *r)
@@ -276,6 +280,11 @@ static void check_event(struct run *r, const struct packet *in)
 		check(r, !memcmp(&ev.saddr, &in->src, 16) && !memcmp(&ev.daddr, &in->dst, 16));
 }
 
+static bool tells_xdp(const struct golden *g)
+{
+	return g >= golden_xdp_cases && g < golden_xdp_cases + golden_xdp_count;
+}
+
 static void run_packet(struct run *r)
 {
 	const struct golden_step *s = r->s;
@@ -298,6 +307,8 @@ static void run_packet(struct run *r)
 	before = counter(r);
 	check_eq(r, r->t->run(s->hook, &bytes, &v), 0);
 	check_eq(r, v.kind, s->kind);
+	if (r->t->has_xdp && tells_xdp(r->g))
+		check_eq(r, v.xdp, s->xdp);
 	/* A drop that is answered is a success of the native call; its counter tells. */
 	if (!s->error)
 		check_eq(r, v.reason, s->reason);
@@ -374,6 +385,8 @@ void golden_run(const struct target *t, const struct golden *g, int family)
 			fill_ct(&r);
 		else if (r.s->act == DO_DIRECT)
 			world_tunnel_directly(t);
+		else if (r.s->act == DO_NATIVE)
+			world_natively(t);
 		else if (r.s->act == DO_LOSE_BACKEND)
 			world_set_backend(t, r.s->src, r.s->seconds);
 		else if (r.s->act == DO_LOSE_NEW)

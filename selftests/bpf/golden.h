@@ -20,6 +20,7 @@ enum golden_act {
 	DO_GC_ADDR,	 /* forget all about `src` */
 	DO_FILL_CT,	 /* loom_ct takes no more */
 	DO_DIRECT,	 /* NODE2's tunnel headers are to be written by the programs */
+	DO_NATIVE,	 /* NODE3 is reached by the uplink, by its own address as next hop */
 	DO_LOSE_BACKEND, /* `src`'s backends are gone, as `seconds` says (enum loom_backend_flags)
 			  */
 	DO_LOSE_NEW, /* the LRU pushes out the pod side (src=A) or wire side (src=NODE) of a flow */
@@ -36,7 +37,8 @@ struct golden_step {
 	__u16 sport, dport, quote_sport, quote_dport, payload;
 	enum packet_shape shape;
 	bool df, no_csum, bad_mac, v4_in_v6;
-	__u32 vni; /* 0: the default network's */
+	bool others; /* its destination MAC is somebody else's */
+	__u32 vni;   /* 0: the default network's */
 	enum who outer;
 	__u32 cut;     /* bytes to leave of the packet */
 	__u32 seconds; /* DO_GC_LATER */
@@ -52,6 +54,7 @@ struct golden_step {
 	bool same_ttl, error; /* an ICMP error goes back */
 	bool reset;	      /* with error: a TCP reset in its place */
 	bool encap;	      /* leaves with outer headers */
+	bool xdp; /* by the XDP program, if there is one; asked in golden_xdp_cases only */
 	enum golden_table table;
 	int only; /* family 4 or 6; 0 = both */
 };
@@ -65,6 +68,8 @@ extern const struct golden golden_cases[];
 extern const unsigned int golden_count;
 extern const struct golden golden_svc_cases[];
 extern const unsigned int golden_svc_count;
+extern const struct golden golden_xdp_cases[];
+extern const unsigned int golden_xdp_count;
 
 /* Runs one case in one family; asserts by cmocka. */
 void golden_run(const struct target *t, const struct golden *g, int family);

@@ -39,7 +39,7 @@ static void add(struct CMUnitTest *tests, const struct golden *cases, unsigned i
 
 int golden_main(const struct target *t)
 {
-	unsigned int i, first_check = golden_count + golden_svc_count;
+	unsigned int i, first_check = golden_count + golden_svc_count + golden_xdp_count;
 	unsigned int n = first_check + golden_check_count;
 	struct CMUnitTest tests[n];
 	int err = t->start();
@@ -50,6 +50,7 @@ int golden_main(const struct target *t)
 	}
 	add(tests, golden_cases, golden_count);
 	add(tests + golden_count, golden_svc_cases, golden_svc_count);
+	add(tests + golden_count + golden_svc_count, golden_xdp_cases, golden_xdp_count);
 	for (i = 0; i < golden_check_count; i++)
 		tests[first_check + i] =
 			(struct CMUnitTest){ .name = golden_checks[i].name,

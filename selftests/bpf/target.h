@@ -24,10 +24,12 @@ struct target_verdict {
 	__u32 kind; /* enum verdict_kind */
 	__u32 ifindex;
 	__u32 node;
+	bool xdp; /* the XDP program has sent it, the tc programs have not seen it */
 };
 
 struct target {
 	const char *name;
+	bool has_xdp;	    /* an XDP program is in front of the hooks from_net and from_overlay */
 	int (*start)(void); /* 0, or negative errno: can't run here */
 	void (*stop)(void);
 	void (*reset)(void);
@@ -42,5 +44,12 @@ struct target {
 	int (*event)(struct loom_event *ret);
 };
 
+/* XDP first, then what target_bpf does: in no case may that make a difference. */
+extern const struct target target_xdp;
 extern const struct target target_bpf;
 extern const struct target target_native;
+
+/* Of target_bpf, once started: the map's file descriptor, or negative errno. */
+int target_bpf_map_fd(const char *name);
+/* The verdict that the CPU's last packet has left in loom_scratch. 0 or negative errno. */
+int target_bpf_verdict(struct target_verdict *ret);

@@ -68,7 +68,7 @@ static void bpf_stop(void)
 	via = NULL;
 }
 
-static int map_fd(const char *name)
+int target_bpf_map_fd(const char *name)
 {
 	return bpf_object__find_map_fd_by_name(skel->obj, name);
 }
@@ -76,7 +76,7 @@ static int map_fd(const char *name)
 static void clear_hash(const char *name)
 {
 	__u8 key[64];
-	int fd = map_fd(name);
+	int fd = target_bpf_map_fd(name);
 
 	while (!bpf_map_get_next_key(fd, NULL, key))
 		bpf_map_delete_elem(fd, key);
@@ -89,7 +89,7 @@ static void clear_array(const char *name, __u32 entries, size_t value_size, bool
 	__u32 i;
 
 	for (i = 0; zeros && i < entries; i++)
-		bpf_map_update_elem(map_fd(name), &i, zeros, 0);
+		bpf_map_update_elem(target_bpf_map_fd(name), &i, zeros, 0);
 	free(zeros);
 }
 
@@ -113,7 +113,7 @@ static void bpf_reset(void)
 
 static int bpf_put(const char *map, const void *key, const void *value)
 {
-	return bpf_map_update_elem(map_fd(map), key, value, BPF_ANY);
+	return bpf_map_update_elem(target_bpf_map_fd(map), key, value, BPF_ANY);
 }
 
 static bool is_percpu(const char *map)
@@ -141,7 +141,7 @@ static int bpf_get(const char *map, const void *key, void *ret_value)
 
 static int bpf_del(const char *map, const void *key)
 {
-	return bpf_map_delete_elem(map_fd(map), key);
+	return bpf_map_delete_elem(target_bpf_map_fd(map), key);
 }
 
 static int prog_of(enum loom_hook hook, const struct target_packet *p)
@@ -181,7 +181,7 @@ static int dropped_for(enum loom_hook hook, const struct loom_counter *before)
 	return 0;
 }
 
-static int read_verdict(int act, struct target_verdict *ret)
+int target_bpf_verdict(struct target_verdict *ret)
 {
 	size_t size = (sizeof(struct pkt) + 7) / 8 * 8;
 	struct pkt *p = calloc(cpus, size);
@@ -195,7 +195,14 @@ static int read_verdict(int act, struct target_verdict *ret)
 	ret->ifindex = p->v_ifindex;
 	ret->node = p->v_node;
 	free(p);
-	/* What the program did must be what the core decided. */
+	return err;
+}
+
+/* What the program did must be what the core decided. */
+static int read_verdict(int act, struct target_verdict *ret)
+{
+	int err = target_bpf_verdict(ret);
+
 	if (!err && act != (ret->kind == VERDICT_DROP	 ? TC_ACT_SHOT
 			    : ret->kind == VERDICT_STACK ? TC_ACT_OK
 							 : TC_ACT_REDIRECT_RET))

@@ -157,6 +157,18 @@ void world_tunnel_directly(const struct target *t)
 	must(t->put("loom_node", &id, &n));
 }
 
+void world_natively(const struct target *t)
+{
+	struct loom_node n;
+	__u32 id = 3;
+
+	must(t->get("loom_node", &id, &n));
+	n.nexthop4 = world_addr(NODE3, 4);
+	n.nexthop6 = world_addr(NODE3, 6);
+	n.ifindex = LINK_UPLINK;
+	must(t->put("loom_node", &id, &n));
+}
+
 void world_build(const struct target *t, enum loom_hook hook)
 {
 	struct loom_state st = { .policy_gen = 1,
