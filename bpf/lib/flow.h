@@ -7,6 +7,7 @@
  */
 #include "bpf/lib/deliver.h"
 #include "bpf/lib/icmp_err.h"
+#include "bpf/lib/policy.h"
 #include "bpf/lib/route.h"
 #include "bpf/lib/svc_flow.h"
 
@@ -81,7 +82,7 @@ plat_fn int flow_resolve(struct plat_ctx *ctx, struct loom_ct *ct)
 	struct pkt *p = plat_pkt(ctx);
 	struct loom_state *st;
 	__u32 zero = 0;
-	int out, init;
+	int out, init, err;
 
 	st = plat_lookup(&loom_state, &zero);
 	if (!p || !ct || !st)
@@ -93,12 +94,20 @@ plat_fn int flow_resolve(struct plat_ctx *ctx, struct loom_ct *ct)
 		plat_delete(&loom_ct_new, &p->key);
 		return -LOOM_DROP_CT_INVALID; /* the next packet starts anew */
 	}
-	if (ct->route_gen != st->route_gen || ct->policy_gen != st->policy_gen) {
+	if (ct->policy_gen != st->policy_gen) {
+		err = policy_check(ctx, ct);
+		if (err)
+			return err;
+		ct->policy_gen = st->policy_gen;
+	}
+	if (ct->route_gen != st->route_gen) {
 		ct->out_a = 0;
 		ct->out_b = 0;
 		ct->route_gen = st->route_gen;
-		ct->policy_gen = st->policy_gen;
 	}
+	out = flow_out(p, ct);
+	if (LOOM_OUT_KIND(out))
+		return out;
 	init = ct_from_initiator(p, ct);
 	flow_target(p, ct, init);
 	if (!init && (ct->flags & LOOM_CT_FROM_HOST))
@@ -229,6 +238,9 @@ plat_inline int flow_create(struct plat_ctx *ctx, struct pkt *p, const struct lo
 	plat_zero(ct, sizeof(*ct));
 	ct->via = p->peer_node;
 	flow_entry(p, st, out, ct);
+	err = policy_check(ctx, ct);
+	if (err)
+		return err;
 	if (flow_masquerades(p, st)) {
 		err = nat_masquerade(ctx, ct);
 		if (err)
@@ -262,6 +274,8 @@ plat_fn int flow_start_svc(struct plat_ctx *ctx, __u32 out)
 	if (p->entry.flags & LOOM_CT_HAIRPIN)
 		p->flags |= PKT_HAIRPIN;
 	err = deliver_check(ctx, p, st, out);
+	if (!err)
+		err = policy_check(ctx, &p->entry);
 	if (!err)
 		err = svc_enter(ctx);
 	return err ? err : flow_send(ctx, p, st, &p->entry, out);

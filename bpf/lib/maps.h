@@ -30,6 +30,8 @@ LOOM_MAP(loom_vip, BPF_MAP_TYPE_ARRAY, LOOM_VIP_MAX, __u32, union loom_addr);
 LOOM_MAP(loom_ports, BPF_MAP_TYPE_ARRAY, LOOM_PORTS_SETS *LOOM_PORTS_WORDS, __u32, __u64);
 LOOM_MAP(loom_aff, BPF_MAP_TYPE_LRU_HASH, LOOM_DEFAULT_AFFINITY, struct loom_affkey,
 	 struct loom_aff);
+LOOM_MAP(loom_epol, BPF_MAP_TYPE_ARRAY, LOOM_MAX_EPS, __u32, struct loom_epol);
+LOOM_MAP(loom_polrule, BPF_MAP_TYPE_ARRAY, LOOM_POL_RULES, __u32, struct loom_polrule);
 LOOM_MAP(loom_scratch, BPF_MAP_TYPE_PERCPU_ARRAY, 1, __u32, struct pkt);
 
 struct {
@@ -39,6 +41,31 @@ struct {
 	__type(key, struct loom_cidrkey);
 	__type(value, struct loom_remote);
 } loom_cidr SEC(".maps");
+
+/* Of these a node has a few or very many. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LOOM_POL_IDENTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct loom_ipkey);
+	__type(value, __u32);
+} loom_ident SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LOOM_POL_SETS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct loom_polkey);
+	__type(value, struct loom_polset);
+} loom_pol SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, LOOM_POL_CLASSES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct loom_cidrkey);
+	__type(value, __u32);
+} loom_class SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -82,6 +82,13 @@ struct pkt {
 	__u32 target_flags; /* enum loom_remote_flags */
 	__u32 target_identity;
 	__u32 target_outside;
+	/* Question to policy_judge(): who is at the other end, and to which port. */
+	__u32 pol_scope;
+	union loom_addr pol_peer;
+	__be16 pol_port;
+	__u8 pol_proto;
+	__u8 pol_pad;
+	__u32 pol_best[LOOM_TIERS]; /* its scratch: order << 8 | action */
 	/* The verdict. */
 	__u32 v_kind; /* enum verdict_kind */
 	__u32 v_ifindex;

@@ -30,14 +30,32 @@ MAP(loom_vip, array, 4096, __u32, union loom_addr);
 MAP(loom_ports, array, LOOM_PORTS_SETS *LOOM_PORTS_WORDS, __u32, __u64);
 MAP(loom_aff, lru, 4096, struct loom_affkey, struct loom_aff);
 MAP(loom_srcrange, lpm, 32768, struct loom_srckey, __u32);
+MAP(loom_epol, array, LOOM_MAX_EPS, __u32, struct loom_epol);
+MAP(loom_polrule, array, LOOM_POL_RULES, __u32, struct loom_polrule);
+MAP(loom_ident, hash, LOOM_POL_IDENTS, struct loom_ipkey, __u32);
+MAP(loom_pol, hash, LOOM_POL_SETS, struct loom_polkey, struct loom_polset);
+MAP(loom_class, lpm, LOOM_POL_CLASSES, struct loom_cidrkey, __u32);
 
-struct nmap *const native_maps[] = { &loom_state, &loom_ifcfg,	 &loom_ep,	 &loom_ip,
-				     &loom_cidr,  &loom_node,	 &loom_ct,	 &loom_ct_new,
-				     &loom_frag,  &loom_metrics, &loom_epstats,	 &loom_evlimit,
-				     &loom_svc,	  &loom_backend, &loom_lut,	 &loom_vip,
-				     &loom_ports, &loom_aff,	 &loom_srcrange, NULL };
+struct nmap *const native_maps[] = { &loom_state,   &loom_ifcfg,   &loom_ep,	   &loom_ip,
+				     &loom_cidr,    &loom_node,	   &loom_ct,	   &loom_ct_new,
+				     &loom_frag,    &loom_metrics, &loom_epstats,  &loom_evlimit,
+				     &loom_svc,	    &loom_backend, &loom_lut,	   &loom_vip,
+				     &loom_ports,   &loom_aff,	   &loom_srcrange, &loom_epol,
+				     &loom_polrule, &loom_ident,   &loom_pol,	   &loom_class,
+				     NULL };
 
 struct loom_config loom_cfg = LOOM_CONFIG_DEFAULT;
+
+int native_policy(const struct native_policy *ask)
+{
+	static struct plat_ctx ctx;
+
+	ctx.pkt.pol_peer = ask->peer;
+	ctx.pkt.pol_scope = ask->scope;
+	ctx.pkt.pol_port = ask->port;
+	ctx.pkt.pol_proto = ask->proto;
+	return ask->policy ? policy_judge(&ctx, ask->policy) : POLICY_PASSES;
+}
 
 int native_run(struct plat_ctx *ctx, enum loom_hook hook)
 {

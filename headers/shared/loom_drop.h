@@ -39,7 +39,9 @@
 	X(SVC_NO_LOCAL, "service has no backend on this node")                      \
 	X(SVC_SOURCE, "not in the service's loadBalancerSourceRanges")              \
 	X(SVC_GONE, "backend of the connection is gone")                            \
-	X(SVC_PORTS, "no free port to reach the service's backend from")
+	X(SVC_PORTS, "no free port to reach the service's backend from")            \
+	X(POLICY_PENDING, "the endpoint's policy is not known yet")                 \
+	X(POLICY_LOGGED, "passed, though policy denies it: log only")
 
 enum loom_drop_reason {
 #define X(name, text) LOOM_DROP_##name,

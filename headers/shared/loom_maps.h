@@ -21,7 +21,7 @@
  *	loom_evlimit PERCPU_ARRAY[2]   u32 -> loom_evlimit         token buckets: 0 events, 1 ICMP errors
  *	loom_events  RINGBUF           loom_event
  *
- * Services: shared/loom_svc.h.
+ * Services: shared/loom_svc.h. Policy: shared/loom_pol.h.
  */
 /* clang-format on */
 #include <linux/types.h>
@@ -29,6 +29,7 @@
 #include "shared/loom_addr.h"
 #include "shared/loom_drop.h"
 #include "shared/loom_limits.h"
+#include "shared/loom_pol.h"
 #include "shared/loom_svc.h"
 
 /* ---- node-wide state ------------------------------------------------------------------------- */

@@ -24,13 +24,13 @@
  *	np:        ACCEPT: done; none: with LOOM_POLSET_ISOLATES denied, else on
  *	baseline:  ACCEPT, DENY: done; PASS or none: accepted
  *
- * An address of the cluster (loom_ep, loom_ip, loom_cidr) without identity is denied while
- * LOOM_POLSET_SELECTS is set: it might be one that a rule denies.
+ * An address of the cluster (loom_ep, loom_ip, loom_cidr) without identity matches no rule about
+ * identities, and is denied where LOOM_POLSET_STRICT says that one of these might have denied it.
  *
  * How a policy changes: the new one is written under a new number, endpoints are flipped to it
  * (loom_epol), loom_state.policy_gen moves on, and then the old one's entries are removed. Likewise
  * the sets of a new identity or class are there before an address gets it. Nothing of this is asked
- * for without LOOM_STATE_POLICY.
+ * for as long as entry 0 of loom_epol, which is no endpoint's, has not LOOM_EPOL_ENFORCED.
  */
 /* clang-format on */
 #include <linux/types.h>
@@ -38,6 +38,10 @@
 enum loom_epol_flags {
 	LOOM_EPOL_KNOWN =
 		1 << 0, /* without it the endpoint is closed: its policy is not known yet */
+	LOOM_EPOL_ENFORCED = 1 << 1, /* entry 0: this node has policies */
+	LOOM_EPOL_NOT_HOST =
+		1 << 2, /* entry 0: the node's own host is judged like any other peer; without
+			   it, it may always reach its pods (kubelet's probes) */
 };
 
 struct loom_epol {
@@ -65,6 +69,7 @@ enum loom_polset_flags {
 	LOOM_POLSET_SELECTS = 1 << 1,  /* there are sets of identities */
 	LOOM_POLSET_CLASSES = 1 << 2,  /* there are sets of classes */
 	LOOM_POLSET_LOG_ONLY = 1 << 3, /* what is denied passes, counted and recorded */
+	LOOM_POLSET_STRICT = 1 << 4,   /* rules about identities deny or pass on, not just accept */
 };
 
 struct loom_polset {

@@ -80,6 +80,8 @@ struct golden_check {
 };
 extern const struct golden_check golden_checks[];
 extern const unsigned int golden_check_count;
+extern const struct golden_check golden_policy_checks[];
+extern const unsigned int golden_policy_check_count;
 
 /* All cases in both families, as a cmocka program's main(). */
 int golden_main(const struct target *t);

@@ -37,10 +37,21 @@ static void add(struct CMUnitTest *tests, const struct golden *cases, unsigned i
 						.initial_state = (void *)&cases[i] };
 }
 
+static void add_checks(struct CMUnitTest *tests, const struct golden_check *checks, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		tests[i] = (struct CMUnitTest){ .name = checks[i].name,
+						.test_func = one_check,
+						.initial_state = (void *)&checks[i] };
+}
+
 int golden_main(const struct target *t)
 {
-	unsigned int i, first_check = golden_count + golden_svc_count + golden_xdp_count;
-	unsigned int n = first_check + golden_check_count;
+	unsigned int first_check = golden_count + golden_svc_count + golden_xdp_count;
+	unsigned int first_policy = first_check + golden_check_count;
+	unsigned int n = first_policy + golden_policy_check_count;
 	struct CMUnitTest tests[n];
 	int err = t->start();
 
@@ -51,11 +62,8 @@ int golden_main(const struct target *t)
 	add(tests, golden_cases, golden_count);
 	add(tests + golden_count, golden_svc_cases, golden_svc_count);
 	add(tests + golden_count + golden_svc_count, golden_xdp_cases, golden_xdp_count);
-	for (i = 0; i < golden_check_count; i++)
-		tests[first_check + i] =
-			(struct CMUnitTest){ .name = golden_checks[i].name,
-					     .test_func = one_check,
-					     .initial_state = (void *)&golden_checks[i] };
+	add_checks(tests + first_check, golden_checks, golden_check_count);
+	add_checks(tests + first_policy, golden_policy_checks, golden_policy_check_count);
 	target = t;
 	err = _cmocka_run_group_tests(t->name, tests, n, NULL, NULL);
 	t->stop();

@@ -97,7 +97,8 @@ static void bpf_reset(void)
 {
 	static const char *const hashes[] = { "loom_ep",  "loom_ip",	 "loom_cidr",
 					      "loom_ct",  "loom_ct_new", "loom_frag",
-					      "loom_svc", "loom_aff",	 "loom_srcrange" };
+					      "loom_svc", "loom_aff",	 "loom_srcrange",
+					      "loom_pol", "loom_ident",	 "loom_class" };
 	unsigned int i;
 
 	for (i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++)
@@ -108,6 +109,7 @@ static void bpf_reset(void)
 	clear_array("loom_metrics", LOOM_DROP_MAX * LOOM_HOOK_MAX, sizeof(struct loom_counter),
 		    true);
 	clear_array("loom_epstats", 8, sizeof(struct loom_epstats), true);
+	clear_array("loom_epol", 8, sizeof(struct loom_epol), false);
 	clear_array("loom_evlimit", 2, sizeof(struct loom_evlimit), true);
 }
 
@@ -175,6 +177,8 @@ static int dropped_for(enum loom_hook hook, const struct loom_counter *before)
 
 	for (reason = 1; reason < LOOM_DROP_MAX; reason++) {
 		key = reason * LOOM_HOOK_MAX + hook;
+		if (reason == LOOM_DROP_POLICY_LOGGED) /* no end: it passes */
+			continue;
 		if (!bpf_get("loom_metrics", &key, &now) && now.packets != before[reason].packets)
 			return reason;
 	}

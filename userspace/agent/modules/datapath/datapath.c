@@ -45,6 +45,18 @@ static void ask_for_bump(void *arg)
 		event_active(dp->route_bump, EV_TIMEOUT, 0);
 }
 
+int datapath_bump_policy_gen(struct agent *a)
+{
+	int map = loaded_map_fd(datapath_get(a)->loaded, "loom_state");
+	struct loom_state s;
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(map, &zero, &s) < 0)
+		return -errno;
+	s.policy_gen = s.policy_gen + 1 ?: 1;
+	return bpf_map_update_elem(map, &zero, &s, BPF_ANY) < 0 ? -errno : 0;
+}
+
 void datapath_bump_route_gen(struct agent *a)
 {
 	ask_for_bump(datapath_get(a));
@@ -72,11 +84,21 @@ static void forget_masq(void *arg, const union loom_addr *old)
 		datapath_forget_addr(dp->agent, 0, old);
 }
 
+/* Its policy is not known yet. */
+static int close_endpoint(const struct datapath *dp, uint32_t ep)
+{
+	const struct loom_epol none = {};
+
+	return bpf_map_update_elem(loaded_map_fd(dp->loaded, "loom_epol"), &ep, &none, BPF_ANY);
+}
+
 uint32_t datapath_ep_alloc(struct agent *a)
 {
 	struct datapath *dp = datapath_get(a);
 	uint32_t ep = epnum_alloc(&dp->eps);
 
+	if (ep && close_endpoint(dp, ep) < 0)
+		log_error("endpoint %u may have the policy of who had the number before", ep);
 	if (ep && epnum_clear_stats(loaded_map_fd(dp->loaded, "loom_epstats"), ep) < 0)
 		log_warn("the counters of endpoint %u do not start at zero", ep);
 	return ep;

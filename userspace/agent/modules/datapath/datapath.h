@@ -42,11 +42,14 @@ int datapath_del_attach(struct txn *t, enum datapath_role role, const char *ifna
  * flows do this on their own): flows look up their next hop again. Merged; applied at the end of
  * the transaction. */
 void datapath_bump_route_gen(struct agent *a);
+/* After verdicts may have changed: live flows are judged again, each by its next packet. At once. 0
+ * or negative errno. */
+int datapath_bump_policy_gen(struct agent *a);
 /* Frees what conntrack holds about an address (pod gone). Returns the number of entries removed, or
  * negative errno. */
 int datapath_forget_addr(struct agent *a, uint32_t scope, const union loom_addr *addr);
-/* Endpoint numbers: free ones are handed out lowest first; counters of a number start at zero. 0 =
- * all are taken. */
+/* Endpoint numbers: free ones are handed out lowest first; counters of a number start at zero,
+ * and it is closed by policy, where there is any (shared/loom_pol.h). 0 = all are taken. */
 uint32_t datapath_ep_alloc(struct agent *a);
 void datapath_ep_reserve(struct agent *a, uint32_t ep); /* adopted after a restart */
 void datapath_ep_release(struct agent *a, uint32_t ep);

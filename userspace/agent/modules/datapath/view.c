@@ -255,8 +255,10 @@ static void count_packets(struct metrics *m, const char *name, const char *help,
 
 	metrics_sample(m, name, METRIC_COUNTER, help, v, "hook",
 		       loom_hook_name(index % LOOM_HOOK_MAX), "result",
-		       reason == LOOM_DROP_FORWARDED ? "forwarded" : "dropped", "reason",
-		       loom_drop_name(reason), NULL);
+		       reason == LOOM_DROP_FORWARDED	   ? "forwarded"
+		       : reason == LOOM_DROP_POLICY_LOGGED ? "logged"
+							   : "dropped",
+		       "reason", loom_drop_name(reason), NULL);
 }
 
 static int packets_entry(const void *key, const void *value, void *arg)
