@@ -83,12 +83,20 @@ struct pkt {
 	__u32 target_identity;
 	__u32 target_outside;
 	/* Question to policy_judge(): who is at the other end, and to which port. */
-	__u32 pol_scope;
 	union loom_addr pol_peer;
+	__u32 pol_scope;
 	__be16 pol_port;
 	__u8 pol_proto;
 	__u8 pol_pad;
-	__u32 pol_best[LOOM_TIERS]; /* its scratch: order << 8 | action */
+	/* Scratch of policy.h: the ends of a flow; best rules, order << 8 | action; keys. */
+	union loom_addr pol_src;
+	union loom_addr pol_dst;
+	__u32 pol_src_scope;
+	__u32 pol_best[LOOM_TIERS];
+	struct loom_ipkey pol_ip;
+	struct loom_cidrkey pol_cidr;
+	struct loom_polkey pol_key;
+	__u32 pol_pad2;
 	/* The verdict. */
 	__u32 v_kind; /* enum verdict_kind */
 	__u32 v_ifindex;

@@ -43,47 +43,68 @@ plat_fn int policy_scan(struct plat_ctx *ctx, __u32 first, __u32 count)
 	return 0;
 }
 
-plat_inline void policy_set(struct plat_ctx *ctx, __u32 policy, __u32 peer, __u32 kind)
+plat_inline const struct loom_polset *policy_find(struct pkt *p, __u32 policy, __u32 peer,
+						  __u32 kind)
 {
-	struct loom_polkey k = { .policy = policy, .peer = peer, .kind = kind };
-	const struct loom_polset *set = plat_lookup(&loom_pol, &k);
+	p->pol_key.policy = policy;
+	p->pol_key.peer = peer;
+	p->pol_key.kind = kind;
+	return plat_lookup(&loom_pol, &p->pol_key);
+}
+
+plat_inline void policy_set(struct plat_ctx *ctx, struct pkt *p, __u32 policy, __u32 peer,
+			    __u32 kind)
+{
+	const struct loom_polset *set = policy_find(p, policy, peer, kind);
 
 	if (set)
 		policy_scan(ctx, set->first, set->count);
 }
 
+plat_inline void policy_ip_key(struct pkt *p, __u32 scope, const union loom_addr *addr)
+{
+	p->pol_ip.scope = scope;
+	p->pol_ip.pad = 0;
+	addr_copy(&p->pol_ip.addr, addr);
+}
+
+plat_inline void policy_cidr_key(struct pkt *p)
+{
+	p->pol_cidr.prefixlen = 160;
+	p->pol_cidr.scope = p->pol_scope;
+	addr_copy(&p->pol_cidr.addr, &p->pol_peer);
+}
+
 /* Rules about identities. 0, or -ENOENT: the peer is of the cluster, but nobody knows who. */
-plat_inline int policy_identity(struct plat_ctx *ctx, const struct pkt *p, __u32 policy)
+plat_inline int policy_identity(struct plat_ctx *ctx, struct pkt *p, __u32 policy)
 {
 	const struct loom_remote *r;
-	struct loom_ipkey k;
 	__u32 *identity;
 
-	k.scope = p->pol_scope;
-	k.pad = 0;
-	addr_copy(&k.addr, &p->pol_peer);
-	identity = plat_lookup(&loom_ident, &k);
+	policy_ip_key(p, p->pol_scope, &p->pol_peer);
+	identity = plat_lookup(&loom_ident, &p->pol_ip);
 	if (identity) {
-		policy_set(ctx, policy, *identity, LOOM_PEER_IDENTITY);
+		policy_set(ctx, p, policy, *identity, LOOM_PEER_IDENTITY);
 		return 0;
 	}
-	if (plat_lookup(&loom_ep, &k))
+	if (plat_lookup(&loom_ep, &p->pol_ip))
 		return -ENOENT;
-	r = route_remote(&k);
+	r = plat_lookup(&loom_ip, &p->pol_ip);
+	if (!r) {
+		policy_cidr_key(p);
+		r = plat_lookup(&loom_cidr, &p->pol_cidr);
+	}
 	return r && r->node ? -ENOENT : 0;
 }
 
-plat_inline void policy_class(struct plat_ctx *ctx, const struct pkt *p, __u32 policy)
+plat_inline void policy_class(struct plat_ctx *ctx, struct pkt *p, __u32 policy)
 {
-	struct loom_cidrkey k;
 	__u32 *class;
 
-	k.prefixlen = 160;
-	k.scope = p->pol_scope;
-	addr_copy(&k.addr, &p->pol_peer);
-	class = plat_lookup(&loom_class, &k);
+	policy_cidr_key(p);
+	class = plat_lookup(&loom_class, &p->pol_cidr);
 	if (class)
-		policy_set(ctx, policy, *class, LOOM_PEER_CLASS);
+		policy_set(ctx, p, policy, *class, LOOM_PEER_CLASS);
 }
 
 /* What the tiers' best rules come to: 0 accepted, 1 denied. */
@@ -103,7 +124,6 @@ plat_inline int policy_tiers(const struct pkt *p, int isolates)
 /* What policy (not 0) says of p->pol_*. enum policy_verdict. */
 plat_fn int policy_judge(struct plat_ctx *ctx, __u32 policy)
 {
-	struct loom_polkey k = { .policy = policy, .kind = LOOM_PEER_ANY };
 	struct pkt *p = plat_pkt(ctx);
 	const struct loom_polset *any;
 	__u32 flags;
@@ -111,7 +131,7 @@ plat_fn int policy_judge(struct plat_ctx *ctx, __u32 policy)
 
 	if (!p)
 		return POLICY_DENIES;
-	any = plat_lookup(&loom_pol, &k);
+	any = policy_find(p, policy, 0, LOOM_PEER_ANY);
 	if (!any)
 		return POLICY_DENIES;
 	flags = any->flags;
@@ -133,45 +153,38 @@ plat_fn int policy_judge(struct plat_ctx *ctx, __u32 policy)
 
 /* ---- a flow ---- */
 
-/* Ends of a flow: who began it, whom it reaches. */
-struct policy_ends {
-	union loom_addr src, dst;
-	__u32 src_scope;
-	__be16 dport;
-};
-
-plat_inline void policy_ends(const struct loom_ctkey *k, const struct loom_ct *ct,
-			     struct policy_ends *ret)
+/* Who began the flow, and whom it reaches: p->pol_src, p->pol_dst and p->pol_port. */
+plat_inline void policy_ends(struct pkt *p, const struct loom_ct *ct)
 {
+	const struct loom_ctkey *k = &p->key;
 	int init_b = !!(ct->flags & LOOM_CT_FROM_B);
 
-	addr_copy(&ret->src, init_b ? &k->b : &k->a);
-	addr_copy(&ret->dst, init_b ? &k->a : &k->b);
-	ret->dport = init_b ? k->pa : k->pb;
-	ret->src_scope = k->scope;
+	addr_copy(&p->pol_src, init_b ? &k->b : &k->a);
+	addr_copy(&p->pol_dst, init_b ? &k->a : &k->b);
+	p->pol_port = init_b ? k->pa : k->pb;
+	p->pol_src_scope = k->scope;
 	if (ct->flags & LOOM_CT_SNAT_BACK) {
-		addr_copy(&ret->src, &ct->xaddr);
-		ret->src_scope = ct->xscope;
+		addr_copy(&p->pol_src, &ct->xaddr);
+		p->pol_src_scope = ct->xscope;
 	} else if (ct->flags & LOOM_CT_SVC) {
-		addr_copy(&ret->dst, &ct->xaddr);
-		ret->dport = ct->xport;
+		addr_copy(&p->pol_dst, &ct->xaddr);
+		p->pol_port = ct->xport;
 	} else if ((ct->flags & LOOM_CT_SVC_BACK) && (ct->flags & LOOM_CT_SVC_SNAT)) {
-		addr_copy(&ret->src, &ct->xaddr);
+		addr_copy(&p->pol_src, &ct->xaddr);
 	}
 }
 
-/* Number of the endpoint on this node that has the address; 0: none. */
-plat_inline __u32 policy_endpoint(__u32 scope, const union loom_addr *addr, int *ret_host)
+/* The endpoint on this node that has the address, the node's own addresses among them, or NULL. */
+plat_inline const struct loom_ep *policy_endpoint(struct pkt *p, __u32 scope,
+						  const union loom_addr *addr)
 {
-	struct loom_ipkey k;
-	struct loom_ep *ep;
+	policy_ip_key(p, scope, addr);
+	return plat_lookup(&loom_ep, &p->pol_ip);
+}
 
-	k.scope = scope;
-	k.pad = 0;
-	addr_copy(&k.addr, addr);
-	ep = plat_lookup(&loom_ep, &k);
-	*ret_host = ep && (ep->flags & LOOM_EP_HOST);
-	return ep && !*ret_host ? ep->ep : 0;
+plat_inline int policy_is_pod(const struct loom_ep *ep)
+{
+	return ep && !(ep->flags & LOOM_EP_HOST);
 }
 
 /* One direction of p->pol_*, at endpoint `ep`. 0 or a negative reason; `dir`: 0 egress, 1 ingress.
@@ -198,6 +211,14 @@ plat_inline int policy_direction(struct plat_ctx *ctx, struct pkt *p, __u32 ep, 
 	return 0;
 }
 
+/* The node's own host may reach its pods. */
+plat_inline int policy_exempts(const struct loom_epol *node, const struct loom_ct *ct,
+			       const struct loom_ep *src)
+{
+	return src && (src->flags & LOOM_EP_HOST) && (ct->flags & LOOM_CT_FROM_HOST) &&
+	       !(node->flags & LOOM_EPOL_NOT_HOST);
+}
+
 /*
  * May the flow of p->key and `ct` be? 0 or a negative reason. A pod that talks to its own address
  * is never seen here; one that reaches itself through a service is judged as any two pods are.
@@ -205,34 +226,31 @@ plat_inline int policy_direction(struct plat_ctx *ctx, struct pkt *p, __u32 ep, 
 plat_fn int policy_check(struct plat_ctx *ctx, struct loom_ct *ct)
 {
 	struct pkt *p = plat_pkt(ctx);
+	const struct loom_ep *src, *dst;
 	const struct loom_epol *node;
-	struct policy_ends ends;
-	__u32 zero = 0, src, dst;
-	int err = 0, host, ignored;
+	__u32 zero = 0;
+	int err = 0;
 
 	node = plat_lookup(&loom_epol, &zero);
 	if (!p || !ct || !node)
 		return -LOOM_DROP_HELPER;
 	if (!(node->flags & LOOM_EPOL_ENFORCED))
 		return 0;
-	policy_ends(&p->key, ct, &ends);
-	src = policy_endpoint(ends.src_scope, &ends.src, &host);
-	dst = policy_endpoint(p->key.scope, &ends.dst, &ignored);
-	p->pol_port = ends.dport;
+	policy_ends(p, ct);
 	p->pol_proto = p->key.proto;
-	if (src) {
+	src = policy_endpoint(p, p->pol_src_scope, &p->pol_src);
+	dst = policy_endpoint(p, p->key.scope, &p->pol_dst);
+	if (policy_is_pod(src)) {
 		p->pol_scope = p->key.scope;
-		addr_copy(&p->pol_peer, &ends.dst);
-		err = policy_direction(ctx, p, src, 0);
+		addr_copy(&p->pol_peer, &p->pol_dst);
+		err = policy_direction(ctx, p, src->ep, 0);
 	}
-	if (err || !dst)
+	if (err || !policy_is_pod(dst) || policy_exempts(node, ct, src))
 		return err;
-	if (host && (ct->flags & LOOM_CT_FROM_HOST) && !(node->flags & LOOM_EPOL_NOT_HOST))
-		return 0;
-	p->pol_scope = ends.src_scope;
-	addr_copy(&p->pol_peer, &ends.src);
-	err = policy_direction(ctx, p, dst, 1);
+	p->pol_scope = p->pol_src_scope;
+	addr_copy(&p->pol_peer, &p->pol_src);
+	err = policy_direction(ctx, p, dst->ep, 1);
 	if (err && !p->ep)
-		p->ep = dst;
+		p->ep = dst->ep;
 	return err;
 }
