@@ -172,7 +172,6 @@ def test_source_ranges_let_in_whom_they_name(net):
     gone(net, "ranged")
 
 
-@pytest.mark.skip("netloom-cni takes no portMappings yet")
 def test_a_host_port_is_served_on_its_own_node(net):
     port = backend("port", "node1")
     mappings = [

@@ -309,6 +309,7 @@ struct agent *fake_agent_new(void)
 		abort();
 	a->base = event_base_new();
 	a->turn = evtimer_new(a->base, on_turn, a);
+	a->cfg.services.enabled = true;
 	a->cfg.cni.conflist = true;
 	a->cfg.cni.conf_dir = in_dir(a, "net.d");
 	a->cfg.cni.socket = in_dir(a, "run/cni.sock");

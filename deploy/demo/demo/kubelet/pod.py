@@ -32,6 +32,9 @@ class PodSandbox:
 
 
 def _host_ports(pod):
+    """As kubelet asks for them: of containers that run as long as the pod does."""
+    inits = pod["spec"].get("initContainers") or []
+    sidecars = [c for c in inits if c.get("restartPolicy") == "Always"]
     return [
         {
             "hostPort": p["hostPort"],
@@ -39,7 +42,7 @@ def _host_ports(pod):
             "protocol": p.get("protocol", "TCP").lower(),
             "hostIP": p.get("hostIP", ""),
         }
-        for c in pod["spec"]["containers"]
+        for c in sidecars + pod["spec"]["containers"]
         for p in c.get("ports") or []
         if p.get("hostPort")
     ]

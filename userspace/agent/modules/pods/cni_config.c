@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/modules/pods/port_mappings.h"
 #include "lib/cni/cni_names.h"
 #include "lib/json/json.h"
 
@@ -33,6 +34,7 @@ int cni_fail(struct cni_error *f, enum cni_code code, const char *details, const
 void cni_config_clear(struct cni_config *c)
 {
 	json_object_put(c->json);
+	free(c->ports);
 	*c = (struct cni_config){};
 }
 
@@ -132,13 +134,13 @@ static bool is_empty(struct json_object *v)
 	}
 }
 
-/* A requested address or host port that is silently not given breaks the pod later and elsewhere.
+/* A requested address or bandwidth that is silently not given breaks the pod later and elsewhere.
  */
 static int refuse_unsupported(const struct cni_config *c, struct cni_error *f)
 {
 	static const char *const paths[] = {
-		"runtimeConfig.ips",	   "runtimeConfig.mac", "runtimeConfig.portMappings",
-		"runtimeConfig.bandwidth", "args.cni.ips",	"args.cni.mac",
+		"runtimeConfig.ips", "runtimeConfig.mac", "runtimeConfig.bandwidth",
+		"args.cni.ips",	     "args.cni.mac",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
@@ -149,6 +151,18 @@ static int refuse_unsupported(const struct cni_config *c, struct cni_error *f)
 					"field %s is not supported", paths[i]);
 	}
 	return 0;
+}
+
+static int parse_ports(struct cni_config *c, struct cni_error *f)
+{
+	struct json_object *list = json_path(c->json, "runtimeConfig.portMappings");
+	struct err e = {};
+
+	if (is_empty(list) || port_mappings_parse(list, &c->ports, &c->n_ports, &e) == 0)
+		return 0;
+	err_set(&e, e.code, "runtimeConfig.portMappings%s", strdupa(e.msg));
+	return cni_fail(f, e.code == -ENOMEM ? CNI_TRY_AGAIN : CNI_BAD_CONFIG, e.msg,
+			"network configuration is invalid");
 }
 
 static int check_attachment_list(struct json_object *list, const char *name, struct err *e)
@@ -215,7 +229,9 @@ static int parse_fields(struct cni_config *c, enum cni_verb verb, struct cni_err
 		return cni_fail(f, CNI_BAD_CONFIG, e.msg, "prevResult is invalid");
 	if (verb == CNI_CHECK && !c->prev_result)
 		return cni_fail(f, CNI_BAD_CONFIG, NULL, "prevResult: missing");
-	return verb == CNI_ADD ? refuse_unsupported(c, f) : 0;
+	if (verb != CNI_ADD)
+		return 0;
+	return refuse_unsupported(c, f) ?: parse_ports(c, f);
 }
 
 int cni_config_parse(const uint8_t *text, size_t len, enum cni_verb verb, struct cni_config *ret,

@@ -23,11 +23,13 @@ int cni_fail(struct cni_error *f, enum cni_code code, const char *details, const
 	_printf_(4, 5);
 
 struct cni_config {
-	struct json_object *json; /* owned; all else is borrowed from it */
+	struct json_object *json; /* owned; what follows is borrowed from it */
 	enum cni_version version;
 	const char *network;		 /* "" when absent */
 	struct json_object *dns;	 /* NULL, or an object */
 	struct json_object *prev_result; /* NULL, or an object of checked shape */
+	struct port_mapping *ports;	 /* ADD: runtimeConfig.portMappings; owned */
+	size_t n_ports;
 };
 void cni_config_clear(struct cni_config *c);
 int cni_config_parse(const uint8_t *text, size_t len, enum cni_verb verb, struct cni_config *ret,

@@ -13,15 +13,16 @@
 #define MAX_CONFLIST 65536
 
 /*
- * Old runtimes read cniVersion, new ones take the highest of cniVersions that they know. No
- * capabilities: a runtime hands over what is declared here, and what cannot be done must not be
- * asked for in silence.
+ * Old runtimes read cniVersion, new ones take the highest of cniVersions that they know. A runtime
+ * hands over what is declared as a capability; what cannot be done must not be asked for in
+ * silence.
  */
 static struct json_object *conflist_json(const struct agent_config *cfg)
 {
 	static const char *const versions[] = CNI_VERSIONS;
 	struct json_object *o = json_object_new_object(), *list = json_object_new_array(),
 			   *plugins = json_object_new_array(), *plugin = json_object_new_object();
+	_json_ *capabilities = json_object_new_object();
 
 	for (size_t i = 0; i < ARRAY_SIZE(versions); i++)
 		json_append_str(list, versions[i]);
@@ -30,6 +31,10 @@ static struct json_object *conflist_json(const struct agent_config *cfg)
 		json_add_str(plugin, "socket", cfg->cni.socket);
 	if (strcmp(cfg->cni.spool_dir, NETLOOM_CNI_SPOOL))
 		json_add_str(plugin, "spoolDir", cfg->cni.spool_dir);
+	if (cfg->services.enabled) {
+		json_add_bool(capabilities, "portMappings", true);
+		json_add(plugin, "capabilities", json_object_get(capabilities));
+	}
 	json_append(plugins, plugin);
 	json_add_str(o, "cniVersion", "1.0.0");
 	json_add(o, "cniVersions", list);

@@ -9,6 +9,7 @@
 #include "agent/modules/db/db.h"
 #include "agent/modules/pods/netns_path.h"
 #include "agent/modules/pods/pods_int.h"
+#include "agent/modules/pods/port_mappings.h"
 #include "api/cni_spool.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -63,6 +64,7 @@ void record_put(struct record *rec)
 	free(rec->att.pod_namespace);
 	free(rec->att.pod_name);
 	free(rec->att.pod_uid);
+	free(rec->att.ports);
 	free(rec->network);
 	free(rec->key);
 	free(rec);
@@ -133,6 +135,8 @@ int record_new(struct request *r, struct record **ret)
 		.pod_name = copy(r->args.pod_name),
 		.pod_uid = copy(r->args.pod_uid),
 		.state = ATTACHMENT_ADDING,
+		.ports = TAKE_PTR(r->config.ports),
+		.n_ports = r->config.n_ports,
 	};
 	err = record_insert(r->pods, rec);
 	if (err < 0)
@@ -188,6 +192,8 @@ static struct json_object *record_json(const struct record *rec)
 	json_add_int(o, "hostIfindex", att->host_ifindex);
 	json_add_int(o, "ep", att->ep);
 	json_add_int(o, "mtu", att->mtu);
+	if (att->n_ports)
+		json_add(o, "portMappings", port_mappings_json(att->ports, att->n_ports));
 	return o;
 }
 
@@ -282,6 +288,13 @@ static int read_numbers(struct json_object *o, struct record *rec, struct err *e
 	return 0;
 }
 
+static int read_ports(struct json_object *o, struct attachment *att, struct err *e)
+{
+	struct json_object *list = json_field(o, "portMappings");
+
+	return list ? port_mappings_parse(list, &att->ports, &att->n_ports, e) : 0;
+}
+
 static int read_record(struct json_object *o, struct record *rec, struct err *e)
 {
 	struct attachment *att = &rec->att;
@@ -302,7 +315,7 @@ static int read_record(struct json_object *o, struct record *rec, struct err *e)
 	    (err = read_mac(o, "mac", att->mac, e)) < 0 ||
 	    (err = read_mac(o, "hostMAC", att->hmac, e)) < 0 ||
 	    (err = json_get_str(o, "hostIfname", &host_ifname, e)) < 0 ||
-	    (err = json_get_str(o, "boot", &boot, e)) < 0)
+	    (err = json_get_str(o, "boot", &boot, e)) < 0 || (err = read_ports(o, att, e)) < 0)
 		return err;
 	if (!cni_identifier_valid(att->container_id) || !cni_ifname_valid(att->ifname) ||
 	    strlen(att->container_id) > CNI_MAX_CONTAINER_ID ||

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/modules/pods/pods_int.h"
+#include "agent/modules/pods/port_mappings.h"
 #include "lib/base/clock.h"
 #include "lib/httpd/httpd.h"
 #include "lib/json/json.h"
@@ -39,6 +40,7 @@ static struct json_object *show_record(const struct record *rec)
 	json_add_int(o, "hostIfindex", att->host_ifindex);
 	json_add_int(o, "ep", att->ep);
 	json_add_int(o, "mtu", att->mtu);
+	json_add(o, "portMappings", port_mappings_json(att->ports, att->n_ports));
 	return o;
 }
 
