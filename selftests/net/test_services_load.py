@@ -168,6 +168,32 @@ def test_a_node_that_dies_takes_only_the_requests_to_it_and_serves_again_when_ba
     gone(net, "dies")
 
 
+def test_two_nodes_that_disagree_for_a_while_serve_what_both_know(net):
+    """node1's agent is away while a backend goes and another comes."""
+    make(net, service("differ", type="NodePort"), *three("differ"))
+    ways = [place(net, "differ", frontend="NodePort", node=n) for n in ("node1", "node2")]
+    helper = net.client("external")
+    flows = [helper.ask("connect", {"place": w})[0] for w in ways for _ in range(8)]
+    kept = [f["id"] for f in flows if f["name"] != "differ-3"]
+    net.demo("agent", "node1", "kill")
+    new = backend("differ-4", "node2")
+    new["metadata"]["labels"] = {"app": "differ"}
+    net.apply(new)
+    net.delete("differ-3")
+    net.ready("differ-4")
+    serves(net, "differ", "differ-1", "differ-2", "differ-4", nodes=("node2",))
+    assert set(ask(net, "external", ways[1], times=24)) == {"differ-1", "differ-2", "differ-4"}
+    old = ask(net, "external", ways[0], timeout=0.5, times=24)
+    assert {"differ-1", "differ-2"} < set(old) and "differ-4" not in old, old
+    assert {helper.ask("again", f)[0] for f in kept} == {"echo"}
+    net.demo("agent", "node1", "start", "--wait")
+    serves(net, "differ", "differ-1", "differ-2", "differ-4")
+    for way in ways:
+        assert set(ask(net, "external", way, times=24)) == {"differ-1", "differ-2", "differ-4"}
+    assert {helper.ask("again", f)[0] for f in kept} == {"echo"}
+    gone(net, "differ")
+
+
 def test_at_the_limit_of_conntrack_established_flows_live_and_new_ones_are_counted():
     config = {"conntrack": {"maxEntries": 1024, "maxNewEntries": 1024, "gcInterval": "1s"}}
     config["conntrack"]["tcpClosing"] = "1s"
