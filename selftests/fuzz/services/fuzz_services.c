@@ -70,6 +70,8 @@ static void turn(struct fake *f, bool fails)
 	fire(s->flows.free_timer);
 	fire(s->flows.retry);
 	fire(s->flows.sockets);
+	s->flows.next_ms = 0;
+	fire(s->flows.pause);
 	event_base_loop(f->base, EVLOOP_NONBLOCK);
 }
 

@@ -14,6 +14,7 @@
 
 #include "lib/bpf/walk.h"
 #include "lib/json/json.h"
+#include "selftests/unit/services/kernel_maps.h"
 #include "selftests/unit/services/tests.h"
 #include "selftests/unit/services/world.h"
 
@@ -326,6 +327,43 @@ static void tables_get_coarser_when_slots_run_out(void **state)
 	sound(f);
 }
 
+static void slots_beyond_what_is_mapped_are_mapped_in_steps(void **state)
+{
+	static const uint32_t slots[] = { 0, 65535, 65536, 299999, 5 };
+	struct fake_maps kernel = { .max_fronts = 8,
+				    .max_backends = 8,
+				    .max_slots = 300000,
+				    .max_vips = LOOM_VIP_SERVICE_FIRST + 8,
+				    .max_ranges = 8 };
+	struct svcmaps *m;
+
+	assert_int_equal(kernel_maps_new(&kernel), 0);
+	assert_int_equal(svcmaps_new(&(struct svcmaps_fds){ .svc = kernel.svc,
+							    .lut = kernel.lut,
+							    .backend = kernel.backend,
+							    .vip = kernel.vip,
+							    .ports = kernel.ports,
+							    .srcrange = kernel.srcrange,
+							    .max_backends = kernel.max_backends,
+							    .max_slots = kernel.max_slots,
+							    .max_vips = kernel.max_vips },
+				     &m),
+			 0);
+	for (uint32_t i = 0; i < ARRAY_SIZE(slots); i++) {
+		const struct region one = { slots[i], 1 };
+		uint32_t v = i + 1, got = 0;
+
+		assert_int_equal(svcmaps_slots_set(m, &one, &v), 0);
+		assert_int_equal(bpf_map_lookup_elem(kernel.lut, &slots[i], &got), 0);
+		assert_int_equal(got, v);
+		assert_true(m->mapped > slots[i] && m->mapped <= kernel.max_slots);
+	}
+	assert_int_equal(svcmaps_slot(m, 65536), 3);
+	assert_int_equal(svcmaps_slot(m, 300000), 0);
+	svcmaps_free(m);
+	kernel_maps_close(&kernel);
+}
+
 static void a_million_endpoints_break_nothing_that_worked(void **state)
 {
 	struct fake *f = *state;
@@ -404,6 +442,7 @@ const struct CMUnitTest keep_tests[] = {
 	TEST(endpoints_beyond_the_map_are_left_out_until_there_is_room),
 	TEST(frontends_beyond_the_map_are_left_out_until_there_is_room),
 	TEST(tables_get_coarser_when_slots_run_out),
+	TEST(slots_beyond_what_is_mapped_are_mapped_in_steps),
 	TEST(a_million_endpoints_break_nothing_that_worked),
 	TEST(rest_says_what_is_served),
 };

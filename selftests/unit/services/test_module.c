@@ -333,6 +333,24 @@ static void a_number_is_free_when_its_flows_have_ended(void **state)
 	sound(f);
 }
 
+static void runs_of_the_collector_are_apart_from_each_other(void **state)
+{
+	struct fake *f = *state;
+
+	put_service(f, "web", "10.96.0.1", "");
+	put_slice(f, "web", 1, 3);
+	put_slice(f, "web", 1, 2);
+	fake_settle(f);
+	assert_int_equal(f->flow_runs, 1);
+	put_slice(f, "web", 1, 1);
+	put_slice(f, "web", 2, 1);
+	assert_int_equal(f->flow_runs, 1);
+	fake_settle(f);
+	assert_int_equal(f->flow_runs, 2);
+	assert_int_equal(fake_services(f)->maps->used_numbers, 1);
+	sound(f);
+}
+
 static void a_terminating_backend_keeps_its_number_while_another_serves(void **state)
 {
 	static const char slice[] = "{'metadata':{'labels':{'kubernetes.io/service-name':'web'}},"
@@ -378,6 +396,7 @@ static const struct CMUnitTest serve_tests[] = {
 	TEST(one_endpoint_more_writes_what_it_needs_and_nobody_elses),
 	TEST(an_endpoint_that_is_replaced_changes_one_nth_of_the_maglev_table),
 	TEST(a_number_is_free_when_its_flows_have_ended),
+	TEST(runs_of_the_collector_are_apart_from_each_other),
 	TEST(a_terminating_backend_keeps_its_number_while_another_serves),
 	TEST(an_endpoint_that_never_was_ready_has_no_number),
 };

@@ -31,6 +31,8 @@ enum db_origin db_origin(struct agent *a);
 bool db_connected(struct agent *a);
 /* Current value, borrowed until the loop turns; NULL when absent. */
 struct json_object *db_get(struct agent *a, const char *key);
+/* Values are borrowed until fn returns, so that a walk over thousands does not hold them all: take
+ * a reference to keep one. fn non-zero stops, and is returned. */
 int db_foreach(struct agent *a, const char *prefix,
 	       int (*fn)(const char *key, struct json_object *value, void *arg), void *arg);
 

@@ -212,7 +212,16 @@ int db_table_foreach(struct db_table *t, const char *prefix,
 	int stop = 0;
 
 	HASH_ITER (hh, t->entries, en, tmp) {
-		if (below(en, prefix) && (stop = fn(en->key, tree_of(t, en), arg)) != 0)
+		_json_ *tree = NULL;
+
+		if (!below(en, prefix))
+			continue;
+		if (en->tree)
+			tree = json_object_get(en->tree);
+		else
+			json_parse(en->text, strlen(en->text), &tree, NULL);
+		stop = fn(en->key, tree, arg);
+		if (stop)
 			break;
 	}
 	return stop;

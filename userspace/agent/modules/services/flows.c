@@ -19,6 +19,8 @@
 /* Sockets are ended in pieces, so that nobody waits for ten thousand of them. */
 #define SOCKETS_TURN_MS 5
 #define RETRY_S		5
+/* A run looks at every flow of the node, during which no change is handled. */
+#define PAUSE_MS 1000
 
 static bool push(struct numbers *list, uint32_t number)
 {
@@ -93,6 +95,7 @@ static void finish(struct services *s)
 		services_room(s);
 	ending->n = 0;
 	s->flows.running = false;
+	s->flows.next_ms = clock_ms() + PAUSE_MS;
 	flows_run(s);
 }
 
@@ -133,13 +136,33 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	datapath_end_service_flows(s->agent, on_tables, s);
 }
 
+static void on_pause(evutil_socket_t fd, short what, void *arg)
+{
+	flows_run(arg);
+}
+
+/* True: the last run was a moment ago, and the next one comes by itself. */
+static bool is_pausing(struct services *s)
+{
+	uint64_t now_ms = clock_ms();
+	struct timeval rest;
+
+	if (now_ms >= s->flows.next_ms)
+		return false;
+	rest.tv_sec = (s->flows.next_ms - now_ms) / 1000;
+	rest.tv_usec = (s->flows.next_ms - now_ms) % 1000 * 1000;
+	if (!evtimer_pending(s->flows.pause, NULL))
+		evtimer_add(s->flows.pause, &rest);
+	return true;
+}
+
 void flows_run(struct services *s)
 {
 	static const struct timeval now = {};
 	bool sockets = agent_cfg(s->agent)->services.sockets != LOOM_SOCKETS_NONE;
 	struct numbers none = s->flows.ending;
 
-	if (s->flows.running || !s->flows.wanted)
+	if (s->flows.running || !s->flows.wanted || is_pausing(s))
 		return;
 	s->flows.ending = s->flows.dying;
 	s->flows.dying = none;
@@ -158,13 +181,17 @@ int flows_init(struct services *s)
 
 	s->flows.sockets = evtimer_new(base, on_sockets, s);
 	s->flows.retry = evtimer_new(base, on_retry, s);
+	s->flows.pause = evtimer_new(base, on_pause, s);
 	s->flows.free_timer = evtimer_new(base, on_free, s);
-	return s->flows.sockets && s->flows.retry && s->flows.free_timer ? 0 : -ENOMEM;
+	return s->flows.sockets && s->flows.retry && s->flows.pause && s->flows.free_timer
+		       ? 0
+		       : -ENOMEM;
 }
 
 void flows_fini(struct services *s)
 {
-	struct event *const timers[] = { s->flows.sockets, s->flows.retry, s->flows.free_timer };
+	struct event *const timers[] = { s->flows.sockets, s->flows.retry, s->flows.pause,
+					 s->flows.free_timer };
 
 	for (size_t i = 0; i < ARRAY_SIZE(timers); i++)
 		if (timers[i])

@@ -312,7 +312,7 @@ static bool same_tuple(const struct loom_backend *a, const struct loom_backend *
 	       a->scope == b->scope;
 }
 
-static uint32_t find_in_tables(const struct svcmaps *m, const struct loom_backend *b,
+static uint32_t find_in_tables(struct svcmaps *m, const struct loom_backend *b,
 			       const struct region *from, size_t n_from)
 {
 	for (size_t r = 0; r < n_from; r++)
@@ -365,7 +365,7 @@ bool left_claim_range(struct svcmaps *m, const struct loom_srckey *key)
 	return true;
 }
 
-const struct loom_backend *left_first_backend(const struct svcmaps *m, const struct loom_svc *v)
+const struct loom_backend *left_first_backend(struct svcmaps *m, const struct loom_svc *v)
 {
 	uint32_t number = v->in_size ? svcmaps_slot(m, v->in) : 0;
 

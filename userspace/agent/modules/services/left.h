@@ -28,7 +28,7 @@ uint32_t left_claim_backend(struct svcmaps *m, const struct loom_backend *b,
 			    const struct region *from, size_t n_from);
 bool left_claim_range(struct svcmaps *m, const struct loom_srckey *key);
 /* The backend in the first slot of a table, or NULL: to tell whose a hostPort was. */
-const struct loom_backend *left_first_backend(const struct svcmaps *m, const struct loom_svc *v);
+const struct loom_backend *left_first_backend(struct svcmaps *m, const struct loom_svc *v);
 
 /* Removes what nobody has claimed. `dying` is called for each backend whose flows are to end.
  * Negative errno: of the first write that failed. */

@@ -8,6 +8,8 @@
 
 #include "agent/modules/services/left.h"
 
+#define LUT_STEP 65536 /* slots; each further step doubles what is mapped */
+
 int svcmaps_note(struct svcmaps *m, int failed)
 {
 	int err = failed ? -errno : 0;
@@ -17,9 +19,10 @@ int svcmaps_note(struct svcmaps *m, int failed)
 	return err;
 }
 
-static size_t lut_bytes(const struct svcmaps_fds *fd)
+/* An array's values stand 8 bytes apart, whatever their size (kernel: array_map_alloc()). */
+static size_t lut_bytes(uint32_t slots)
 {
-	return (size_t)fd->max_slots * sizeof(uint64_t);
+	return (size_t)slots * sizeof(uint64_t);
 }
 
 static int read_ports(struct svcmaps *m)
@@ -42,9 +45,6 @@ int svcmaps_new(const struct svcmaps_fds *fd, struct svcmaps **ret)
 	m->next_number = 1;
 	m->next_vip = LOOM_VIP_SERVICE_FIRST;
 	m->numbers = calloc(fd->max_backends, 1);
-	m->lut = mmap(NULL, lut_bytes(fd), PROT_READ | PROT_WRITE, MAP_SHARED, fd->lut, 0);
-	if (m->lut == MAP_FAILED)
-		m->lut = NULL;
 	err = m->numbers ? slots_init(&m->slots, fd->max_slots) : -ENOMEM;
 	if (!err)
 		err = read_ports(m);
@@ -70,7 +70,7 @@ void svcmaps_free(struct svcmaps *m)
 		free(v);
 	}
 	if (m->lut)
-		munmap(m->lut, lut_bytes(&m->fd));
+		munmap(m->lut, lut_bytes(m->mapped));
 	slots_fini(&m->slots);
 	free(m->numbers);
 	free(m);
@@ -174,39 +174,66 @@ int svcmaps_backend_forget(struct svcmaps *m, uint32_t number)
 
 /* ---- slots ---- */
 
-/* An array's values stand 8 bytes apart, whatever their size (kernel: array_map_alloc()). */
-static uint32_t *slot_at(const struct svcmaps *m, uint32_t slot)
+/* All pages of a mapping count as this process's memory, so only what is in use is mapped: slots
+ * are taken from the front. */
+static void map_slots(struct svcmaps *m, uint32_t slot)
 {
-	return (uint32_t *)&m->lut[slot];
+	uint32_t want = MAX(m->mapped * 2, (uint32_t)LUT_STEP);
+	void *at;
+
+	if (m->unmappable)
+		return;
+	while (want <= slot)
+		want *= 2;
+	want = MIN(want, m->fd.max_slots);
+	at = mmap(NULL, lut_bytes(want), PROT_READ | PROT_WRITE, MAP_SHARED, m->fd.lut, 0);
+	if (at == MAP_FAILED) {
+		m->unmappable = true;
+		return;
+	}
+	if (m->lut)
+		munmap(m->lut, lut_bytes(m->mapped));
+	m->lut = at;
+	m->mapped = want;
 }
 
-uint32_t svcmaps_slot(const struct svcmaps *m, uint32_t slot)
+/* NULL: it is to be reached by system calls. */
+static uint32_t *slot_at(struct svcmaps *m, uint32_t slot)
 {
+	if (slot >= m->mapped && slot < m->fd.max_slots)
+		map_slots(m, slot);
+	return slot < m->mapped ? (uint32_t *)&m->lut[slot] : NULL;
+}
+
+uint32_t svcmaps_slot(struct svcmaps *m, uint32_t slot)
+{
+	const uint32_t *at = slot_at(m, slot);
 	uint32_t number = 0;
 
-	if (m->lut)
-		return __atomic_load_n(slot_at(m, slot), __ATOMIC_RELAXED);
+	if (at)
+		return __atomic_load_n(at, __ATOMIC_RELAXED);
 	bpf_map_lookup_elem(m->fd.lut, &slot, &number);
 	return number;
+}
+
+static int slot_set(struct svcmaps *m, uint32_t slot, uint32_t number)
+{
+	uint32_t *at = slot_at(m, slot);
+
+	if (!at)
+		return svcmaps_note(m, bpf_map_update_elem(m->fd.lut, &slot, &number, BPF_ANY));
+	__atomic_store_n(at, number, __ATOMIC_RELEASE);
+	m->writes++;
+	return 0;
 }
 
 int svcmaps_slots_set(struct svcmaps *m, const struct region *r, const uint32_t *v)
 {
 	int err = 0;
 
-	for (uint32_t i = 0; !err && i < r->size; i++) {
-		uint32_t slot = r->first + i;
-
-		if (svcmaps_slot(m, slot) == v[i])
-			continue;
-		if (m->lut) {
-			__atomic_store_n(slot_at(m, slot), v[i], __ATOMIC_RELEASE);
-			m->writes++;
-		} else {
-			err = svcmaps_note(m,
-					   bpf_map_update_elem(m->fd.lut, &slot, &v[i], BPF_ANY));
-		}
-	}
+	for (uint32_t i = 0; !err && i < r->size; i++)
+		if (svcmaps_slot(m, r->first + i) != v[i])
+			err = slot_set(m, r->first + i, v[i]);
 	return err;
 }
 

@@ -28,7 +28,9 @@ enum number_state { NUMBER_IDLE, NUMBER_USED, NUMBER_DYING };
 
 struct svcmaps {
 	struct svcmaps_fds fd;
-	uint64_t *lut; /* mapped, as the kernel lays an array out; NULL: by system calls */
+	uint64_t *lut;	 /* the first `mapped` slots, as the kernel lays an array out */
+	uint32_t mapped; /* the others are mapped when they are needed … */
+	bool unmappable; /* … or written by system calls */
 	struct slots slots;
 	uint8_t *numbers; /* backend number -> enum number_state */
 	uint32_t next_number, used_numbers, next_vip, next_service;
@@ -67,7 +69,7 @@ int svcmaps_backend_forget(struct svcmaps *m, uint32_t number);
 
 /* Slots of the region become `v`; those that differ are written. */
 int svcmaps_slots_set(struct svcmaps *m, const struct region *r, const uint32_t *v);
-uint32_t svcmaps_slot(const struct svcmaps *m, uint32_t slot); /* 0 when it can't be read */
+uint32_t svcmaps_slot(struct svcmaps *m, uint32_t slot); /* 0 when it can't be read */
 
 /* 0 or a negative errno, -E2BIG when the map is full. Unchanged since an earlier run: no write. */
 int svcmaps_front_set(struct svcmaps *m, const struct loom_svckey *key, const struct loom_svc *v);

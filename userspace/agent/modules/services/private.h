@@ -130,7 +130,8 @@ struct services {
 		struct numbers dying, ending;
 		size_t sockets_done; /* of `ending` */
 		bool wanted, running, tables_done;
-		struct event *sockets, *retry;
+		struct event *sockets, *retry, *pause;
+		uint64_t next_ms;     /* no run before */
 		struct region *freed; /* slots that a packet may still be reading */
 		size_t n_freed, room_freed;
 		struct event *free_timer;

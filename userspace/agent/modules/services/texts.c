@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define FIRST_BLOCK 256
+#define FIRST_BLOCK 64
 #define LAST_BLOCK  16384
 
 struct texts_block {
