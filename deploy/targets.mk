@@ -12,7 +12,7 @@ deps: ## install the Debian packages that building, the demo and the tests need
 # demo, test and bench re-enter make, so that a fresh machine has the compilers before rules that need them run.
 demo: deps ## a three-node cluster in network namespaces, with an application on it
 	@$(MAKE) --no-print-directory all
-	@deploy/demo/show
+	@O=$(abspath $(O)) deploy/demo/show
 
 test: deps ## everything that CI runs: unit, packet, network and fault tests
 	@$(MAKE) --no-print-directory -j$$(nproc) all tools fuzzers
