@@ -186,14 +186,15 @@ class Cluster:
         return [i["ip"] for i in self.get("pod", name)["status"].get("podIPs", [])]
 
     def peer(self, where, program="peer.py"):
-        """The helper on a node ("node1"), outside ("external"), or in a pod (any other name)."""
+        """The helper on a node ("node1"), outside ("external"), or in a pod (any other name, also
+        "namespace/name")."""
         if (where, program) not in self._peers:
             if where == "external":
                 prefix = ["external", "--"]
             elif where.startswith("node"):
                 prefix = ["node", where, "--"]
             else:
-                prefix = ["exec", f"default/{where}", "--"]
+                prefix = ["exec", where if "/" in where else f"default/{where}", "--"]
             self._peers[where, program] = Peer(
                 [DEMO, "--name", self.name, *prefix, PYTHON, os.path.join(HERE, program)]
             )
