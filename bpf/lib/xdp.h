@@ -171,7 +171,7 @@ plat_fn int xdp_start(struct plat_ctx *ctx)
 		return 0;
 	flow_entry(p, st, out, &p->entry);
 	flow_sender(ctx, p, &p->entry);
-	return xdp_way(ctx, &p->entry, out) && !svc_enter(ctx);
+	return xdp_way(ctx, &p->entry, out) && !policy_check(ctx, &p->entry) && !svc_enter(ctx);
 }
 
 /* The flow by which the packet is to be sent on from here, or NULL. */

@@ -132,8 +132,6 @@ class World:
 @pytest.fixture(scope="module", params=list(WORLDS))
 def world(request):
     transport, sockets, xdp = WORLDS[request.param]
-    if xdp == "on":
-        pytest.skip("there is no XDP program for the uplink yet")
     options = ["--nodes", "2", "--transport", transport, "--socket-lb", sockets, "--xdp", xdp]
     with Cluster(*options) as cluster:
         yield World(cluster, transport, sockets, xdp)
@@ -181,6 +179,25 @@ def test_the_client_reaches_the_backend_which_sees_whom_it_should(world, client,
         if found[1] not in seen:
             wrong.append(f"{cell}: the backend saw {found[1]}, not {' or '.join(seen)}")
     assert not wrong, f"{len(wrong)} of {len(cells)}:\n" + "\n".join(wrong)
+
+
+def sent_by_xdp(world, node):
+    lines = world.cluster.node(node, "curl", "-fsS", "http://127.0.0.1:9990/metrics").splitlines()
+    wanted = 'netloom_datapath_packets_total{hook="xdp_uplink",result="forwarded"'
+    return sum(int(float(line.split()[-1])) for line in lines if line.startswith(wanted))
+
+
+def test_what_leaves_the_node_again_goes_by_xdp(world):
+    """Connections from outside to a backend elsewhere, both ways, and nothing else."""
+    if world.xdp != "on":
+        pytest.skip("only with XDP")
+    for name, some in (("remote", True), ("local", False)):
+        places = [world.place(name, "NodePort", f, p) for f in ("v4", "v6") for p in ("TCP", "UDP")]
+        before = sent_by_xdp(world, "node1")
+        answers, error = world.batch("outside", places)
+        assert error is None and all(isinstance(found, list) for found, _ in answers), answers
+        packets = sent_by_xdp(world, "node1") - before
+        assert packets >= 2 * (2 + 2 * 4) if some else not packets, (name, packets)
 
 
 def test_cluster_ips_are_not_served_to_the_outside(world):

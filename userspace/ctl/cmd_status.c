@@ -156,15 +156,16 @@ static int64_t number(struct json_object *o, const char *path)
 static void print_datapath(const struct ctl *c, struct json_object *o)
 {
 	int64_t entries = number(o, "conntrack.entries"), room = number(o, "conntrack.capacity");
-	const char *programs = "?";
+	const char *programs = "?", *xdp = "?";
 
 	json_opt_str(o, "programs", &programs, NULL);
+	json_opt_str(o, "attached.xdp", &xdp, NULL);
 	fprintf(c->out,
 		"  %-10s programs %s, attached by %lld tcx links, %lld clsact filters and %lld "
-		"cgroup links; %lld endpoints\n",
+		"cgroup links; XDP %s; %lld endpoints\n",
 		"datapath", programs, (long long)number(o, "attached.tcx"),
 		(long long)number(o, "attached.clsact"), (long long)number(o, "attached.cgroup"),
-		(long long)number(o, "endpoints"));
+		xdp, (long long)number(o, "endpoints"));
 	fprintf(c->out, "  %-10s %lld of %lld connections (%lld %%), %lld half open\n", "conntrack",
 		(long long)entries, (long long)room, (long long)(room ? entries * 100 / room : 0),
 		(long long)number(o, "conntrack.halfOpen"));

@@ -580,6 +580,11 @@ int main(void)
 		cmocka_unit_test(a_shared_map_of_another_size_is_one_map_again),
 		cmocka_unit_test(socket_programs_are_attached_once_and_replaced_in_place),
 		cmocka_unit_test(what_is_no_control_group_is_refused_by_name),
+		cmocka_unit_test(the_xdp_program_is_attached_once_and_replaced_in_place),
+		cmocka_unit_test(an_uplink_that_goes_and_another_one_get_the_xdp_program_anew),
+		cmocka_unit_test(an_xdp_program_of_somebody_else_is_named_and_left_alone),
+		cmocka_unit_test(
+			a_driver_without_xdp_and_a_kernel_that_refused_the_program_are_told),
 		cmocka_unit_test(keys_of_items_are_readable),
 		cmocka_unit_test(items_are_written_read_back_and_removed),
 		cmocka_unit_test(numbers_of_services_addresses_are_not_the_nodes),

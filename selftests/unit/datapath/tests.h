@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Tests of test_items.c and test_objects.c, listed by test_datapath.c's main. */
+/* Tests of test_items.c, test_objects.c and test_xdp.c, listed by test_datapath.c's main. */
 void items_are_written_read_back_and_removed(void **state);
 void numbers_of_services_addresses_are_not_the_nodes(void **state);
 void another_masquerade_address_ends_the_flows_of_the_old_one(void **state);
@@ -16,3 +16,7 @@ void an_object_that_the_kernel_refuses_is_left_out(void **state);
 void a_shared_map_of_another_size_is_one_map_again(void **state);
 void socket_programs_are_attached_once_and_replaced_in_place(void **state);
 void what_is_no_control_group_is_refused_by_name(void **state);
+void the_xdp_program_is_attached_once_and_replaced_in_place(void **state);
+void an_uplink_that_goes_and_another_one_get_the_xdp_program_anew(void **state);
+void an_xdp_program_of_somebody_else_is_named_and_left_alone(void **state);
+void a_driver_without_xdp_and_a_kernel_that_refused_the_program_are_told(void **state);

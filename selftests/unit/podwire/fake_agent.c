@@ -374,6 +374,12 @@ int datapath_put_attach(struct txn *t, enum datapath_role role, const char *ifna
 	return txn_put(t, hex(&role, sizeof(role)), "bpf/attach/%s", ifname);
 }
 
+int datapath_put_xdp(struct agent *a, struct txn *t, const char *ifname, unsigned int ifindex,
+		     const char *kind)
+{
+	return 0;
+}
+
 int datapath_del_attach(struct txn *t, enum datapath_role role, const char *ifname)
 {
 	return txn_delete(t, "bpf/attach/%s", ifname);

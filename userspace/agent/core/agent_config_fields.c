@@ -71,8 +71,9 @@ const struct config_field agent_config_fields[] = {
 	FIELD("uplink.address6", CONFIG_ADDRESS, uplink.address6, "\"\"",
 	      "IPv6 address of this node. Empty: the first global one of the uplink."),
 	FIELD("uplink.xdp", CONFIG_ENUM, uplink.xdp, "auto",
-	      "XDP on the uplink; auto leaves software devices alone, which it would only slow "
-	      "down.",
+	      "XDP on the uplink, for services' packets that leave by it again. auto: where the "
+	      "driver can (native mode), but not on software devices, which it would only slow "
+	      "down. on: an alarm where it can't be.",
 	      WORDS("auto", "on", "off")),
 	FIELD("uplink.mtu", CONFIG_INT, uplink.mtu, "0",
 	      "MTU between nodes; 0 is the uplink's. Pods get it less the overlay's header.",

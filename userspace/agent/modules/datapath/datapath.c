@@ -139,6 +139,12 @@ uint32_t datapath_translated_sockets(const struct agent_config *c)
 	return c->services.enabled ? c->services.sockets : LOOM_SOCKETS_NONE;
 }
 
+/* It is for services alone, which `on` does not ask about. */
+static bool wants_xdp(const struct agent_config *c)
+{
+	return c->uplink.xdp == XDP_ON || (c->uplink.xdp == XDP_AUTO && c->services.enabled);
+}
+
 static struct loom_config make_config(const struct agent_config *c)
 {
 	return (struct loom_config){
@@ -179,13 +185,17 @@ static int load(struct datapath *dp, const struct agent_config *cfg, struct err 
 		{ "loom_lut", cfg->services.max_slots },
 		{ "loom_aff", cfg->services.max_affinity },
 	};
-	struct image_config image = { .objects = { embedded_tc(), embedded_sock() },
-				      .n_objects = datapath_translated_sockets(cfg) ? 2 : 1,
+	struct image_config image = { .objects = { embedded_tc() },
+				      .n_objects = 1,
 				      .cfg = make_config(cfg),
 				      .sizes = sizes,
 				      .n_sizes = ARRAY_SIZE(sizes) };
 	int err;
 
+	if (datapath_translated_sockets(cfg))
+		image.objects[image.n_objects++] = embedded_sock();
+	if (wants_xdp(cfg))
+		image.objects[image.n_objects++] = embedded_xdp();
 	image_quiet_libbpf();
 	raise_memlock();
 	err = loader_run(cfg->paths.bpf_dir, &image, false, &dp->loaded, e);
@@ -221,7 +231,13 @@ static int register_descriptors(struct datapath *dp, const struct agent_config *
 		return err_errno(e, err, "descriptor " ATTACH_DESCRIPTOR);
 	dp->cgroup = (struct cgroup_items){ dp->loaded, cfg->paths.bpf_dir };
 	err = scheduler_register(s, &cgroup_descriptor, &dp->cgroup);
-	return err < 0 ? err_errno(e, err, "descriptor " CGROUP_DESCRIPTOR) : 0;
+	if (err < 0)
+		return err_errno(e, err, "descriptor " CGROUP_DESCRIPTOR);
+	dp->xdp = (struct xdp_items){ .loaded = dp->loaded,
+				      .dir = cfg->paths.bpf_dir,
+				      .must = cfg->uplink.xdp == XDP_ON };
+	err = scheduler_register(s, &xdp_descriptor, &dp->xdp);
+	return err < 0 ? err_errno(e, err, "descriptor " XDP_DESCRIPTOR) : 0;
 }
 
 static int start_gc(struct datapath *dp, const struct agent_config *cfg, struct err *e)
@@ -249,10 +265,6 @@ static int start(struct datapath *dp, struct err *e)
 	int err;
 
 	epnum_init(&dp->eps);
-	if (cfg->uplink.xdp == XDP_ON)
-		return err_set(e, -EOPNOTSUPP,
-			       "uplink.xdp: 'on' wants an XDP program, and this version has none; "
-			       "say 'auto' or 'off'");
 	err = load(dp, cfg, e);
 	if (err < 0)
 		return err;
@@ -300,6 +312,21 @@ static int datapath_init(struct agent *a, struct err *e)
 	if (err < 0)
 		datapath_fini(a);
 	return err;
+}
+
+int datapath_put_xdp(struct agent *a, struct txn *t, const char *ifname, unsigned int ifindex,
+		     const char *kind)
+{
+	struct datapath *dp = datapath_get(a);
+
+	if (!wants_xdp(agent_cfg(a)))
+		return 0;
+	if (!dp->xdp.must && *kind) {
+		err_set(&dp->xdp.problem, -EOPNOTSUPP,
+			"'%s' is a software device (%s), which XDP slows down", ifname, kind);
+		return 0;
+	}
+	return xdp_put(t, ifname, ifindex);
 }
 
 static int datapath_resync(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)

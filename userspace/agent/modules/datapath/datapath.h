@@ -38,6 +38,11 @@ int datapath_put_attach(struct txn *t, enum datapath_role role, const char *ifna
 			unsigned int ifindex, const char *needs_key);
 int datapath_del_attach(struct txn *t, enum datapath_role role, const char *ifname);
 
+/* XDP on the uplink, as uplink.xdp wants it; nothing when it does not. `kind` is the link's
+ * (IFLA_INFO_KIND): empty for hardware. */
+int datapath_put_xdp(struct agent *a, struct txn *t, const char *ifname, unsigned int ifindex,
+		     const char *kind);
+
 /* After something changed that no item here tells, such as the kernel's routes (items that redirect
  * flows do this on their own): flows look up their next hop again. Merged; applied at the end of
  * the transaction. */

@@ -6,6 +6,7 @@
 /* After the types of its .rodata. */
 #include "bpf/loom_sock.skel.h"
 #include "bpf/loom_tc.skel.h"
+#include "bpf/loom_xdp.skel.h"
 
 struct image_object embedded_tc(void)
 {
@@ -20,5 +21,13 @@ struct image_object embedded_sock(void)
 	struct image_object o = { .name = "loom_sock" };
 
 	o.elf = loom_sock__elf_bytes(&o.elf_len);
+	return o;
+}
+
+struct image_object embedded_xdp(void)
+{
+	struct image_object o = { .name = "loom_xdp" };
+
+	o.elf = loom_xdp__elf_bytes(&o.elf_len);
 	return o;
 }

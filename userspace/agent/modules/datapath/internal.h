@@ -8,6 +8,7 @@
 #include "agent/modules/datapath/drops.h"
 #include "agent/modules/datapath/epnum.h"
 #include "agent/modules/datapath/items.h"
+#include "agent/modules/datapath/xdp.h"
 
 struct datapath {
 	struct agent *agent;
@@ -15,6 +16,7 @@ struct datapath {
 	struct map_items items[N_KINDS];
 	struct attach_items attach;
 	struct cgroup_items cgroup;
+	struct xdp_items xdp;
 	struct err sockets_problem; /* why services.socketLB does nothing; code 0: it does */
 	struct ctgc *gc;
 	struct drops *drops;

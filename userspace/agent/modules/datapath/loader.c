@@ -10,6 +10,7 @@
 #include "agent/modules/datapath/build.h"
 #include "agent/modules/datapath/cgroup.h"
 #include "agent/modules/datapath/mapdef.h"
+#include "agent/modules/datapath/xdp.h"
 #include "lib/bpf/pins.h"
 #include "lib/bpf/tables.h"
 
@@ -315,9 +316,12 @@ static int pin_all(struct load *ld, struct err *e)
 
 static int swap_programs(struct load *ld, struct err *e)
 {
+	const struct loaded_prog *xdp = loaded_prog(ld->l, XDP_PROG);
 	struct attacher a = { ld->dir, ld->l->mode };
-	int n = 0;
+	int n = xdp ? xdp_swap(ld->dir, xdp->fd, e) : 0;
 
+	if (n < 0)
+		return n;
 	for (const struct attach_hook *h = attach_hooks; h->prog; h++) {
 		const struct loaded_prog *p = loaded_prog(ld->l, h->prog);
 		int err = p ? attach_swap(&a, h, p->fd, e) : 0;

@@ -208,7 +208,7 @@ static int count_attached(const struct attached *at, void *arg)
 
 static struct json_object *attached_json(const struct datapath *dp, struct json_object *alarms)
 {
-	const struct err *problem = &dp->sockets_problem;
+	const struct err *problem = &dp->sockets_problem, *xdp = &dp->xdp.problem;
 	_json_ *ret = json_object_new_object();
 	struct attached_count n = {};
 	char text[640];
@@ -218,6 +218,14 @@ static struct json_object *attached_json(const struct datapath *dp, struct json_
 	    json_add_int(ret, "clsact", n.clsact) < 0 ||
 	    json_add_int(ret, "cgroup", cgroup_count(dp->cgroup.dir)) < 0)
 		return NULL;
+	if (json_add_str(ret, "xdp", xdp_mode_name(dp->xdp.dir)) < 0 ||
+	    json_add_str(ret, "xdpProblem", xdp->msg) < 0)
+		return NULL;
+	if (xdp->code && dp->xdp.must) {
+		snprintf(text, sizeof(text), "uplink.xdp: %s; packets go by tc", xdp->msg);
+		if (json_append_str(alarms, text) < 0)
+			return NULL;
+	}
 	if (problem->code) {
 		snprintf(text, sizeof(text),
 			 "services.socketLB: %s; sockets' packets are translated one by one",

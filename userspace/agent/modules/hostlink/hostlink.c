@@ -113,7 +113,7 @@ static int put_links(struct agent *a, const struct uplink *u, struct txn *txn, s
 static int put_uplink(struct agent *a, const struct uplink *u, struct txn *txn)
 {
 	struct loom_ifcfg cfg = { .role = LOOM_IF_UPLINK, .mtu = u->mtu };
-	struct nl_link link;
+	struct nl_link link = { .kind = "unknown" };
 	int err;
 
 	memcpy(cfg.hmac, u->mac, sizeof(cfg.hmac));
@@ -123,6 +123,8 @@ static int put_uplink(struct agent *a, const struct uplink *u, struct txn *txn)
 	err = datapath_put_ifcfg(txn, u->ifindex, &cfg);
 	if (!err)
 		err = datapath_put_attach(txn, DATAPATH_UPLINK, u->name, u->ifindex, NULL);
+	if (!err)
+		err = datapath_put_xdp(a, txn, u->name, u->ifindex, link.kind);
 	return err;
 }
 
