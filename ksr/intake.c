@@ -54,6 +54,12 @@ void intake_del(struct intake *in, enum kind kind, struct json_object *obj)
 	in->changed(in->arg);
 }
 
+void intake_absent(struct intake *in, enum kind kind)
+{
+	intake_list(in, kind);
+	intake_listed(in, kind, "");
+}
+
 void intake_listed(struct intake *in, enum kind kind, const char *revision)
 {
 	if (table_listed(in->table, kind, revision, false) < 0)

@@ -48,6 +48,14 @@
 	{                                                     \
 		.name = (n), .type = SHAPE_OBJ, .fields = (f) \
 	}
+#define OBJ_NEEDED(n, f)                                                        \
+	{                                                                       \
+		.name = (n), .type = SHAPE_OBJ, .fields = (f), .required = true \
+	}
+#define LIST_NEEDED(n, f)                                                        \
+	{                                                                        \
+		.name = (n), .type = SHAPE_LIST, .fields = (f), .required = true \
+	}
 #define LIST(n, f)                                             \
 	{                                                      \
 		.name = (n), .type = SHAPE_LIST, .fields = (f) \
@@ -76,10 +84,31 @@ static const struct shape metadata[] = {
 	{ .name = "annotations", .type = SHAPE_MAP, .only = annotations },
 	END,
 };
-#define METADATA                                                                            \
-	{                                                                                   \
-		.name = "metadata", .type = SHAPE_OBJ, .fields = metadata, .required = true \
+/* Namespaces and policies: what policies are made of, and log-only mode. */
+static const char *const policy_annotations[] = { "netloom.io/policy-mode", NULL };
+static const struct shape namespace_metadata[] = {
+	STR_NEEDED("name"),
+	STR("uid"),
+	STR("resourceVersion"),
+	STR("deletionTimestamp"),
+	MAP("labels"),
+	{ .name = "annotations", .type = SHAPE_MAP, .only = policy_annotations },
+	END,
+};
+static const struct shape policy_metadata[] = {
+	STR_NEEDED("name"),
+	STR("namespace"),
+	STR("uid"),
+	STR("resourceVersion"),
+	STR("deletionTimestamp"),
+	{ .name = "annotations", .type = SHAPE_MAP, .only = policy_annotations },
+	END,
+};
+#define METADATA_OF(f)                                                                 \
+	{                                                                              \
+		.name = "metadata", .type = SHAPE_OBJ, .fields = (f), .required = true \
 	}
+#define METADATA METADATA_OF(metadata)
 
 /* Not the others: they carry a heartbeat. */
 static const char *const ready_only[] = { "Ready", NULL };
@@ -92,7 +121,11 @@ static const struct shape condition[] = { STR_NEEDED("type"), STR("status"), END
 /* ---- namespace, node ---- */
 
 static const struct shape namespace_status[] = { STR("phase"), END };
-static const struct shape namespace[] = { METADATA, OBJ("status", namespace_status), END };
+static const struct shape namespace[] = {
+	METADATA_OF(namespace_metadata),
+	OBJ("status", namespace_status),
+	END,
+};
 
 static const struct shape node_address[] = { STR("type"), STR("address"), END };
 static const struct shape node_spec[] = {
@@ -260,8 +293,71 @@ static const struct shape policy_spec[] = {
 	END,
 };
 static const struct shape networkpolicy[] = {
-	METADATA,
-	{ .name = "spec", .type = SHAPE_OBJ, .fields = policy_spec, .required = true },
+	METADATA_OF(policy_metadata),
+	OBJ_NEEDED("spec", policy_spec),
+	END,
+};
+
+/* ---- clusternetworkpolicy ---- */
+
+/*
+ * policy.networking.k8s.io/v1alpha2, both channels. A peer or a protocol of a kind that isn't in
+ * here is left as an empty object, by which readers know to fail closed, as the API says.
+ */
+static const struct shape cluster_pods[] = {
+	OBJ("namespaceSelector", selector),
+	OBJ("podSelector", selector),
+	END,
+};
+static const struct shape cluster_subject[] = {
+	OBJ("namespaces", selector),
+	OBJ("pods", cluster_pods),
+	END,
+};
+static const struct shape cluster_peer[] = {
+	OBJ("namespaces", selector), OBJ("pods", cluster_pods),
+	OBJ("nodes", selector),	     STRS("networks"),
+	STRS("domainNames"),	     END,
+};
+static const struct shape port_range[] = { PORT_NEEDED("start"), PORT_NEEDED("end"), END };
+static const struct shape destination_port[] = {
+	INT("number", 1, 65535),
+	OBJ("range", port_range),
+	END,
+};
+static const struct shape port_match[] = { OBJ("destinationPort", destination_port), END };
+static const struct shape cluster_protocol[] = {
+	OBJ("tcp", port_match),
+	OBJ("udp", port_match),
+	OBJ("sctp", port_match),
+	STR("destinationNamedPort"),
+	END,
+};
+static const struct shape cluster_ingress_rule[] = {
+	STR("name"),
+	STR_NEEDED("action"),
+	LIST_NEEDED("from", cluster_peer),
+	LIST("protocols", cluster_protocol),
+	END,
+};
+static const struct shape cluster_egress_rule[] = {
+	STR("name"),
+	STR_NEEDED("action"),
+	LIST_NEEDED("to", cluster_peer),
+	LIST("protocols", cluster_protocol),
+	END,
+};
+static const struct shape cluster_spec[] = {
+	STR_NEEDED("tier"),
+	{ .name = "priority", .type = SHAPE_INT, .max = 1000, .required = true },
+	OBJ_NEEDED("subject", cluster_subject),
+	LIST("ingress", cluster_ingress_rule),
+	LIST("egress", cluster_egress_rule),
+	END,
+};
+static const struct shape clusternetworkpolicy[] = {
+	METADATA_OF(policy_metadata),
+	OBJ_NEEDED("spec", cluster_spec),
 	END,
 };
 
@@ -284,6 +380,11 @@ const struct kind_info kinds[KIND_COUNT] = {
 	[KIND_NETWORKPOLICY] = { "networkpolicy", "NetworkPolicy", "networking.k8s.io/v1",
 				 PATHS("/apis/networking.k8s.io/v1/networkpolicies"), true,
 				 networkpolicy },
+	[KIND_CLUSTERNETWORKPOLICY] = { "clusternetworkpolicy", "ClusterNetworkPolicy",
+					"policy.networking.k8s.io/v1alpha2",
+					PATHS("/apis/policy.networking.k8s.io/v1alpha2/"
+					      "clusternetworkpolicies"),
+					false, clusternetworkpolicy, true },
 };
 
 static bool has_word(const char *words, const char *word)

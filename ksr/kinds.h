@@ -11,6 +11,7 @@ enum kind {
 	KIND_SERVICE,
 	KIND_ENDPOINTSLICE,
 	KIND_NETWORKPOLICY,
+	KIND_CLUSTERNETWORKPOLICY,
 	KIND_COUNT,
 };
 
@@ -23,6 +24,7 @@ struct kind_info {
 	const char *const *paths; /* of the API, best first */
 	bool namespaced;
 	const struct shape *shape; /* what is kept of an object */
+	bool optional;		   /* of a CRD: a server without it is a server without objects */
 };
 extern const struct kind_info kinds[KIND_COUNT];
 

@@ -23,6 +23,15 @@ static void on_source_trouble(enum kind kind, const struct err *e, void *arg)
 	log_limited(LOG_LVL_WARN, 20, "%s; will be tried again", e->msg);
 }
 
+static void on_served(enum kind kind, bool served, void *arg)
+{
+	if (served)
+		log_info("'%s': the API server serves it now", kinds[kind].name);
+	else
+		log_info("'%s': the API server does not serve it (no CRD), so there are none",
+			 kinds[kind].name);
+}
+
 static void on_trouble(const char *error, void *arg)
 {
 	log_limited(LOG_LVL_WARN, 10, "%s; will be tried again", error);
@@ -213,7 +222,11 @@ int ksr_new(struct event_base *base, const struct ksr_config *cfg, struct ksr **
 	k->base = base;
 	k->cfg = cfg;
 	k->intake = (struct intake){
-		.changed = on_changed, .bad = on_bad, .trouble = on_source_trouble, .arg = k
+		.changed = on_changed,
+		.bad = on_bad,
+		.trouble = on_source_trouble,
+		.served = on_served,
+		.arg = k,
 	};
 	err = start_parts(k, e);
 	if (err < 0) {

@@ -3,10 +3,14 @@
 
 #include <errno.h>
 
+/* What is taken for absent is deleted from etcd, so one answer does not do. */
+#define ABSENT_AFTER 2
+
 struct feed {
 	struct intake *in;
 	enum kind kind;
 	struct kube_reflector *reflector;
+	unsigned int missing; /* answers of 404 in a row */
 };
 
 struct source_kube {
@@ -31,6 +35,9 @@ static void on_listed(const char *revision, void *arg)
 {
 	struct feed *f = arg;
 
+	if (f->missing >= ABSENT_AFTER && f->in->served)
+		f->in->served(f->kind, true, f->in->arg);
+	f->missing = 0;
 	intake_listed(f->in, f->kind, revision);
 }
 
@@ -53,11 +60,26 @@ static void on_bad(const struct err *e, void *arg)
 	f->in->bad(f->kind, &mine, f->in->arg);
 }
 
+static void on_absent(struct feed *f)
+{
+	if (f->missing == ABSENT_AFTER || ++f->missing < ABSENT_AFTER)
+		return;
+	if (f->in->served)
+		f->in->served(f->kind, false, f->in->arg);
+	intake_absent(f->in, f->kind);
+}
+
 static void on_trouble(const struct err *e, bool missing, void *arg)
 {
 	struct feed *f = arg;
 	struct err mine = *e;
 
+	if (missing && kinds[f->kind].optional) {
+		on_absent(f);
+		return;
+	}
+	if (f->missing < ABSENT_AFTER)
+		f->missing = 0;
 	if (missing)
 		err_prefix(&mine, "%s: the API server does not serve it", kinds[f->kind].name);
 	else

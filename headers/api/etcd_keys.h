@@ -4,14 +4,16 @@
  * The etcd schema; docs/etcd.md has it in full. All values are JSON objects.
  *
  *	k8s/<resource>/<namespace>/<name>  a reflected object, written by ksr only
- *	k8s/<resource>/<name>              the same, cluster-scoped: namespace, node
+ *	k8s/<resource>/<name>              the same, cluster-scoped: namespace, node,
+ *	                                   clusternetworkpolicy
  *	ksr/leader                         fences ksr's writes
  *	ksr/synced/<resource>              this resource is reflected whole
  *	alloc/node/<id>                    node ids: created if absent, never freed
  *	node/<name>                        what a node publishes of itself
  *	endpoint/<namespace>/<pod>         what a node publishes of a wired pod
  *
- * <resource> is one of: namespace pod node service endpointslice networkpolicy.
+ * <resource> is one of: namespace pod node service endpointslice networkpolicy
+ * clusternetworkpolicy.
  */
 #define KEY_ROOT       "/netloom/"
 #define KEY_K8S	       KEY_ROOT "k8s/"

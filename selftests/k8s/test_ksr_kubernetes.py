@@ -11,6 +11,7 @@ SERVICES = "/api/v1/services"
 NAMESPACES = "/api/v1/namespaces"
 SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
 POLICIES = "/apis/networking.k8s.io/v1/networkpolicies"
+CLUSTER_POLICIES = "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies"
 
 
 def named(name, namespace="default", **rest):
@@ -51,10 +52,12 @@ def fill(api):
                           endpoints=[{"addresses": ["10.1.0.5"], "nodeName": "n1",
                                       "conditions": {"ready": True}}]))
     api.put(POLICIES, named("deny", spec={"podSelector": {}, "policyTypes": ["Ingress"]}))
+    api.put(CLUSTER_POLICIES, named("all", None, spec={
+        "tier": "Admin", "priority": 1, "subject": {"namespaces": {}}}))
 
 
 ALL = {"namespace/default", "node/n1", "pod/default/web", "service/default/web",
-       "endpointslice/default/web-1", "networkpolicy/default/deny"}
+       "endpointslice/default/web-1", "networkpolicy/default/deny", "clusternetworkpolicy/all"}
 
 
 def test_objects_of_every_kind_are_kept_without_what_nobody_needs(bed, api):
@@ -142,7 +145,7 @@ def test_lost_data_are_written_anew(bed, api):
     bed.etcd.wipe()
     bed.etcd.start()
     poll(lambda: bed.keys() == ALL, 40, lambda: f"all keys: {bed.keys()}\n{ksr.logged()[-3000:]}")
-    poll(lambda: len(bed.etcd.kvs("/netloom/ksr/synced/")) == 6, 20, "all marks")
+    poll(lambda: len(bed.etcd.kvs("/netloom/ksr/synced/")) == 7, 20, "all marks")
     assert bed.leader()["epoch"] > epoch
 
 
@@ -199,9 +202,11 @@ def test_a_resource_that_the_server_lacks_holds_up_no_other(bed, api):
     api.missing.add(POLICIES)
     fill(api)
     ksr = bed.follow_api(api)
-    poll(lambda: bed.keys() == {key for key in ALL if "policy" not in key}, 20, "all but policies")
+    served = ALL - {"networkpolicy/default/deny"}
+    poll(lambda: bed.keys() == served, 20, "all but policies")
     ksr.wait_ready()
-    assert "networkpolic" in ksr.logged()
+    assert "networkpolicy: the API server does not serve it" in ksr.logged()
+    assert "/netloom/ksr/synced/networkpolicy" not in bed.etcd.kvs("/netloom/ksr/synced/")
 
 
 def test_hostile_objects_hurt_no_other(bed, api):

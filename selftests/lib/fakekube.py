@@ -20,6 +20,7 @@ COLLECTIONS = {
     "/api/v1/services": "Service",
     "/apis/discovery.k8s.io/v1/endpointslices": "EndpointSlice",
     "/apis/networking.k8s.io/v1/networkpolicies": "NetworkPolicy",
+    "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies": "ClusterNetworkPolicy",
 }
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/"
 
@@ -105,6 +106,13 @@ class FakeKube:
             self.revision += 1
             self.compacted = self.revision
             self.history.clear()
+
+    def lose_crd(self, path):
+        """The objects go with it, and nobody is told of each."""
+        with self.changed:
+            self.missing.add(path)
+            self.objects[path].clear()
+        self.end_watches()
 
     def end_watches(self):
         with self.changed:

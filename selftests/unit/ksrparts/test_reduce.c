@@ -11,6 +11,21 @@
 #include "ksr/reduce.h"
 #include "lib/json/json.h"
 
+/* A cluster policy, its text as it stays when `meta` and `spec` stay. */
+#define CLUSTER(meta, spec) "{\"metadata\":{\"name\":\"a.b\"," meta "},\"spec\":" spec "}"
+#define CLUSTER_SPEC(egress) \
+	"{\"tier\":\"Admin\",\"priority\":0,\"subject\":{\"namespaces\":{}},\"egress\":" egress "}"
+#define CLUSTER_RULES                                                                              \
+	"{\"tier\":\"Baseline\",\"priority\":1000,\"subject\":{\"pods\":{\"namespaceSelector\":{"  \
+	"\"matchLabels\":{\"a\":\"b\"}},\"podSelector\":{\"matchExpressions\":[{\"key\":\"k\","    \
+	"\"operator\":\"In\",\"values\":[\"v\"]}]}}},\"ingress\":[{\"name\":\"in\",\"action\":"    \
+	"\"Pass\","                                                                                \
+	"\"from\":[{\"namespaces\":{}},{\"pods\":{\"namespaceSelector\":{},\"podSelector\":{}}}]," \
+	"\"protocols\":[{\"tcp\":{\"destinationPort\":{\"number\":80}}},{\"udp\":{"                \
+	"\"destinationPort\":{\"range\":{\"start\":1,\"end\":65535}}}},{\"sctp\":{}},{"            \
+	"\"destinationNamedPort\":\"web\"}]}],\"egress\":[{\"action\":\"Accept\",\"to\":[{"        \
+	"\"nodes\":{}},{\"networks\":[\"10.0.0.0/8\",\"fd00::/8\"]},{\"domainNames\":["            \
+	"\"*.example.com\"]}]}]}"
 #define META "\"metadata\":{\"name\":\"a\",\"namespace\":\"n\"}"
 
 /* `value` NULL: refused, and the message is `error`. Keys and values as they stand in etcd. */
@@ -70,6 +85,47 @@ static const struct {
 	  "{" META ",\"spec\":{\"podSelector\":{},\"ingress\":[{}],\"egress\":[]}}",
 	  "/netloom/k8s/networkpolicy/n/a",
 	  "{" META ",\"spec\":{\"podSelector\":{},\"ingress\":[{}],\"egress\":[]}}", NULL },
+	{ "of a policy's and a namespace's annotations log-only mode stays", KIND_NETWORKPOLICY,
+	  "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"labels\":{\"x\":\"y\"},"
+	  "\"annotations\":{\"netloom.io/policy-mode\":\"log\",\"netloom.io/x\":\"1\"}},"
+	  "\"spec\":{}}",
+	  "/netloom/k8s/networkpolicy/n/a",
+	  "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"annotations\":{"
+	  "\"netloom.io/policy-mode\":\"log\"}},\"spec\":{}}",
+	  NULL },
+	{ "a namespace in log-only mode", KIND_NAMESPACE,
+	  "{\"metadata\":{\"name\":\"a\",\"labels\":{\"x\":\"y\"},\"annotations\":{"
+	  "\"netloom.io/policy-mode\":\"log\",\"k8s.v1.cni.cncf.io/networks\":\"m\"}}}",
+	  "/netloom/k8s/namespace/a",
+	  "{\"metadata\":{\"name\":\"a\",\"labels\":{\"x\":\"y\"},\"annotations\":{"
+	  "\"netloom.io/policy-mode\":\"log\"}}}",
+	  NULL },
+	{ "a native sidecar's ports count, deletion and host network stay", KIND_POD,
+	  "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"deletionTimestamp\":\"t\","
+	  "\"labels\":{\"app\":\"x\"}},\"spec\":{\"hostNetwork\":true,\"initContainers\":[{"
+	  "\"name\":\"s\",\"restartPolicy\":\"Always\",\"ports\":[{\"name\":\"m\","
+	  "\"containerPort\":9,\"protocol\":\"SCTP\"}]}]}}",
+	  "/netloom/k8s/pod/n/a",
+	  "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"deletionTimestamp\":\"t\","
+	  "\"labels\":{\"app\":\"x\"}},\"spec\":{\"hostNetwork\":true,\"initContainers\":[{"
+	  "\"name\":\"s\",\"restartPolicy\":\"Always\",\"ports\":[{\"name\":\"m\","
+	  "\"containerPort\":9,\"protocol\":\"SCTP\"}]}]}}",
+	  NULL },
+	{ "a cluster policy keeps all of its rules", KIND_CLUSTERNETWORKPOLICY,
+	  CLUSTER("\"uid\":\"u\",\"labels\":{\"x\":\"y\"},\"annotations\":{"
+		  "\"netloom.io/policy-mode\":\"log\",\"kubectl.kubernetes.io/x\":\"{}\"}",
+		  CLUSTER_RULES ",\"status\":{\"conditions\":[]}"),
+	  "/netloom/k8s/clusternetworkpolicy/a.b",
+	  CLUSTER("\"uid\":\"u\",\"annotations\":{\"netloom.io/policy-mode\":\"log\"}",
+		  CLUSTER_RULES),
+	  NULL },
+	{ "a peer and a protocol of the future are empty, not gone", KIND_CLUSTERNETWORKPOLICY,
+	  CLUSTER("\"uid\":\"u\"", CLUSTER_SPEC("[{\"action\":\"Deny\",\"to\":[{\"moons\":{}}],"
+						"\"protocols\":[{\"quic\":{}}]}]")),
+	  "/netloom/k8s/clusternetworkpolicy/a.b",
+	  CLUSTER("\"uid\":\"u\"",
+		  CLUSTER_SPEC("[{\"action\":\"Deny\",\"to\":[{}],\"protocols\":[{}]}]")),
+	  NULL },
 	{ "v1beta1 topology becomes node and zone", KIND_ENDPOINTSLICE,
 	  "{" META ",\"addressType\":\"IPv4\",\"endpoints\":[{\"addresses\":[\"10.1.0.7\"],"
 	  "\"topology\":{\"kubernetes.io/hostname\":\"n1\",\"topology.kubernetes.io/zone\":\"z\"}}]"
@@ -99,6 +155,21 @@ static const struct {
 	  "pod n/a: spec.containers[0]: want an object, found a number" },
 	{ "a NUL character", KIND_POD, "{" META ",\"spec\":{\"nodeName\":\"a\\u0000b\"}}",
 	  "/netloom/k8s/pod/n/a", NULL, "pod n/a: spec.nodeName: holds a NUL character" },
+	{ "a cluster policy without a priority", KIND_CLUSTERNETWORKPOLICY,
+	  "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"tier\":\"Admin\",\"subject\":{}}}",
+	  "/netloom/k8s/clusternetworkpolicy/a", NULL,
+	  "clusternetworkpolicy a: spec.priority: missing" },
+	{ "a cluster policy's rule without an action", KIND_CLUSTERNETWORKPOLICY,
+	  CLUSTER("\"uid\":\"u\"", CLUSTER_SPEC("[{\"to\":[]}]")),
+	  "/netloom/k8s/clusternetworkpolicy/a.b", NULL,
+	  "clusternetworkpolicy a.b: spec.egress[0].action: missing" },
+	{ "a cluster policy's port out of range", KIND_CLUSTERNETWORKPOLICY,
+	  CLUSTER("\"uid\":\"u\"",
+		  CLUSTER_SPEC("[{\"action\":\"Deny\",\"to\":[],\"protocols\":[{\"tcp\":{"
+			       "\"destinationPort\":{\"number\":0}}}]}]")),
+	  "/netloom/k8s/clusternetworkpolicy/a.b", NULL,
+	  "clusternetworkpolicy a.b: spec.egress[0].protocols[0].tcp.destinationPort.number: "
+	  "0 is not in 1..65535" },
 	{ "a policy without spec", KIND_NETWORKPOLICY, "{" META "}",
 	  "/netloom/k8s/networkpolicy/n/a", NULL, "networkpolicy n/a: spec: missing" },
 };
@@ -206,6 +277,10 @@ static void kinds_are_found_under_their_versions_only(void **state)
 	assert_int_equal(kind_find("v2", "Pod"), KIND_COUNT);
 	assert_int_equal(kind_find("", "Pod"), KIND_COUNT);
 	assert_int_equal(kind_find("v1", "Secret"), KIND_COUNT);
+	assert_int_equal(kind_find("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"),
+			 KIND_CLUSTERNETWORKPOLICY);
+	assert_int_equal(kind_find("policy.networking.k8s.io/v1alpha1", "ClusterNetworkPolicy"),
+			 KIND_COUNT);
 }
 
 int main(void)

@@ -320,15 +320,19 @@ static void a_resource_is_found_under_its_other_path(void **state)
 	     STREAM("/api/v1/things?watch=true", ""));
 }
 
-static void a_resource_that_is_nowhere_is_told_and_left_alone(void **state)
+static void a_resource_that_is_nowhere_is_told_and_asked_for_again_soon(void **state)
 {
 	static const struct step steps[] = {
 		ANSWER("/api/v2/things", 404, "404 page not found\n"),
 		ANSWER("/api/v1/things", 404, STATUS(404, "NotFound", "no")),
+		ANSWER("/api/v2/things", 404, "404 page not found\n"),
+		ANSWER("/api/v1/things", 404, STATUS(404, "NotFound", "no")),
 	};
-	struct run r = { .script = { .steps = steps, .n = 2 }, .record = { .want = "[ [ 0 " } };
+	struct run r = { .script = { .steps = steps, .n = 4 },
+			 .record = { .want = "[ [ 0 [ [ 0 " } };
 
 	play_with(&r, NULL);
+	assert_true(r.script.times[2] - r.script.times[1] >= 2000);
 }
 
 static void a_list_that_is_no_list_is_a_failure(void **state)
@@ -469,7 +473,7 @@ int main(void)
 		cmocka_unit_test(other_errors_in_the_stream_watch_again),
 		cmocka_unit_test(too_many_requests_waits_as_long_as_told),
 		cmocka_unit_test(a_resource_is_found_under_its_other_path),
-		cmocka_unit_test(a_resource_that_is_nowhere_is_told_and_left_alone),
+		cmocka_unit_test(a_resource_that_is_nowhere_is_told_and_asked_for_again_soon),
 		cmocka_unit_test(a_list_that_is_no_list_is_a_failure),
 		cmocka_unit_test(hostile_items_cost_no_others),
 		cmocka_unit_test(hostile_events_cost_no_others),

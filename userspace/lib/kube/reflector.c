@@ -16,7 +16,8 @@
 #define WATCH_MAX_S	  600
 #define WATCH_SLACK_S	  30
 #define WATCH_EMPTY_MS	  1000 /* a stream that ends sooner and empty is a failure */
-#define MISSING_MS	  60000
+#define MISSING_FIRST_MS  2000 /* one 404 may be a mistake */
+#define MISSING_MS	  15000
 #define MAX_LINE	  (64u << 20)
 #define FAILURES_TO_LIST  5
 #define CALM_AFTER_MS	  120000
@@ -89,6 +90,8 @@ static void list_anew(struct kube_reflector *r, unsigned int after_ms)
 
 static void try_other_path(struct kube_reflector *r, const struct err *e)
 {
+	unsigned int ms = r->stats.missing ? MISSING_MS : MISSING_FIRST_MS;
+
 	if (r->paths[r->path + 1]) {
 		r->path++;
 		list_anew(r, 0);
@@ -97,7 +100,7 @@ static void try_other_path(struct kube_reflector *r, const struct err *e)
 	r->path = 0;
 	r->stats.missing = true;
 	r->ops->on_trouble(e, true, r->arg);
-	list_anew(r, MISSING_MS);
+	list_anew(r, ms);
 }
 
 static void failed(struct kube_reflector *r, const struct err *e, unsigned int retry_after_s)

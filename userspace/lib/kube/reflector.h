@@ -10,7 +10,8 @@
  *   failure waits 0.8 s to 30 s with jitter, or as long as Retry-After says
  *
  * A resource that the server does not have (404) is tried under its other paths, then reported and
- * asked for again each minute. Single-threaded, on the loop. Callbacks may not free the reflector.
+ * asked for again after 2 s, and from then on each 15 s, reported each time. Single-threaded, on
+ * the loop. Callbacks may not free the reflector.
  */
 #include <json-c/json.h>
 
