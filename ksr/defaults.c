@@ -101,19 +101,21 @@ static int fill_service(struct json_object *obj)
 	return err ?: spec ? fill_cluster_ips(spec) : 0;
 }
 
-/* Ingress always, Egress where the policy speaks of it. */
+/* Ingress always, Egress where there are rules for it. What is no list is for others to refuse. */
 static int fill_policy_types(struct json_object *spec)
 {
-	struct json_object *types;
+	struct json_object *types, *rules;
 	int err;
 
-	if (json_field(spec, "policyTypes"))
+	if (json_field(spec, "policyTypes") &&
+	    (!json_object_is_type(json_field(spec, "policyTypes"), json_type_array) ||
+	     list_len(spec, "policyTypes", &types)))
 		return 0;
 	types = json_object_new_array();
 	if (!types)
 		return -ENOMEM;
 	err = json_append_str(types, "Ingress");
-	if (!err && json_field(spec, "egress"))
+	if (!err && list_len(spec, "egress", &rules))
 		err = json_append_str(types, "Egress");
 	if (err < 0) {
 		json_object_put(types);

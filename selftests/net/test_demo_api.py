@@ -40,8 +40,8 @@ def config_map(name, **data):
 
 
 class Api:
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, *options):
+        self.folder, self.options = folder, options
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
         pki.create(f"{folder}/pki", ["127.0.0.1"], f"https://127.0.0.1:{self.port}")
@@ -54,6 +54,7 @@ class Api:
         argv += ["--cert", f"{keys}/apiserver.crt", "--key", f"{keys}/apiserver.key"]
         argv += ["--client-ca", f"{keys}/ca.crt", "--token-file", f"{keys}/token"]
         argv += ["--service-cidr", "10.96.0.0/16", "--journal", f"{self.folder}/journal"]
+        argv += self.options
         self.process = subprocess.Popen(argv)
         self.client = Client(f"{keys}/kubeconfig", "tests")
 

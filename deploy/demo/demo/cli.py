@@ -32,6 +32,7 @@ def cmd_up(args, instance):
         "mtu": args.mtu,
         "pod_cidrs": args.pod_cidrs,
         "source": args.source,
+        "cnp_crd": args.cnp_crd,
         "log_level": args.log_level,
         "agent_config": json.loads(args.agent_config),
     }
@@ -270,6 +271,12 @@ def parser():
     )
     sub.add_argument(
         "--source", choices=("kubernetes", "directory"), default="kubernetes", help="what ksr reads"
+    )
+    sub.add_argument(
+        "--cnp-crd",
+        choices=("on", "off"),
+        default="on",
+        help="whether the cluster starts with the CRD of ClusterNetworkPolicy",
     )
     sub.add_argument(
         "--log-level",

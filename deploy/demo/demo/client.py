@@ -10,10 +10,10 @@ import time
 import traceback
 from urllib.parse import quote, urlencode, urlsplit
 
-from .api.resources import BUILTIN
+from .api.resources import BUILTIN, CLUSTER_NETWORK_POLICY
 
 _KINDS = {}
-for _res in BUILTIN:
+for _res in [*BUILTIN, CLUSTER_NETWORK_POLICY]:
     _KINDS.setdefault(_res.kind, _res)
 
 MERGE = "application/merge-patch+json"
@@ -128,10 +128,12 @@ class Client:
 
 
 class Informer:
-    """Keeps `objects` ((namespace, name) -> object) as the API has them and tells listeners of changes."""
+    """Keeps `objects` ((namespace, name) -> object) as the API has them and tells listeners of changes.
+    `optional`: of a CRD, without which there are none."""
 
-    def __init__(self, client, kind, **query):
+    def __init__(self, client, kind, optional=False, **query):
         self.client, self.kind, self.query = client, kind, query
+        self.optional = optional
         self.objects = {}
         self.synced = threading.Event()
         self._listeners = []
@@ -167,8 +169,16 @@ class Informer:
 
     def _list(self):
         target = path(self.kind) + ("?" + urlencode(self.query) if self.query else "")
-        answer = self.client.request("GET", target)
-        found = {_key(o): o for o in answer["items"]}
+        try:
+            answer = self.client.request("GET", target)
+        except Failure as error:
+            if self.optional and error.code == 404:
+                self._replace({})
+            raise
+        self._replace({_key(o): o for o in answer["items"]})
+        return answer["metadata"]["resourceVersion"]
+
+    def _replace(self, found):
         before, self.objects = self.objects, found
         for key, obj in found.items():
             old = before.pop(key, None)
@@ -180,7 +190,6 @@ class Informer:
         for old in before.values():
             self._notify(old, None)
         self.synced.set()
-        return answer["metadata"]["resourceVersion"]
 
     def _watch(self, version):
         query = {

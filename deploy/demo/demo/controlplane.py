@@ -13,7 +13,9 @@ from .proc import Processes
 
 KSR_PORT = 9991
 PYTHON = "/usr/bin/python3"
-ENTRY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "netloom-demo")
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ENTRY = os.path.join(HERE, "netloom-demo")
+CNP_CRD = os.path.join(HERE, "crds", "clusternetworkpolicies.yaml")
 
 
 def python(part, *argv):
@@ -51,6 +53,7 @@ class ControlPlane:
             inst.url("https", 6443),
         )
         self._define_etcd()
+        crds = ["--crd", CNP_CRD] if inst.options.get("cnp_crd", "on") == "on" else []
         service_cidrs = [arg for f in inst.families for arg in ("--service-cidr", SERVICE_CIDRS[f])]
         pki_dir = inst.path("pki")
         self._define(
@@ -72,6 +75,7 @@ class ControlPlane:
                 "--log-dir",
                 inst.path("logs"),
                 *service_cidrs,
+                *crds,
             ),
         )
         os.makedirs(inst.path("logs"), exist_ok=True)

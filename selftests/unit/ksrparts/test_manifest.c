@@ -141,6 +141,9 @@ static void defaults_are_filled_in_as_a_server_would(void **state)
 		  "spec: {podSelector: {}, egress: [{ports: [{port: 53}]}]}",
 		  "\"policyTypes\":[\"Ingress\",\"Egress\"],\"egress\":[{\"ports\":[{\"protocol\":"
 		  "\"TCP\",\"port\":53}]}]" },
+		{ "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: a}\n"
+		  "spec: {podSelector: {}, policyTypes: [], egress: []}",
+		  "\"policyTypes\":[\"Ingress\"],\"egress\":[]" },
 		{ "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}",
 		  "\"labels\":{\"kubernetes.io/metadata.name\":\"a\"}" },
 	};

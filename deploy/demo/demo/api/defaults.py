@@ -4,7 +4,8 @@ import base64
 import copy
 import re
 
-from .errors import invalid
+from . import netpol
+from .errors import invalid, invalid_fields
 
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
@@ -102,8 +103,9 @@ def _service(obj):
 
 def _network_policy(obj):
     spec = obj.setdefault("spec", {})
-    types = ["Ingress"] + (["Egress"] if spec.get("egress") else [])
-    fill_in(spec, {"podSelector": {}, "policyTypes": types})
+    if not spec.get("policyTypes"):
+        spec["policyTypes"] = ["Ingress"] + (["Egress"] if spec.get("egress") else [])
+    fill_in(spec, {"podSelector": {}})
     for rule in (spec.get("ingress") or []) + (spec.get("egress") or []):
         for port in rule.get("ports") or []:
             fill_in(port, {"protocol": "TCP"})
@@ -212,6 +214,9 @@ def check_shape(res, obj):
         if len(value) > 63 or not _LABEL_VALUE.match(value):
             raise invalid(res, name, f"metadata.labels[{key}]", f"Invalid value: {value!r}")
     if res.custom:
+        wrong = res.schema.errors(obj)
+        if wrong:
+            raise invalid_fields(res, name, wrong)
         return
     for field in ("spec", "status"):
         if field in obj and not isinstance(obj[field], dict):
@@ -259,6 +264,10 @@ def _check_kind(res, name, obj):
                 raise invalid(
                     res, name, f"spec.ports[{i}].port", "Invalid value: must be between 1 and 65535"
                 )
+    elif res.kind == "NetworkPolicy":
+        wrong = netpol.errors(obj)
+        if wrong:
+            raise invalid_fields(res, name, wrong)
     elif res.kind == "CustomResourceDefinition":
         _require(res, name, obj, "spec.group", str)
         _require(res, name, obj, "spec.names.plural", str)

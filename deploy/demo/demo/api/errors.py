@@ -53,14 +53,34 @@ def stale(res, name):
     )
 
 
+_CAUSES = {
+    "Required value": "FieldValueRequired",
+    "Unsupported value": "FieldValueNotSupported",
+    "Duplicate value": "FieldValueDuplicate",
+    "Forbidden": "FieldValueForbidden",
+    "Too many": "FieldValueTooMany",
+    "Too long": "FieldValueTooLong",
+}
+
+
+def invalid_fields(res, name, fields):
+    """`fields`: [(field, why)], at least one."""
+    told = [f"{field}: {why}" for field, why in fields]
+    text = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+    causes = [
+        {
+            "reason": _CAUSES.get(why.split(":")[0], "FieldValueInvalid"),
+            "message": why,
+            "field": field,
+        }
+        for field, why in fields
+    ]
+    details = {**_details(res, name), "kind": res.kind, "causes": causes}
+    return ApiError(422, "Invalid", f'{res.kind} "{name}" is invalid: {text}', details)
+
+
 def invalid(res, name, field, why):
-    message = f'{res.kind} "{name}" is invalid: {field}: {why}'
-    details = {
-        **_details(res, name),
-        "kind": res.kind,
-        "causes": [{"reason": "FieldValueInvalid", "message": why, "field": field}],
-    }
-    return ApiError(422, "Invalid", message, details)
+    return invalid_fields(res, name, [(field, why)])
 
 
 def forbidden(res, name, why):

@@ -150,6 +150,11 @@ class Watch:
             return self._event("DELETED", {**change.old, "metadata": meta})
         return None
 
+    def _served(self):
+        """Not any more when the CRD has gone."""
+        res = self.res
+        return bool(self.rest.registry.find(res.group, res.version, res.plural))
+
     def __iter__(self):
         if self.version == 0:
             self.version, items = self.rest.store.list(self.res.key, self.namespace)
@@ -165,8 +170,10 @@ class Watch:
 
     def _follow(self):
         marked = time.monotonic()
-        while time.monotonic() < self.deadline:
-            wait = max(0.0, min(2.0, self.deadline - time.monotonic()))
+        served = True
+        while served and time.monotonic() < self.deadline:
+            served = self._served()  # if not: what happened before that is still told
+            wait = max(0.0, min(2.0, self.deadline - time.monotonic())) if served else 0.0
             try:
                 changes, self.version = self.rest.store.changes(self.res.key, self.version, wait)
             except errors.ApiError as error:

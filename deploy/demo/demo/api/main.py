@@ -6,6 +6,8 @@ import signal
 import ssl
 import threading
 
+import yaml
+
 from .errors import ApiError
 from .http import Server
 from .resources import Registry
@@ -54,6 +56,14 @@ def _ensure(rest, res, namespace, obj):
             raise
 
 
+def add_crds(rest, files):
+    res = rest.registry.find("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+    for name in files:
+        with open(name, encoding="utf-8") as file:
+            for crd in yaml.safe_load_all(file):
+                _ensure(rest, res, "", crd)
+
+
 def main(argv):
     parser = argparse.ArgumentParser(prog="netloom-demo-apiserver")
     parser.add_argument("--address", required=True)
@@ -63,6 +73,9 @@ def main(argv):
     parser.add_argument("--client-ca", required=True)
     parser.add_argument("--token-file", required=True)
     parser.add_argument("--service-cidr", action="append", required=True)
+    parser.add_argument(
+        "--crd", action="append", default=[], metavar="FILE", help="there from the first start on"
+    )
     parser.add_argument("--journal")
     parser.add_argument("--log-dir")
     args = parser.parse_args(argv)
@@ -73,6 +86,8 @@ def main(argv):
     with open(args.token_file, encoding="ascii") as file:
         token = file.read().strip()
     rest = Rest(Store(args.journal), Registry(), args.service_cidr)
+    if not rest.store.list(("", "namespaces"))[1]:
+        add_crds(rest, args.crd)  # who deletes one later means it
     bootstrap(rest, args.service_cidr, args.address, args.port)
     server = Server((args.address, args.port), context, rest, token, args.log_dir)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())

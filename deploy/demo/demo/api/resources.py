@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kinds that the server knows: built-in ones, and what CustomResourceDefinitions add."""
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from .schema import Schema
 
 ALL_VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 
@@ -16,6 +18,9 @@ class Resource:
     sub: tuple = ()  # subresources
     categories: tuple = ()
     custom: bool = False
+    # Of a CRD's version: what its objects look like, and additionalPrinterColumns.
+    schema: Schema = field(default=None, compare=False)
+    columns: tuple = field(default=(), compare=False)
 
     @property
     def api_version(self):
@@ -61,6 +66,19 @@ BUILTIN = [
 ]
 
 
+# A CRD, for clients of the demo's own, which look kinds up in here.
+CLUSTER_NETWORK_POLICY = Resource(
+    "policy.networking.k8s.io",
+    "v1alpha2",
+    "ClusterNetworkPolicy",
+    "clusternetworkpolicies",
+    False,
+    ("cnp",),
+    ("status",),
+    custom=True,
+)
+
+
 def from_crd(crd):
     spec = crd.get("spec", {})
     names = spec.get("names", {})
@@ -80,6 +98,8 @@ def from_crd(crd):
                 tuple(s for s in sub if s == "status"),
                 tuple(names.get("categories") or ()),
                 True,
+                Schema((version.get("schema") or {}).get("openAPIV3Schema")),
+                tuple(version.get("additionalPrinterColumns") or ()),
             )
         )
     return found

@@ -54,6 +54,9 @@ class Rest(Deletion):
             meta["name"] = meta["generateName"] + "".join(
                 random.choices(string.ascii_lowercase + "2456789", k=5)
             )
+        if "status" in res.sub and res.custom:
+            obj.pop("status", None)
+        self._prune(res, obj, query)
         defaults.check_shape(res, obj)
         with self.store.lock:
             if self.store.get(res.key, namespace, meta["name"]):
@@ -98,6 +101,14 @@ class Rest(Deletion):
         else:
             meta.pop("namespace", None)
         return obj
+
+    @staticmethod
+    def _prune(res, obj, query):
+        """Fields that a CRD's schema does not have are dropped, or refused for who asks for that."""
+        dropped = res.schema.prune(obj) if res.custom else []
+        if dropped and query.get("fieldValidation") == "Strict":
+            unknown = ", ".join(f'unknown field "{path}"' for path in dropped)
+            raise errors.bad_request(f"strict decoding error: {unknown}")
 
     def _check_namespace(self, res, namespace, name):
         if not res.namespaced:
@@ -151,6 +162,7 @@ class Rest(Deletion):
                 new["metadata"][field] = old["metadata"][field]
             else:
                 new["metadata"].pop(field, None)
+        self._prune(res, new, query)
         defaults.check_shape(res, new)
         defaults.fill(res, new)
         if not sub:

@@ -240,8 +240,21 @@ COLUMNS = {
 }
 
 
+def _custom_columns(res):
+    """additionalPrinterColumns, whose JSON paths are plain fields."""
+
+    def reader(column):
+        path = column["jsonPath"].strip(".").split(".")
+        if column.get("type") == "date":
+            return lambda o: age(_get(o, *path, default=None))
+        return lambda o: _get(o, *path, default="")
+
+    found = [(c["name"], reader(c), c.get("priority", 0)) for c in res.columns]
+    return [NAME, *(found or [AGE])]
+
+
 def table(res, objects, version, include="Metadata"):
-    columns = COLUMNS.get(res.kind, [NAME, AGE]) if not res.custom else [NAME, AGE]
+    columns = _custom_columns(res) if res.custom else COLUMNS.get(res.kind, [NAME, AGE])
     definitions = [
         {
             "name": n,

@@ -4,7 +4,15 @@ import os
 
 import yaml
 
-KINDS = ("Namespace", "Node", "Pod", "Service", "EndpointSlice", "NetworkPolicy")
+KINDS = (
+    "Namespace",
+    "Node",
+    "Pod",
+    "Service",
+    "EndpointSlice",
+    "NetworkPolicy",
+    "ClusterNetworkPolicy",
+)
 
 
 class Exporter:

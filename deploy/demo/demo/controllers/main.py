@@ -36,6 +36,7 @@ def main(argv):
     ]
     if args.export:
         informers["NetworkPolicy"] = Informer(client, "NetworkPolicy")
+        informers["ClusterNetworkPolicy"] = Informer(client, "ClusterNetworkPolicy", optional=True)
         Exporter(informers, args.export)
     if args.cluster_cidr:
         controllers.append(PodCidrs(client, informers, args.cluster_cidr))
