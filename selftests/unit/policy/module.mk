@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+policy_TEST = $(addprefix selftests/unit/policy/,cluster.c native_maps.c) $(policy_CORE) bpf/native/native.c bpf/native/nmap.c
+UNIT_TESTS += test_policy_conformance
+test_policy_conformance_SRCS = selftests/unit/policy/test_conformance.c $(policy_TEST)
+test_policy_conformance_LIBS := -ljson-c

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/modules/policy/object.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json/json.h"
+
+const char *direction_name(enum direction dir)
+{
+	return dir == DIR_IN ? "ingress" : "egress";
+}
+
+const char *action_name(enum loom_pol_action action)
+{
+	static const char *const names[] = {
+		[LOOM_POL_ACCEPT] = "Accept",
+		[LOOM_POL_DENY] = "Deny",
+		[LOOM_POL_PASS] = "Pass",
+	};
+
+	return names[action];
+}
+
+bool object_is_log_only(struct json_object *obj)
+{
+	struct json_object *mode =
+		json_field(json_path(obj, "metadata.annotations"), POLICY_MODE_ANNOTATION);
+
+	return json_object_is_type(mode, json_type_string) &&
+	       strcmp(json_object_get_string(mode), POLICY_MODE_LOG_ONLY) == 0;
+}
+
+void *grow(void *array_ptr, size_t *n, size_t size)
+{
+	char **array = array_ptr, *v = *array;
+
+	/* Room doubles: it is full when the number is a power of two. */
+	if ((*n & (*n - 1)) == 0) {
+		v = realloc(v, (*n ? *n * 2 : 1) * size);
+		if (!v)
+			return NULL;
+		*array = v;
+	}
+	memset(v + *n * size, 0, size);
+	return v + (*n)++ * size;
+}
+
+/* ---- life ---- */
+
+static void rule_clear(struct rule *r)
+{
+	for (size_t i = 0; i < r->n_peers; i++)
+		peer_put(r->peers[i]);
+	for (size_t i = 0; i < r->n_blocks; i++)
+		free(r->blocks[i].except);
+	for (size_t i = 0; i < r->n_ports; i++)
+		str_put(r->ports[i].name);
+	free(r->peers);
+	free(r->blocks);
+	free(r->ports);
+	free(r->name);
+}
+
+struct policy *policy_new(const char *kind, const char *key, struct json_object *obj)
+{
+	struct policy *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->refs = 1;
+	p->log_only = object_is_log_only(obj);
+	if (asprintf(&p->name, "%s %s", kind, key) < 0)
+		p->name = NULL;
+	if (asprintf(&p->text, "%d%s", p->log_only, json_text(json_field(obj, "spec")) ?: "") < 0)
+		p->text = NULL;
+	if (p->name && p->text)
+		return p;
+	policy_put(p);
+	return NULL;
+}
+
+struct policy *policy_ref(struct policy *p)
+{
+	p->refs++;
+	return p;
+}
+
+void policy_put(struct policy *p)
+{
+	if (!p || --p->refs)
+		return;
+	for (enum direction dir = 0; dir < DIRS; dir++) {
+		for (size_t i = 0; i < p->n_rules[dir]; i++)
+			rule_clear(&p->rules[dir][i]);
+		free(p->rules[dir]);
+	}
+	peer_put(p->subject);
+	str_put(p->ns);
+	free(p->name);
+	free(p->text);
+	free(p);
+}
+
+/* ---- parts ---- */
+
+/* As net.ParseCIDR() does, bits behind the length are no error, and don't count. */
+static int cidr_read(const char *text, struct prefix *ret, struct err *e)
+{
+	int err = prefix_parse_host(text, ret, e);
+
+	if (!err)
+		addr_mask(&ret->addr, ret->len);
+	return err;
+}
+
+static int except_read(struct block *b, struct json_object *v, struct err *e)
+{
+	struct prefix p, *at;
+	char cidr[PREFIX_STRLEN];
+
+	if (!json_object_is_type(v, json_type_string))
+		return err_set(e, -EINVAL, "want a string, found %s", json_type_word(v));
+	if (cidr_read(json_object_get_string(v), &p, e) < 0)
+		return e->code;
+	if (p.len <= b->cidr.len || !prefix_contains(&b->cidr, &p.addr))
+		return err_set(e, -EINVAL, "'%.64s' is not a part of '%s'",
+			       json_object_get_string(v), prefix_format(&b->cidr, cidr));
+	at = grow(&b->except, &b->n_except, sizeof(*at));
+	if (!at)
+		return err_set(e, -ENOMEM, "out of memory");
+	*at = p;
+	return 0;
+}
+
+int block_read(struct rule *rule, const char *cidr, struct json_object *except, struct err *e)
+{
+	struct block *b = grow(&rule->blocks, &rule->n_blocks, sizeof(*b));
+
+	if (!b)
+		return err_set(e, -ENOMEM, "out of memory");
+	if (cidr_read(cidr, &b->cidr, e) < 0)
+		return err_prefix(e, "cidr");
+	for (size_t i = 0; except && i < json_object_array_length(except); i++)
+		if (except_read(b, json_object_array_get_idx(except, i), e) < 0)
+			return err_prefix(e, "except[%zu]", i);
+	return 0;
+}
+
+int port_number(struct json_object *obj, const char *field, uint16_t *ret, struct err *e)
+{
+	int64_t port = 0;
+	int err = json_get_int(obj, field, 1, 65535, &port, e);
+
+	if (!err)
+		*ret = port;
+	return err;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * NetworkPolicy (networking.k8s.io/v1) and ClusterNetworkPolicy (policy.networking.k8s.io/v1alpha2)
+ * as ksr reflects them, read once when they arrive. A policy that can't be read is refused whole,
+ * with the field that is wrong. Read ones never change: a new text makes a new object, and rule
+ * sets hold the one that they were made of.
+ */
+#include "agent/modules/policy/peers.h"
+#include "lib/base/addr.h"
+#include "shared/loom_pol.h"
+
+/* Value of the annotation that makes a policy, or all NetworkPolicies of a namespace, log-only. */
+#define POLICY_MODE_ANNOTATION "netloom.io/policy-mode"
+#define POLICY_MODE_LOG_ONLY   "log-only"
+
+struct port_match {
+	uint8_t proto;	  /* 0, only with a name: any */
+	uint16_t lo, hi;  /* host order, both ends included; without a name */
+	struct str *name; /* NULL: by number */
+};
+
+struct block {
+	struct prefix cidr;
+	struct prefix *except;
+	size_t n_except;
+};
+
+struct rule {
+	enum loom_pol_action action;
+	char *name; /* of a ClusterNetworkPolicy's rule; NULL: none */
+	bool any_peer, any_port;
+	bool has_names; /* some port is named */
+	struct peer **peers;
+	struct block *blocks;
+	struct port_match *ports;
+	size_t n_peers, n_blocks, n_ports;
+};
+
+struct policy {
+	uint32_t refs;
+	enum loom_pol_tier tier;
+	char *name;	/* "networkpolicy ns/name", "clusternetworkpolicy name" */
+	char *text;	/* what it was read from */
+	struct str *ns; /* NULL: of the cluster */
+	int priority;	/* of the cluster */
+	bool log_only;
+	struct peer *subject;
+	bool decides[DIRS]; /* policyTypes; of the cluster: there are rules */
+	struct rule *rules[DIRS];
+	size_t n_rules[DIRS];
+};
+
+struct policy_reader {
+	struct strs *strs;
+	struct peers *peers;
+};
+
+/* `key`: "namespace/name". -EINVAL: "networkpolicy x/a: spec.ingress[0].from[1]: ipBlock.cidr: …".
+ */
+int policy_read(const struct policy_reader *r, const char *key, struct json_object *obj,
+		struct policy **ret, struct err *e);
+int cluster_policy_read(const struct policy_reader *r, const char *name, struct json_object *obj,
+			struct policy **ret, struct err *e);
+struct policy *policy_ref(struct policy *p);
+void policy_put(struct policy *p); /* accepts NULL */
+DEFINE_FREEP(struct policy, policy_put)
+const char *direction_name(enum direction dir);
+/* "Accept", "Deny", "Pass" */
+const char *action_name(enum loom_pol_action action);
+
+/* The annotation says log-only. */
+bool object_is_log_only(struct json_object *obj);
+
+/* ---- for the files that read them ---- */
+
+/* A zeroed element more; NULL: out of memory. */
+void *grow(void *array_ptr, size_t *n, size_t size);
+int block_read(struct rule *rule, const char *cidr, struct json_object *except, struct err *e);
+int port_number(struct json_object *obj, const char *field, uint16_t *ret, struct err *e);
+struct policy *policy_new(const char *kind, const char *key, struct json_object *obj);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The rules of one set on their way to loom_polrule: collected in any order, then sorted, and freed
+ * of those that can never be the one that decides. What is left gives every flow the same answer,
+ * and where there are few of them, names the same rule.
+ */
+#include <stddef.h>
+
+#include "shared/loom_pol.h"
+
+struct rules {
+	struct loom_polrule *v;
+	size_t n, room;
+};
+
+/* 0 or -ENOMEM. */
+int rules_add(struct rules *r, const struct loom_polrule *rule);
+/* 0; -E2BIG: more than LOOM_POLSET_MAX are left. */
+int rules_settle(struct rules *r);
+void rules_fini(struct rules *r);

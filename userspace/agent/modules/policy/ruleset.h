@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A rule set is what the maps call a policy: the rules that hold for some pods of this node in one
+ * direction, with a number and its sets in loom_pol. It is made of the policies that select these
+ * pods, and of their named ports where rules of ingress name ports; pods for which both are the
+ * same share it.
+ *
+ * Made once, it only changes with its peers: an identity that is new gets its set before an address
+ * gets the identity, and a class likewise. Other policies make another rule set. One that nobody
+ * has any more stays whole until ruleset_forget(): packets may still be looking at it, and it may
+ * be wanted again.
+ *
+ * Sets are written to the maps as they are made: nobody asks for them yet.
+ */
+#include "agent/modules/policy/classes.h"
+#include "agent/modules/policy/lists.h"
+#include "agent/modules/policy/object.h"
+#include "agent/modules/policy/polmaps.h"
+#include "agent/modules/policy/setmap.h"
+
+struct ruleset_rule {
+	const struct rule *rule;
+	const struct policy *policy;
+	uint16_t tier, order;
+	uint32_t index; /* in its policy */
+};
+
+struct rulesets;
+
+struct ruleset {
+	UT_hash_handle hh;
+	struct rulesets *of;
+	void *key;
+	size_t key_len;
+	enum direction dir;
+	struct policy **policies; /* Admin, NetworkPolicies, Baseline */
+	size_t n_policies;
+	struct portmap *ports;	    /* of the pods; ingress that names ports, else NULL */
+	struct ruleset_rule *rules; /* sorted by tier and order */
+	size_t n_rules;
+	struct class **classes; /* of the prefixes that it names */
+	size_t n_classes;
+	uint32_t number, refs;
+	uint16_t flags; /* enum loom_polset_flags */
+	bool left;	/* an earlier run's: what it was made of is not known */
+	size_t n_used;	/* peers that it is counted in, from the first */
+	uint64_t idle_at;
+	struct list *any;
+	struct setmap ident_sets, class_sets;
+};
+
+struct rulesets {
+	struct ruleset *all;
+	struct identities *ids;
+	struct peers *peers;
+	struct classes classes;
+	struct lists lists;
+	struct polmaps *maps;
+	uint32_t n_sets, last, n_idle;
+	bool closing; /* the maps are to stay as they are */
+	uint64_t now;
+};
+
+int rulesets_init(struct rulesets *s, struct identities *ids, struct peers *peers,
+		  struct polmaps *maps);
+void rulesets_fini(struct rulesets *s);
+
+/* What a rule set shall be made of; everything is borrowed. */
+struct ruleset_wish {
+	enum direction dir;
+	struct policy **policies; /* sorted: policy_order() */
+	size_t n;
+	struct portmap *ports;
+	bool log_only;
+};
+/* Counted. -E2BIG, -ENOSPC: it does not fit, `e` says what. -ENOMEM. The maps' own failures are
+ * theirs (polmaps.failed). */
+int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct ruleset **ret,
+		struct err *e);
+void ruleset_put(struct rulesets *s, struct ruleset *r); /* accepts NULL */
+void ruleset_forget(struct rulesets *s, struct ruleset *r);
+/* Tiers, then priorities, then names. For qsort() of pointers. */
+int policy_order(const void *a, const void *b);
+
+/* Sets of an identity that is new, in all rule sets. 0, or what does not fit. */
+int rulesets_add_identity(struct rulesets *s, struct identity *id);
+void rulesets_drop_identity(struct rulesets *s, struct identity *id);
+void rulesets_drop_class(struct rulesets *s, struct class *class);
+/* Everything into the maps once more. */
+void rulesets_rewrite(struct rulesets *s);
+
+/* A set that an earlier run has left; the policy becomes a rule set that nobody has. */
+int rulesets_adopt(struct rulesets *s, const struct loom_polkey *key,
+		   const struct loom_polset *set);
+
+/* ---- for its own files ---- */
+
+/* The set goes to memory and to the map. Takes the list's reference. */
+int set_put(struct rulesets *s, struct ruleset *r, uint32_t kind, uint32_t peer, struct list *list);
+void set_write(struct rulesets *s, const struct ruleset *r, uint32_t kind, uint32_t peer,
+	       struct list *list);
+void set_drop(struct rulesets *s, struct ruleset *r, uint32_t kind, uint32_t peer);
+/* Rules of one set -> a list, counted, or NULL when there is none. Empties `rules`. */
+int settle(struct rulesets *s, struct rules *rules, struct list **ret);
+/* Adds the rule's ports; `ports` resolves named ones (NULL: they match nothing). */
+enum emit { EMIT_NUMBERS = 1 << 0, EMIT_NAMES = 1 << 1 };
+int emit_rule(struct rules *out, const struct ruleset_rule *r, const struct portmap *ports,
+	      unsigned int what);
+int ruleset_compile_classes(struct rulesets *s, struct ruleset *r);
+/* Sets of classes that are new, as those above them have it, in all rule sets. */
+int rulesets_add_classes(struct rulesets *s);

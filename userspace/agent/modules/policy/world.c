@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Namespaces and policies, and the world's own life. */
+#include "agent/modules/policy/world.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "lib/json/json.h"
+
+/* ---- namespaces ---- */
+
+struct namespace *namespace_get(struct world *w, const char *name)
+{
+	struct str *str = str_get(&w->strs, name);
+	struct namespace *ns = NULL;
+
+	if (!str)
+		return NULL;
+	HASH_FIND_PTR(w->namespaces, &str, ns);
+	if (ns) {
+		str_put(str);
+		return ns;
+	}
+	ns = calloc(1, sizeof(*ns));
+	if (!ns) {
+		str_put(str);
+		return NULL;
+	}
+	ns->name = str;
+	HASH_ADD_PTR(w->namespaces, name, ns);
+	return ns;
+}
+
+void namespace_free(struct world *w, struct namespace *ns)
+{
+	HASH_DEL(w->namespaces, ns);
+	labels_put(ns->labels);
+	str_put(ns->name);
+	free(ns);
+}
+
+static bool same_labels(const struct labels *a, const struct labels *b)
+{
+	if (!a || !b || a->n != b->n)
+		return a == b;
+	for (uint32_t i = 0; i < a->n; i++)
+		if (a->v[i].key != b->v[i].key || a->v[i].value != b->v[i].value)
+			return false;
+	return true;
+}
+
+static int refresh_pods(struct world *w, struct namespace *ns)
+{
+	int err = 0;
+
+	for (struct pod *pod = ns->pods; pod; pod = pod->next)
+		err = pod_refresh(w, pod) ?: err;
+	return err;
+}
+
+static int namespace_gone(struct world *w, const char *name)
+{
+	struct str *str = str_find(&w->strs, name);
+	struct namespace *ns = NULL;
+
+	if (str)
+		HASH_FIND_PTR(w->namespaces, &str, ns);
+	if (!ns)
+		return 0;
+	labels_put(ns->labels);
+	ns->labels = NULL;
+	ns->log_only = false;
+	return refresh_pods(w, ns);
+}
+
+int world_set_namespace(struct world *w, const char *name, struct json_object *obj, struct err *e)
+{
+	_cleanup_(labels_putp) struct labels *labels = NULL;
+	struct json_object *map = NULL;
+	struct namespace *ns;
+	bool log_only;
+	struct err own = {};
+	int err;
+
+	e = e ?: &own;
+	if (!obj)
+		return namespace_gone(w, name);
+	err = json_opt_object(obj, "metadata.labels", &map, e);
+	err = err ?: labels_read(&w->strs, map, "kubernetes.io/metadata.name", name, &labels, e);
+	if (err < 0)
+		return err_prefix(e, "namespace %.300s", name);
+	ns = namespace_get(w, name);
+	if (!ns)
+		return err_set(e, -ENOMEM, "out of memory");
+	log_only = object_is_log_only(obj);
+	if (log_only != ns->log_only) {
+		ns->log_only = log_only;
+		world_mark(w, ns, NULL);
+	}
+	if (same_labels(ns->labels, labels))
+		return 0;
+	labels_put(ns->labels);
+	ns->labels = TAKE_PTR(labels);
+	err = refresh_pods(w, ns);
+	return err < 0 ? err_set(e, err, "out of memory") : 0;
+}
+
+/* ---- policies ---- */
+
+void world_mark(struct world *w, const struct namespace *ns, const struct peer *subject)
+{
+	for (struct endpoint *ep = w->endpoints; ep; ep = ep->hh.next) {
+		struct identity *id = ep->pod ? ep->pod->owner.identity : NULL;
+
+		if (ns && (!ep->pod || ep->pod->ns != ns))
+			continue;
+		if (id && (!subject || peer_matches(subject, id)))
+			identity_mark(id);
+	}
+}
+
+static struct policy_entry *entry_get(struct world *w, const char *kind, const char *key, bool make)
+{
+	struct policy_entry *entry = NULL;
+	char *full;
+
+	if (asprintf(&full, "%s %s", kind, key) < 0)
+		return NULL;
+	HASH_FIND_STR(w->policies, full, entry);
+	if (entry || !make) {
+		free(full);
+		return entry;
+	}
+	entry = calloc(1, sizeof(*entry));
+	if (!entry) {
+		free(full);
+		return NULL;
+	}
+	entry->key = full;
+	HASH_ADD_KEYPTR(hh, w->policies, entry->key, strlen(entry->key), entry);
+	return entry;
+}
+
+static struct policy_entry **list_of(struct world *w, const struct policy *p)
+{
+	struct namespace *ns = p->ns ? namespace_get(w, p->ns->text) : NULL;
+
+	if (p->ns)
+		return ns ? &ns->policies : NULL;
+	return &w->cluster;
+}
+
+static void mark_selected(struct world *w, const struct policy *p)
+{
+	world_mark(w, p->ns ? namespace_get(w, p->ns->text) : NULL, p->subject);
+}
+
+static void entry_unlink(struct world *w, struct policy_entry *entry)
+{
+	struct policy_entry **list = entry->policy ? list_of(w, entry->policy) : NULL;
+
+	if (!list)
+		return;
+	DL_DELETE(*list, entry);
+	mark_selected(w, entry->policy);
+	policy_put(entry->policy);
+	entry->policy = NULL;
+}
+
+static void entry_free(struct world *w, struct policy_entry *entry)
+{
+	if (!entry)
+		return;
+	entry_unlink(w, entry);
+	HASH_DEL(w->policies, entry);
+	free(entry->key);
+	free(entry->problem);
+	free(entry);
+}
+
+static int entry_set(struct world *w, struct policy_entry *entry, struct policy *p)
+{
+	struct policy_entry **list = list_of(w, p);
+
+	free(entry->problem);
+	entry->problem = NULL;
+	if (!list || (entry->policy && strcmp(entry->policy->text, p->text) == 0)) {
+		policy_put(p);
+		return list ? 0 : -ENOMEM;
+	}
+	entry_unlink(w, entry);
+	entry->policy = p;
+	DL_APPEND(*list, entry);
+	mark_selected(w, p);
+	return 0;
+}
+
+typedef int (*policy_reader_fn)(const struct policy_reader *r, const char *key,
+				struct json_object *obj, struct policy **ret, struct err *e);
+
+static int set_policy(struct world *w, const char *kind, const char *key, policy_reader_fn read,
+		      struct json_object *obj, struct err *e)
+{
+	const struct policy_reader reader = { &w->strs, &w->peers };
+	struct policy_entry *entry = entry_get(w, kind, key, obj != NULL);
+	struct policy *p = NULL;
+	struct err own = {};
+	int err;
+
+	e = e ?: &own;
+	if (!obj) {
+		entry_free(w, entry);
+		return 0;
+	}
+	if (!entry)
+		return err_set(e, -ENOMEM, "out of memory");
+	err = read(&reader, key, obj, &p, e);
+	err = err ?: entry_set(w, entry, p);
+	if (err < 0) {
+		free(entry->problem);
+		entry->problem = strdup(e->msg);
+	}
+	return err;
+}
+
+int world_set_policy(struct world *w, const char *key, struct json_object *obj, struct err *e)
+{
+	return set_policy(w, "networkpolicy", key, policy_read, obj, e);
+}
+
+int world_set_cluster_policy(struct world *w, const char *name, struct json_object *obj,
+			     struct err *e)
+{
+	return set_policy(w, "clusternetworkpolicy", name, cluster_policy_read, obj, e);
+}
+
+/* ---- life ---- */
+
+int world_new(const struct polmaps *maps, struct world **ret)
+{
+	struct world *w = calloc(1, sizeof(*w));
+	int err;
+
+	if (!w)
+		return -ENOMEM;
+	w->maps = *maps;
+	w->portmaps.strs = &w->strs;
+	w->peers.strs = &w->strs;
+	err = labels_read(&w->strs, NULL, NULL, NULL, &w->none, NULL);
+	err = err ?: rulesets_init(&w->sets, &w->ids, &w->peers, &w->maps);
+	if (err < 0) {
+		world_free(w);
+		return err;
+	}
+	*ret = w;
+	return 0;
+}
+
+static void free_identities(struct world *w)
+{
+	for (uint32_t i = 0; i < w->ids.n_slots; i++)
+		if (w->ids.slots[i])
+			identity_release(w, w->ids.slots[i]);
+}
+
+void world_free(struct world *w)
+{
+	struct policy_entry *entry, *next;
+	struct namespace *ns, *next_ns;
+
+	if (!w)
+		return;
+	w->sets.closing = true;
+	HASH_ITER (hh, w->policies, entry, next)
+		entry_free(w, entry);
+	endpoints_free(w);
+	pods_free(w);
+	addresses_free(w);
+	free_identities(w);
+	rulesets_fini(&w->sets);
+	HASH_ITER (hh, w->namespaces, ns, next_ns)
+		namespace_free(w, ns);
+	identities_fini(&w->ids);
+	labels_put(w->none);
+	free(w);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The cluster as policies see it, and what follows from it for this node's maps. Pure: objects in,
+ * map entries out, through polmaps_ops.
+ *
+ *	world_new(&maps, &w);
+ *	world_adopt(w);                           what an earlier run has left
+ *	world_set_namespace(w, "x", json, &e);    NULL instead of an object: it is gone
+ *	…
+ *	world_commit(w, now_ms);                  the maps say what the world is
+ *	again = world_reap(w, now_ms);            what nobody can be using any more goes
+ *
+ * An object that can't be read is refused whole: the one before it stays, and the error names the
+ * field. Nothing is written before world_commit(), which writes in an order that leaves no gap:
+ * sets, classes, endpoints, addresses, and only then the generation that has live flows judged
+ * again. Costs follow what changed: a pod costs a look at each selector in use when its labels are
+ * new to the cluster, a policy costs the rule sets of the local pods that it selects.
+ */
+#include "agent/modules/policy/ruleset.h"
+
+#define REAP_AFTER_MS 200
+
+enum addr_source { ADDR_STATUS, ADDR_PUBLISHED, ADDR_LOCAL, ADDR_SOURCES };
+
+struct addrs {
+	union loom_addr *v;
+	size_t n;
+};
+
+/* Who has addresses: a pod or a node. */
+struct owner {
+	struct identity *identity; /* counted; NULL: not known, or none */
+	struct addrs addrs;	   /* those that it claims */
+};
+
+struct claim {
+	struct owner *owner;
+	struct claim *next;
+};
+
+struct address {
+	UT_hash_handle hh;
+	struct loom_ipkey key;
+	struct claim *claims;  /* the latest first: it is whose the address is */
+	uint32_t written;      /* number in loom_ident; 0: none */
+	struct identity *held; /* counted: what `written` stands for */
+	bool dirty;
+	struct address *next_dirty;
+};
+
+struct policy_entry {
+	UT_hash_handle hh;
+	struct policy_entry *prev, *next; /* of the namespace, or of the cluster */
+	char *key;			  /* "namespace/name", or "name" */
+	struct policy *policy;		  /* what holds; NULL: none that can be read came yet */
+	char *problem;			  /* why the latest does not hold; NULL: it does */
+};
+
+struct namespace
+{
+	UT_hash_handle hh;
+	struct str *name;
+	struct labels *labels; /* NULL: there is no such object */
+	bool log_only;
+	struct pod *pods;
+	struct policy_entry *policies;
+};
+
+struct endpoint {
+	UT_hash_handle hh;
+	struct endpoint *prev, *next; /* of the pod */
+	uint32_t ep;
+	char *uid;	 /* of the pod; "" when the runtime did not say */
+	struct pod *pod; /* NULL: no pod of Kubernetes */
+	struct loom_epol written;
+	struct ruleset *rules[DIRS]; /* counted: what `written` says */
+};
+
+struct pod {
+	UT_hash_handle hh;
+	struct pod *prev, *next; /* of the namespace */
+	char *key;		 /* "namespace/name" */
+	struct namespace *ns;
+	bool there, host_network, ended;
+	char *uid;
+	struct labels *labels;
+	struct portmap *ports;
+	struct addrs from[ADDR_SOURCES];
+	struct endpoint *endpoints;
+	struct owner owner;
+};
+
+struct node {
+	UT_hash_handle hh;
+	char *name;
+	struct labels *labels;
+	struct addrs from[ADDR_SOURCES];
+	struct owner owner;
+};
+
+struct world {
+	struct strs strs;
+	struct portmaps portmaps;
+	struct peers peers;
+	struct identities ids;
+	struct rulesets sets;
+	struct polmaps maps;
+	struct namespace *namespaces;
+	struct pod *pods;
+	struct node *nodes;
+	struct policy_entry *policies; /* all, by "networkpolicy ns/name" … */
+	struct policy_entry *cluster;
+	struct endpoint *endpoints;
+	struct address *addresses, *dirty;
+	struct labels *none; /* no labels */
+	bool police_host;    /* LOOM_EPOL_NOT_HOST */
+	bool broken;	     /* a write failed: the maps may be anything */
+	bool bump;	     /* verdicts may have changed */
+	bool adopted;	     /* the first commit is still to come */
+	uint32_t enforced;   /* flags of entry 0 as written */
+	uint64_t now;
+	uint64_t commits, refused;
+	/* What does not fit, by name; may be NULL. */
+	void (*on_problem)(const char *text, void *arg);
+	void *arg;
+};
+
+/* Copies `maps`. -ENOMEM. */
+int world_new(const struct polmaps *maps, struct world **ret);
+/* Leaves the maps as they are; accepts NULL. */
+void world_free(struct world *w);
+/* Reads the maps. 0 or a negative errno. */
+int world_adopt(struct world *w);
+
+/* `obj` NULL: gone. -EINVAL or -ENOMEM: what was there stays. */
+int world_set_namespace(struct world *w, const char *name, struct json_object *obj, struct err *e);
+int world_set_pod(struct world *w, const char *key, struct json_object *obj, struct err *e);
+int world_set_node(struct world *w, const char *name, struct json_object *obj, struct err *e);
+int world_set_policy(struct world *w, const char *key, struct json_object *obj, struct err *e);
+int world_set_cluster_policy(struct world *w, const char *name, struct json_object *obj,
+			     struct err *e);
+/* What agents publish: /netloom/endpoint/<namespace>/<pod>, /netloom/node/<name>. */
+int world_set_published_pod(struct world *w, const char *key, struct json_object *obj,
+			    struct err *e);
+int world_set_published_node(struct world *w, const char *name, struct json_object *obj,
+			     struct err *e);
+/* A pod of this node. `key` NULL: of nobody in Kubernetes. `uid` "": not known. */
+int world_set_endpoint(struct world *w, uint32_t ep, const char *key, const char *uid,
+		       const union loom_addr *addrs, size_t n_addrs);
+/* The endpoint is gone; its entry in loom_epol is closed at once. */
+void world_del_endpoint(struct world *w, uint32_t ep);
+
+/* 0 or the negative errno of a write: then it is to be called again, and writes everything. */
+int world_commit(struct world *w, uint64_t now_ms);
+/* True: there is more to do, later. */
+bool world_reap(struct world *w, uint64_t now_ms);
+
+/* ---- for its own files ---- */
+
+void owner_set(struct world *w, struct owner *o, struct identity *identity, struct addrs *addrs);
+void owner_clear(struct world *w, struct owner *o);
+struct address *address_get(struct world *w, const struct loom_ipkey *key);
+void addresses_write(struct world *w);
+void addresses_free(struct world *w);
+void addresses_touch(struct world *w); /* all are to be written */
+void addrs_clear(struct addrs *a);
+int addrs_add(struct addrs *a, const union loom_addr *addr);
+/* All sources, each address once. */
+int addrs_join(const struct addrs from[ADDR_SOURCES], struct addrs *ret);
+int addrs_read(struct json_object *list, const char *field, const char *at, struct addrs *ret,
+	       struct err *e);
+
+struct namespace *namespace_get(struct world *w, const char *name);
+void namespace_free(struct world *w, struct namespace *ns);
+void node_free(struct world *w, struct node *node);
+int pod_refresh(struct world *w, struct pod *pod);
+struct pod *pod_get(struct world *w, const char *key);
+void pod_forget_empty(struct world *w, struct pod *pod);
+void pods_free(struct world *w);
+void endpoints_free(struct world *w);
+void endpoint_drop(struct world *w, struct endpoint *ep);
+/* False: the pod has the name of the endpoint's, but is one of before, or to come. */
+bool endpoint_is_of(const struct endpoint *ep, const struct pod *pod);
+/* Its rule sets are to be found again. */
+void identity_mark(struct identity *id);
+/* Marks the identities of this node's pods: of the namespace (NULL: all), that `subject` (NULL:
+ * any) selects. */
+void world_mark(struct world *w, const struct namespace *ns, const struct peer *subject);
+/* Finds the rule sets of an identity that is marked. */
+void identity_resolve(struct world *w, struct identity *id);
+void identity_release(struct world *w, struct identity *id);

@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: Apache-2.0
+/* From what the world is to what the maps say, and what an earlier run has left in them. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/modules/policy/world.h"
+
+static void problem(struct world *w, const char *fmt, ...) _printf_(2, 3);
+static void problem(struct world *w, const char *fmt, ...)
+{
+	char text[1200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	w->refused++;
+	if (w->on_problem)
+		w->on_problem(text, w->arg);
+}
+
+/* ---- identities ---- */
+
+void identity_mark(struct identity *id)
+{
+	id->marked = true;
+}
+
+static bool number_is_taken(struct setmap *taken, uint32_t number)
+{
+	static struct list *const there = (struct list *)1;
+
+	if (setmap_find(taken, number))
+		return true;
+	setmap_add(taken, number, there);
+	return false;
+}
+
+/* Those that had a number in an earlier run keep it, so that nothing changes for their flows while
+ * the rest is written. */
+static void keep_numbers(struct world *w)
+{
+	struct setmap taken = {};
+
+	for (struct address *a = w->addresses; a; a = a->hh.next) {
+		struct identity *id = a->claims ? a->claims->owner->identity : NULL;
+
+		if (a->written && id && !id->number && !number_is_taken(&taken, a->written))
+			id->number = a->written;
+	}
+	setmap_fini(&taken);
+}
+
+static uint32_t new_number(struct identities *ids)
+{
+	ids->last = (ids->last + 1) & ~LOCAL_IDENTITY ?: 1;
+	return ids->last | LOCAL_IDENTITY;
+}
+
+static void add_identity(struct world *w, struct identity *id)
+{
+	int err;
+
+	if (!id->number)
+		id->number = new_number(&w->ids);
+	err = rulesets_add_identity(&w->sets, id);
+	if (err < 0) {
+		if (!id->homeless)
+			problem(w, "no room for the rules about pods of namespace '%.64s': %s",
+				id->ns ? id->ns->text : "", strerror(-err));
+		id->homeless = true;
+		return;
+	}
+	if (id->homeless)
+		addresses_touch(w);
+	id->homeless = id->fresh = false;
+	w->ids.n_fresh--;
+}
+
+static void add_identities(struct world *w)
+{
+	for (uint32_t i = 0; w->ids.n_fresh && i < w->ids.n_slots; i++)
+		if (w->ids.slots[i] && w->ids.slots[i]->fresh && w->ids.slots[i]->refs)
+			add_identity(w, w->ids.slots[i]);
+}
+
+/* ---- rule sets ---- */
+
+struct selected {
+	struct policy **v;
+	size_t n;
+};
+
+static int select_list(struct policy_entry *list, const struct identity *id, enum direction dir,
+		       bool ns_log_only, bool log_only, struct selected *ret)
+{
+	for (struct policy_entry *entry = list; entry; entry = entry->next) {
+		struct policy *p = entry->policy, **at;
+
+		if (!p->decides[dir] || (p->log_only || ns_log_only) != log_only ||
+		    !peer_matches(p->subject, id))
+			continue;
+		at = grow(&ret->v, &ret->n, sizeof(struct policy *));
+		if (!at)
+			return -ENOMEM;
+		*at = p;
+	}
+	return 0;
+}
+
+/* What is log-only counts only where nothing else holds: it must not let pass what others deny, nor
+ * deny. */
+static int select_policies(struct world *w, const struct identity *id, enum direction dir,
+			   struct ruleset_wish *wish, struct selected *ret)
+{
+	struct namespace *ns = namespace_get(w, id->ns->text);
+	int err = ns ? 0 : -ENOMEM;
+
+	for (int log_only = 0; !err && !ret->n && log_only < 2; log_only++) {
+		err = select_list(w->cluster, id, dir, false, log_only, ret);
+		err = err ?: select_list(ns->policies, id, dir, ns->log_only, log_only, ret);
+		wish->log_only = log_only;
+	}
+	if (ret->n)
+		qsort(ret->v, ret->n, sizeof(ret->v[0]), policy_order);
+	for (size_t i = 0; dir == DIR_IN && i < ret->n; i++)
+		for (size_t k = 0; k < ret->v[i]->n_rules[dir]; k++)
+			if (ret->v[i]->rules[dir][k].has_names)
+				wish->ports = id->ports;
+	wish->policies = ret->v;
+	wish->n = ret->n;
+	return err;
+}
+
+/* Policies of the wish that the pods' present rule set does not have. */
+static void name_new(const struct ruleset_wish *wish, const struct ruleset *now, char *buf,
+		     size_t len)
+{
+	size_t at = 0;
+
+	buf[0] = 0;
+	for (size_t i = 0; i < wish->n && at + 1 < len; i++) {
+		bool known = false;
+
+		for (size_t k = 0; now && k < now->n_policies; k++)
+			known |= now->policies[k] == wish->policies[i];
+		if (!known)
+			at += snprintf(buf + at, len - at, "%s%s", at ? ", " : "",
+				       wish->policies[i]->name);
+	}
+}
+
+static int resolve(struct world *w, struct identity *id, enum direction dir)
+{
+	struct ruleset_wish wish = { .dir = dir };
+	struct selected selected = {};
+	struct ruleset *r = NULL;
+	struct err e = {};
+	char names[600];
+	int err = select_policies(w, id, dir, &wish, &selected);
+
+	if (!err && wish.n)
+		err = ruleset_get(&w->sets, &wish, &r, &e);
+	if (err < 0) {
+		name_new(&wish, id->rules[dir], names, sizeof(names));
+		problem(w, "%s: %s rules for pods of namespace '%.64s' stay as they were: %.200s",
+			names, direction_name(dir), id->ns->text, e.msg);
+	} else {
+		ruleset_put(&w->sets, id->rules[dir]);
+		id->rules[dir] = r;
+	}
+	free(selected.v);
+	return err;
+}
+
+void identity_resolve(struct world *w, struct identity *id)
+{
+	int err = 0;
+
+	id->marked = false;
+	for (enum direction dir = 0; dir < DIRS; dir++)
+		err = resolve(w, id, dir) ?: err;
+	/* It is tried again when there is room. */
+	id->starved = err < 0;
+	id->known |= !err;
+}
+
+void identity_release(struct world *w, struct identity *id)
+{
+	for (enum direction dir = 0; dir < DIRS; dir++) {
+		ruleset_put(&w->sets, id->rules[dir]);
+		id->rules[dir] = NULL;
+	}
+	id->known = id->starved = id->marked = false;
+}
+
+static void resolve_identities(struct world *w)
+{
+	for (uint32_t i = 0; i < w->ids.n_slots; i++) {
+		struct identity *id = w->ids.slots[i];
+
+		if (id && !id->n_local && id->known)
+			identity_release(w, id);
+		else if (id && id->marked && id->n_local)
+			identity_resolve(w, id);
+	}
+}
+
+static void write_classes(struct world *w)
+{
+	struct classes *c = &w->sets.classes;
+
+	classes_sort(c);
+	for (uint32_t i = 0; i < c->n; i++) {
+		struct class *class = c->v[i];
+
+		if (class->written || class->fresh || !class->refs)
+			continue;
+		class->written =
+			polmaps_put(&w->maps, POLMAP_CLASS, &class->key, &class->number) == 0;
+	}
+}
+
+/* ---- endpoints ---- */
+
+/* Nothing could select it, whatever it is. */
+static bool is_free(const struct world *w, const struct endpoint *ep)
+{
+	return !w->cluster && (!ep->pod || !ep->pod->ns->policies);
+}
+
+/* False: what is there stays. */
+static bool wanted(const struct world *w, const struct endpoint *ep, struct loom_epol *ret)
+{
+	const struct identity *id = ep->pod ? ep->pod->owner.identity : NULL;
+
+	*ret = (struct loom_epol){};
+	if (!ep->pod || (!id && is_free(w, ep))) {
+		ret->flags = LOOM_EPOL_KNOWN;
+		return true;
+	}
+	if (!id || !endpoint_is_of(ep, ep->pod))
+		return true;
+	if (!id->known)
+		return false;
+	ret->policy_in = id->rules[DIR_IN] ? id->rules[DIR_IN]->number : 0;
+	ret->policy_out = id->rules[DIR_OUT] ? id->rules[DIR_OUT]->number : 0;
+	ret->identity = id->number;
+	ret->flags = LOOM_EPOL_KNOWN;
+	return true;
+}
+
+static void hold_rules(struct world *w, struct endpoint *ep, const struct loom_epol *e)
+{
+	const struct identity *id = ep->pod ? ep->pod->owner.identity : NULL;
+
+	for (enum direction dir = 0; dir < DIRS; dir++) {
+		bool any = dir == DIR_IN ? e->policy_in : e->policy_out;
+		struct ruleset *r = any && id ? id->rules[dir] : NULL;
+
+		if (r)
+			r->refs++;
+		ruleset_put(&w->sets, ep->rules[dir]);
+		ep->rules[dir] = r;
+	}
+}
+
+static void write_endpoint(struct world *w, struct endpoint *ep)
+{
+	struct loom_epol e;
+
+	if (!wanted(w, ep, &e))
+		return;
+	if (memcmp(&e, &ep->written, sizeof(e)) == 0 && !w->broken)
+		return;
+	if (polmaps_put(&w->maps, POLMAP_EPOL, &ep->ep, &e) < 0)
+		return;
+	/* A flow of before may have been judged by what it had. */
+	w->bump |= ep->written.flags != 0 || e.policy_in || e.policy_out;
+	ep->written = e;
+	hold_rules(w, ep, &e);
+}
+
+static uint32_t wanted_flags(const struct world *w)
+{
+	bool any = w->cluster != NULL;
+
+	for (const struct policy_entry *e = w->policies; e && !any; e = e->hh.next)
+		any = e->policy != NULL;
+	return any ? LOOM_EPOL_ENFORCED | (w->police_host ? LOOM_EPOL_NOT_HOST : 0) : 0;
+}
+
+static void write_endpoints(struct world *w)
+{
+	const struct loom_epol node = { .flags = wanted_flags(w) };
+	uint32_t zero = 0;
+
+	for (struct endpoint *ep = w->endpoints; ep; ep = ep->hh.next)
+		write_endpoint(w, ep);
+	if ((node.flags != w->enforced || w->broken) && !w->maps.failed &&
+	    polmaps_put(&w->maps, POLMAP_EPOL, &zero, &node) == 0) {
+		w->bump |= node.flags != w->enforced;
+		w->enforced = node.flags;
+	}
+}
+
+/* ---- all of it ---- */
+
+static void set_now(struct world *w, uint64_t now)
+{
+	w->now = w->ids.now = w->sets.now = w->sets.classes.now = now;
+}
+
+static void rewrite(struct world *w)
+{
+	rulesets_rewrite(&w->sets);
+	classes_sort(&w->sets.classes);
+	for (uint32_t i = 0; i < w->sets.classes.n; i++)
+		w->sets.classes.v[i]->written = false;
+	addresses_touch(w);
+	w->bump = true;
+}
+
+int world_commit(struct world *w, uint64_t now_ms)
+{
+	set_now(w, now_ms);
+	w->maps.failed = 0;
+	w->commits++;
+	if (w->broken)
+		rewrite(w);
+	if (w->adopted)
+		keep_numbers(w);
+	add_identities(w);
+	resolve_identities(w);
+	if (!w->maps.failed)
+		write_classes(w);
+	/* What it leads to is there, or it is not flipped. */
+	if (!w->maps.failed)
+		write_endpoints(w);
+	if (!w->maps.failed)
+		addresses_write(w);
+	if (w->bump && polmaps_bump(&w->maps) == 0)
+		w->bump = false;
+	w->broken = w->maps.failed < 0;
+	w->adopted &= w->broken;
+	return w->maps.failed;
+}
+
+/* ---- what nobody uses any more ---- */
+
+static bool is_due(const struct world *w, uint64_t idle_at)
+{
+	return w->now >= idle_at + REAP_AFTER_MS;
+}
+
+static bool reap_rulesets(struct world *w)
+{
+	struct ruleset *r, *next;
+	bool any = false;
+
+	if (!w->sets.n_idle)
+		return false;
+	HASH_ITER (hh, w->sets.all, r, next)
+		if (!r->refs && is_due(w, r->idle_at)) {
+			ruleset_forget(&w->sets, r);
+			any = true;
+		}
+	return any;
+}
+
+/* First the prefix, so that nobody finds the number; later the sets. */
+static bool reap_class(struct world *w, struct class *class)
+{
+	if (class->written && polmaps_del(&w->maps, POLMAP_CLASS, &class->key) == 0) {
+		class->written = false;
+		class->idle_at = w->now;
+	} else if (!class->written) {
+		rulesets_drop_class(&w->sets, class);
+		class_forget(&w->sets.classes, class);
+		return true;
+	}
+	return false;
+}
+
+static bool reap_classes(struct world *w)
+{
+	struct classes *c = &w->sets.classes;
+	bool any = false;
+
+	for (uint32_t i = 0; c->n_idle && i < c->n; i++)
+		if (c->v[i] && !c->v[i]->refs && is_due(w, c->v[i]->idle_at))
+			any |= reap_class(w, c->v[i]);
+	classes_sort(c);
+	return any;
+}
+
+static bool reap_identities(struct world *w)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; w->ids.n_idle && i < w->ids.n_slots; i++) {
+		struct identity *id = w->ids.slots[i];
+
+		if (!id || id->refs || !is_due(w, id->idle_at))
+			continue;
+		identity_release(w, id);
+		rulesets_drop_identity(&w->sets, id);
+		identity_forget(&w->ids, id);
+		any = true;
+	}
+	return any;
+}
+
+/* There is room: those that had none are tried again. */
+static bool retry_starved(struct world *w)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < w->ids.n_slots; i++) {
+		struct identity *id = w->ids.slots[i];
+
+		if (!id || !id->starved)
+			continue;
+		id->marked = true;
+		any = true;
+	}
+	return any;
+}
+
+static void reap_objects(struct world *w)
+{
+	struct namespace *ns, *next_ns;
+	struct node *node, *next_node;
+
+	HASH_ITER (hh, w->namespaces, ns, next_ns)
+		if (!ns->labels && !ns->pods && !ns->policies)
+			namespace_free(w, ns);
+	HASH_ITER (hh, w->nodes, node, next_node)
+		if (!node->labels->n && !node->owner.addrs.n)
+			node_free(w, node);
+}
+
+bool world_reap(struct world *w, uint64_t now_ms)
+{
+	bool freed;
+
+	set_now(w, now_ms);
+	if (w->broken)
+		return true;
+	reap_objects(w);
+	freed = reap_rulesets(w);
+	freed |= reap_classes(w);
+	freed |= reap_identities(w);
+	if (w->maps.failed)
+		w->broken = true;
+	if (freed && (retry_starved(w) || w->ids.n_fresh))
+		return true;
+	return w->sets.n_idle || w->sets.classes.n_idle || w->ids.n_idle;
+}
+
+/* ---- an earlier run ---- */
+
+static int adopt_address(const void *key, void *ctx)
+{
+	struct world *w = ctx;
+	struct address *a = address_get(w, key);
+
+	if (!a)
+		return -ENOMEM;
+	w->maps.ops->lookup(w->maps.arg, POLMAP_IDENT, key, &a->written);
+	w->ids.last = MAX(w->ids.last, a->written & ~LOCAL_IDENTITY);
+	return 0;
+}
+
+static int adopt_class(const void *key, void *ctx)
+{
+	struct world *w = ctx;
+	uint32_t number = 0;
+
+	w->maps.ops->lookup(w->maps.arg, POLMAP_CLASS, key, &number);
+	class_adopt(&w->sets.classes, key, number);
+	return 0;
+}
+
+static int adopt_set(const void *key, void *ctx)
+{
+	struct world *w = ctx;
+	struct loom_polset set;
+	int err = w->maps.ops->lookup(w->maps.arg, POLMAP_POL, key, &set);
+
+	/* One that makes no sense takes nobody's room, and goes. */
+	if (!err && rulesets_adopt(&w->sets, key, &set) == -EINVAL)
+		polmaps_del(&w->maps, POLMAP_POL, key);
+	return 0;
+}
+
+int world_adopt(struct world *w)
+{
+	const struct polmaps *m = &w->maps;
+	struct loom_epol node = {};
+	uint32_t zero = 0;
+	int err = m->ops->lookup(m->arg, POLMAP_EPOL, &zero, &node);
+
+	err = err ?: m->ops->each(m->arg, POLMAP_IDENT, adopt_address, w);
+	err = err ?: m->ops->each(m->arg, POLMAP_CLASS, adopt_class, w);
+	err = err ?: m->ops->each(m->arg, POLMAP_POL, adopt_set, w);
+	w->enforced = node.flags;
+	w->adopted = true;
+	addresses_touch(w);
+	return err;
+}
