@@ -63,6 +63,28 @@ const char *loom_role_name(unsigned int role)
 	return role < ARRAY_SIZE(names) ? names[role] : "unknown";
 }
 
+const char *loom_tier_name(unsigned int tier)
+{
+	static const char *const names[] = {
+		[LOOM_TIER_ADMIN] = "admin",
+		[LOOM_TIER_NP] = "networkpolicy",
+		[LOOM_TIER_BASELINE] = "baseline",
+	};
+
+	return tier < ARRAY_SIZE(names) ? names[tier] : "unknown";
+}
+
+const char *loom_action_name(unsigned int action)
+{
+	static const char *const names[] = {
+		[LOOM_POL_ACCEPT] = "accept",
+		[LOOM_POL_DENY] = "deny",
+		[LOOM_POL_PASS] = "pass",
+	};
+
+	return action < ARRAY_SIZE(names) ? names[action] : "unknown";
+}
+
 const char *loom_port_set_name(unsigned int set)
 {
 	static const char *const names[] = {
@@ -164,6 +186,19 @@ const struct flag_name loom_backend_flag_names[] = {
 	{ LOOM_BACKEND_HOST, "host-network" },
 	{ LOOM_BACKEND_GONE, "gone" },
 	{},
+};
+
+const struct flag_name loom_epol_flag_names[] = {
+	{ LOOM_EPOL_KNOWN, "known" },
+	{ LOOM_EPOL_ENFORCED, "enforced" },
+	{ LOOM_EPOL_NOT_HOST, "not-host" },
+	{},
+};
+
+const struct flag_name loom_polset_flag_names[] = {
+	{ LOOM_POLSET_ISOLATES, "isolates" }, { LOOM_POLSET_SELECTS, "selects" },
+	{ LOOM_POLSET_CLASSES, "classes" },   { LOOM_POLSET_LOG_ONLY, "log-only" },
+	{ LOOM_POLSET_STRICT, "strict" },     {},
 };
 
 const struct flag_name loom_tcp_flag_names[] = {

@@ -17,6 +17,8 @@ const char *loom_drop_name(unsigned int reason);
 const char *loom_drop_text(unsigned int reason);
 const char *loom_hook_name(unsigned int hook);
 const char *loom_role_name(unsigned int role);
+const char *loom_tier_name(unsigned int tier);	   /* enum loom_pol_tier */
+const char *loom_action_name(unsigned int action); /* enum loom_pol_action */
 /* enum loom_port_set: "front". */
 const char *loom_port_set_name(unsigned int set);
 /* IP protocol number (IANA) as a word: "tcp", "icmp6"; else the number in `buf`. */
@@ -28,7 +30,7 @@ struct flag_name {
 };
 extern const struct flag_name loom_state_flag_names[], loom_if_flag_names[], loom_ep_flag_names[],
 	loom_remote_flag_names[], loom_node_flag_names[], loom_ct_flag_names[],
-	loom_tcp_flag_names[], loom_svc_flag_names[],
-	loom_backend_flag_names[]; /* each ends with mask 0 */
+	loom_tcp_flag_names[], loom_svc_flag_names[], loom_backend_flag_names[],
+	loom_epol_flag_names[], loom_polset_flag_names[]; /* each ends with mask 0 */
 /* A new array of words; bits without a name appear as one "0x…" word. NULL on out-of-memory. */
 struct json_object *loom_flags_json(uint32_t flags, const struct flag_name *names);

@@ -61,7 +61,7 @@ int record_add_node(struct json_object *ret, const char *field, uint32_t id,
 		       ?: add_name(ret, field, n->node ? n->node(n->arg, id) : NULL);
 }
 
-static int add_ep(struct json_object *ret, uint32_t ep, const struct table_names *n)
+int record_add_ep(struct json_object *ret, uint32_t ep, const struct table_names *n)
 {
 	if (!ep)
 		return 0;
@@ -116,7 +116,7 @@ RECORD(ifcfg)
 	addr_from_v4(ntohl(c->ip4), &ip4);
 	return add_link(ret, "ifindex", *(const uint32_t *)key, n) ?:
 	       json_add_str(ret, "role", loom_role_name(c->role)) ?:
-	       json_add_int(ret, "scope", c->scope) ?: add_ep(ret, c->ep, n) ?:
+	       json_add_int(ret, "scope", c->scope) ?: record_add_ep(ret, c->ep, n) ?:
 	       record_add_addr(ret, "ip4", &ip4, c->scope, n) ?:
 	       record_add_addr(ret, "ip6", &c->ip6, c->scope, n) ?: json_add_int(ret, "mtu", c->mtu) ?:
 	       add_mac(ret, "mac", c->mac) ?: add_mac(ret, "hostMAC", c->hmac) ?:
@@ -130,7 +130,7 @@ RECORD(ep)
 
 	n = n ?: &table_names_none;
 	return json_add_int(ret, "scope", k->scope) ?: record_add_addr(ret, "ip", &k->addr, k->scope, n) ?:
-	       add_link(ret, "ifindex", ep->ifindex, n) ?: add_ep(ret, ep->ep, n) ?:
+	       add_link(ret, "ifindex", ep->ifindex, n) ?: record_add_ep(ret, ep->ep, n) ?:
 	       json_add_int(ret, "identity", ep->identity) ?:
 	       json_add_int(ret, "ipClass", ep->ipclass) ?:
 	       json_add_int(ret, "policyIn", ep->policy_in) ?:
@@ -312,7 +312,7 @@ RECORD(epstats)
 {
 	const struct loom_epstats *s = value;
 
-	return add_ep(ret, *(const uint32_t *)key, n ?: &table_names_none) ?:
+	return record_add_ep(ret, *(const uint32_t *)key, n ?: &table_names_none) ?:
 	       json_add_int(ret, "txPackets", s->tx_packets) ?:
 	       json_add_int(ret, "txBytes", s->tx_bytes) ?:
 	       json_add_int(ret, "rxPackets", s->rx_packets) ?:

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * One function a map that writes an entry's fields; tables.c lists them. See tables.h. records.c
- * has them, record_svc.c those of shared/loom_svc.h.
+ * has them, record_svc.c those of shared/loom_svc.h, record_pol.c those of shared/loom_pol.h.
  */
 #include "lib/bpf/tables.h"
 
@@ -13,6 +13,7 @@ int record_add_addr(struct json_object *ret, const char *field, const union loom
 		    uint32_t scope, const struct table_names *n);
 /* "<field>Port". */
 int record_add_port(struct json_object *ret, const char *field, __be16 port);
+int record_add_ep(struct json_object *ret, uint32_t ep, const struct table_names *n); /* "ep" */
 int record_add_node(struct json_object *ret, const char *field, uint32_t id,
 		    const struct table_names *n);
 /* Seconds since `tick`, when n knows the time. */
@@ -40,3 +41,8 @@ RECORD(ports);
 RECORD(srcrange);
 RECORD(aff);
 RECORD(sockrev);
+RECORD(epol);
+RECORD(ident);
+RECORD(class);
+RECORD(pol);
+RECORD(polrule);

@@ -170,6 +170,45 @@ static const struct column sockrev_columns[] = {
 	NUMBER("SERVICE", "service"),	  {},
 };
 
+static const struct column epol_columns[] = {
+	NAMED("ENDPOINT", "ep"),
+	NUMBER("POLICY IN", "policyIn"),
+	NUMBER("POLICY OUT", "policyOut"),
+	NUMBER("IDENTITY", "identity"),
+	TEXT("FLAGS", "flags"),
+	{},
+};
+static const struct column ident_columns[] = {
+	NUMBER("SCOPE", "scope"),
+	NAMED("IP", "ip"),
+	NUMBER("IDENTITY", "identity"),
+	{},
+};
+static const struct column class_columns[] = {
+	NUMBER("SCOPE", "scope"),
+	TEXT("CIDR", "cidr"),
+	NUMBER("CLASS", "class"),
+	{},
+};
+static const struct column pol_columns[] = {
+	NUMBER("POLICY", "policy"),
+	TEXT("PEER IS", "peerKind"),
+	NUMBER("PEER", "peer"),
+	NUMBER("FIRST", "firstRule"),
+	NUMBER("RULES", "rules"),
+	TEXT("FLAGS", "flags"),
+	{},
+};
+static const struct column polrule_columns[] = {
+	NUMBER("RULE", "rule"),
+	TEXT("TIER", "tier"),
+	NUMBER("ORDER", "order"),
+	TEXT("ACTION", "action"),
+	TEXT("PROTO", "proto"),
+	TEXT("PORTS", "ports"),
+	{},
+};
+
 #define U32 sizeof(uint32_t)
 #define IPK sizeof(struct loom_ipkey)
 #define CTK sizeof(struct loom_ctkey)
@@ -214,6 +253,16 @@ const struct table tables[] = {
 	{ "sockets", "loom_sockrev", "services: sockets that were translated",
 	  sizeof(struct loom_sockkey), sizeof(struct loom_sockrev), record_sockrev,
 	  sockrev_columns },
+	{ "epol", "loom_epol", "policy: which policies an endpoint has", U32,
+	  sizeof(struct loom_epol), record_epol, epol_columns },
+	{ "identity", "loom_ident", "policy: who has an address", IPK, U32, record_ident,
+	  ident_columns },
+	{ "class", "loom_class", "policy: prefixes that policies name", sizeof(struct loom_cidrkey),
+	  U32, record_class, class_columns },
+	{ "polset", "loom_pol", "policy: sets of rules by policy and peer",
+	  sizeof(struct loom_polkey), sizeof(struct loom_polset), record_pol, pol_columns },
+	{ "polrule", "loom_polrule", "policy: rules", U32, sizeof(struct loom_polrule),
+	  record_polrule, polrule_columns },
 	{},
 };
 
