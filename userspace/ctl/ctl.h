@@ -24,7 +24,10 @@ struct ctl {
 	unsigned long last; /* 0: not given */
 	const char *filter, *ip, *pod;
 	unsigned int port;
-	const char *arg; /* the command's own argument */
+	const char *arg;   /* the command's own argument, the first of … */
+	char *const *args; /* … n_args */
+	unsigned int n_args;
+	unsigned int flow; /* source port; 0: not given */
 };
 
 /* Each returns an exit code, and has said what went wrong. */
@@ -36,6 +39,8 @@ int cmd_services(const struct ctl *c);
 int cmd_dump(const struct ctl *c);
 int cmd_events(const struct ctl *c);
 int cmd_history(const struct ctl *c);
+/* Exit codes of its own: 0 allowed, 1 denied or dropped, 3 can't tell. */
+int cmd_explain(const struct ctl *c);
 int cmd_version(const struct ctl *c);
 
 /* GET of a path ("/v1/status") from the agent. -ECONNREFUSED, -ENOENT, -EACCES…: nobody answers;

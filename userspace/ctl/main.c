@@ -17,6 +17,7 @@ enum option_key {
 	OPT_IP,
 	OPT_POD,
 	OPT_PORT,
+	OPT_FLOW,
 };
 
 static const struct argp_option common_options[] = {
@@ -48,6 +49,14 @@ static const struct argp_option history_options[] = {
 	{},
 };
 
+static const struct argp_option explain_options[] = {
+	{ "flow", OPT_FLOW, "PORT", 0,
+	  "a packet of the flow that there is from this source port, not of a new one", 0 },
+	{},
+};
+
+#define MAX_ARGS 3
+
 static const struct command {
 	const char *name, *args, *about; /* args: "" when it takes none */
 	const struct argp_option *options;
@@ -63,6 +72,8 @@ static const struct command {
 	  dump_options, cmd_dump },
 	{ "events", "", "packets that were dropped, and why", events_options, cmd_events },
 	{ "history", "", "what the agent did, and what came of it", history_options, cmd_history },
+	{ "explain", "FROM [service] TO[:PORT[/PROTO]]",
+	  "what this node does with a packet, and why", explain_options, cmd_explain },
 	{ "version", "", "of this program and of the agent", NULL, cmd_version },
 	{},
 };
@@ -133,6 +144,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPT_PORT:
 		c->port = number(state, "--port", arg, 65535);
 		return 0;
+	case OPT_FLOW:
+		c->flow = number(state, "--flow", arg, 65535);
+		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
 }
@@ -140,7 +154,18 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 struct command_input {
 	const struct command *cmd;
 	struct ctl *c;
+	char *args[MAX_ARGS];
 };
+
+/* One for each word of what the help says, at most. */
+static unsigned int max_args(const struct command *cmd)
+{
+	unsigned int n = *cmd->args != '\0';
+
+	for (const char *s = cmd->args; *s; s++)
+		n += *s == ' ';
+	return n;
+}
 
 static error_t parse_command(int key, char *arg, struct argp_state *state)
 {
@@ -152,9 +177,11 @@ static error_t parse_command(int key, char *arg, struct argp_state *state)
 		state->child_inputs[1] = in->c;
 		return 0;
 	case ARGP_KEY_ARG:
-		if (state->arg_num > 0 || !*in->cmd->args)
+		if (state->arg_num >= MIN(MAX_ARGS, max_args(in->cmd)))
 			argp_error(state, "'%s' is one argument too many", arg);
-		in->c->arg = arg;
+		in->args[state->arg_num] = arg;
+		in->c->n_args = state->arg_num + 1;
+		in->c->arg = in->args[0];
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
@@ -170,12 +197,13 @@ static int run_command(const struct command *cmd, int argc, char **argv, struct 
 	const struct argp argp = {
 		NULL, parse_command, cmd->args, cmd->about, children, NULL, NULL
 	};
-	struct command_input in = { cmd, c };
+	struct command_input in = { .cmd = cmd, .c = c };
 	static char name[64];
 	int code;
 
 	snprintf(name, sizeof(name), "netloom %s", cmd->name);
 	argv[0] = name;
+	c->args = in.args;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &in))
 		return CTL_USAGE;
 	curl_global_init(CURL_GLOBAL_NOTHING);

@@ -1,3 +1,3 @@
 UNIT_TESTS += test_ctl
 test_ctl_SRCS = $(addprefix selftests/unit/ctl/,test_ctl.c fake_agent.c) $(ctl_CORE)
-test_ctl_LIBS := -lcurl -ljson-c -lbpf -lelf -lz
+test_ctl_LIBS := -lcurl -ljson-c -lbpf -lelf -lz -lmnl

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What policy said, told from the record: which sets were asked, which of their rules match, and
+ * what decided. The order of lookups is that of policy_check() and policy_judge() in
+ * bpf/lib/policy.h; the rules' meaning is shared/loom_pol.h's.
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/explain.h"
+#include "lib/json/json.h"
+
+/* The best rule of a tier. */
+struct best {
+	const struct loom_polrule *rule; /* NULL: none matches */
+	uint32_t index;			 /* in loom_polrule */
+	uint32_t kind;			 /* of the set that has it: enum loom_pol_peer */
+	uint32_t peer;
+};
+
+struct judgement {
+	bool ingress;
+	uint32_t ep;
+	const struct loom_epol *epol; /* NULL: there is none */
+	union loom_addr of, peer;
+	const struct loom_polset *any; /* NULL: the policy is not there */
+	uint32_t kind, set_peer;       /* of the set whose rules come next */
+	bool asks_place;	       /* the peer has no identity: is it of the cluster? */
+	bool stranger;		       /* it is */
+	struct best best[LOOM_TIERS];
+};
+
+/* What is read off the record: one flow's policy_check(). */
+struct check {
+	struct run *r;
+	union loom_addr ends[2]; /* who began it, whom it reaches */
+	bool pods[2];
+	unsigned int n_ends;
+	struct judgement j;
+	bool open; /* j is being filled */
+};
+
+static const char *const tier_names[LOOM_TIERS] = { "Admin", "NetworkPolicy", "Baseline" };
+
+static uint32_t policy_of(const struct judgement *j)
+{
+	return !j->epol ? 0 : j->ingress ? j->epol->policy_in : j->epol->policy_out;
+}
+
+/* ---- what decided ---- */
+
+struct decision {
+	bool denied;
+	const struct best *by; /* NULL: no rule */
+	const char *text;      /* when by is NULL */
+};
+
+/* What policy_tiers() comes to. */
+static struct decision decide_tiers(const struct judgement *j)
+{
+	const struct best *admin = &j->best[LOOM_TIER_ADMIN], *np = &j->best[LOOM_TIER_NP],
+			  *base = &j->best[LOOM_TIER_BASELINE];
+
+	if (admin->rule && (admin->rule->verdict & 0xf) != LOOM_POL_PASS)
+		return (struct decision){ (admin->rule->verdict & 0xf) == LOOM_POL_DENY, admin,
+					  NULL };
+	if (np->rule)
+		return (struct decision){ false, np, NULL };
+	if (j->any->flags & LOOM_POLSET_ISOLATES)
+		return (struct decision){
+			true, NULL, "a NetworkPolicy isolates the pod, and no rule allows this"
+		};
+	if (base->rule && (base->rule->verdict & 0xf) != LOOM_POL_PASS)
+		return (struct decision){ (base->rule->verdict & 0xf) == LOOM_POL_DENY, base,
+					  NULL };
+	return (struct decision){ false, NULL, "no rule is about this" };
+}
+
+static struct decision decide(const struct judgement *j)
+{
+	if (!j->epol || !(j->epol->flags & LOOM_EPOL_KNOWN))
+		return (struct decision){ true, NULL, "the pod's policy is not known yet" };
+	if (!policy_of(j))
+		return (struct decision){ false, NULL, "no policy selects the pod" };
+	if (!j->any)
+		return (struct decision){ true, NULL, "this policy is not in the maps (any more)" };
+	if (j->stranger && (j->any->flags & LOOM_POLSET_STRICT))
+		return (struct decision){ true, NULL,
+					  "the peer is of the cluster, but nobody knows who" };
+	return decide_tiers(j);
+}
+
+/* ---- words ---- */
+
+static void peer_text(const struct best *b, char *buf, size_t len)
+{
+	if (b->kind == LOOM_PEER_IDENTITY)
+		snprintf(buf, len, "identity %u", b->peer);
+	else if (b->kind == LOOM_PEER_CLASS)
+		snprintf(buf, len, "address class %u", b->peer);
+	else
+		snprintf(buf, len, "any peer");
+}
+
+static void rule_text(const struct best *b, char *buf, size_t len)
+{
+	const struct loom_polrule *r = b->rule;
+	char peer[48], ports[48] = "any port";
+
+	peer_text(b, peer, sizeof(peer));
+	if (r->proto && r->lo == r->hi)
+		snprintf(ports, sizeof(ports), "port %u/%s", r->lo, proto_text(r->proto));
+	else if (r->proto)
+		snprintf(ports, sizeof(ports), "ports %u-%u/%s", r->lo, r->hi,
+			 proto_text(r->proto));
+	snprintf(buf, len, "by rule %u (tier %s, order %u) for %s, %s", b->index,
+		 tier_names[r->verdict >> 4], r->order, peer, ports);
+}
+
+static void add_rule(struct json_object *o, const struct best *b)
+{
+	char peer[48];
+
+	peer_text(b, peer, sizeof(peer));
+	json_add_int(o, "rule", b->index);
+	json_add_str(o, "tier", tier_names[b->rule->verdict >> 4]);
+	json_add_int(o, "order", b->rule->order);
+	json_add_str(o, "rulePeer", peer);
+}
+
+static void write_judgement(struct run *r, const struct judgement *j)
+{
+	const struct decision d = decide(j);
+	bool log_only = d.denied && j->any && (j->any->flags & LOOM_POLSET_LOG_ONLY);
+	const char *dir = j->ingress ? "ingress" : "egress";
+	char of[WHO_STRLEN], peer[WHO_STRLEN], policy[32] = "", why[256];
+	struct json_object *o;
+
+	found_who(r->found, &j->of, 0, of);
+	found_who(r->found, &j->peer, 0, peer);
+	if (policy_of(j))
+		snprintf(policy, sizeof(policy), " policy %u:", policy_of(j));
+	if (d.by)
+		rule_text(d.by, why, sizeof(why));
+	else
+		snprintf(why, sizeof(why), "%s", d.text);
+	o = step_add(r->steps, dir, "of %s, %s %s:%s %s%s: %s", of, j->ingress ? "from" : "to",
+		     peer, policy, d.denied ? "denied" : "accepted",
+		     log_only ? ", but log only, so it passes" : "", why);
+	json_add_str(o, "of", of);
+	json_add_str(o, "peer", peer);
+	json_add_int(o, "endpoint", j->ep);
+	json_add_int(o, "policy", policy_of(j));
+	json_add_str(o, "verdict", log_only ? "logged" : d.denied ? "denied" : "accepted");
+	if (d.by)
+		add_rule(o, d.by);
+}
+
+/* ---- reading the record ---- */
+
+static void take_rule(struct judgement *j, const struct pkt *p, const struct overlay_lookup *l)
+{
+	const struct loom_polrule *rule = l->value;
+	uint16_t port = ntohs(p->pol_port);
+	struct best *best;
+
+	if (!rule || (rule->verdict >> 4) >= LOOM_TIERS ||
+	    (rule->proto && (rule->proto != p->pol_proto || port < rule->lo || port > rule->hi)))
+		return;
+	best = &j->best[rule->verdict >> 4];
+	if (best->rule && rule->order >= best->rule->order)
+		return;
+	*best = (struct best){ .rule = rule, .kind = j->kind, .peer = j->set_peer };
+	memcpy(&best->index, l->key, sizeof(best->index));
+}
+
+static void take_set(struct judgement *j, const struct overlay_lookup *l)
+{
+	const struct loom_polkey *k = l->key;
+
+	j->kind = k->kind;
+	j->set_peer = k->peer;
+	if (k->kind == LOOM_PEER_ANY)
+		j->any = l->value;
+}
+
+/* The peer has no identity; loom_ep, loom_ip and loom_cidr say whether it ought to have one. */
+static void take_place(struct judgement *j, const struct overlay_lookup *l)
+{
+	const struct loom_remote *remote = l->value;
+
+	if (l->map == &loom_ep) {
+		j->stranger = l->value;
+		j->asks_place = !l->value;
+		return;
+	}
+	if (l->map == &loom_ip && !l->value)
+		return;
+	j->stranger = remote && remote->node;
+	j->asks_place = false;
+}
+
+static void close_judgement(struct check *c)
+{
+	if (c->open)
+		write_judgement(c->r, &c->j);
+	c->open = false;
+}
+
+/* The sender's policy comes first, where it is a pod of this node; then the other end's. */
+static void open_judgement(struct check *c, const struct overlay_lookup *l)
+{
+	bool ingress = !c->pods[0];
+
+	close_judgement(c);
+	c->j = (struct judgement){ .ingress = ingress,
+				   .epol = l->value,
+				   .of = c->ends[ingress],
+				   .peer = c->ends[!ingress] };
+	memcpy(&c->j.ep, l->key, sizeof(c->j.ep));
+	c->pods[0] = false;
+	c->open = true;
+}
+
+static void take_end(struct check *c, const struct overlay_lookup *l)
+{
+	const struct loom_ipkey *k = l->key;
+	const struct loom_ep *ep = l->value;
+
+	c->ends[c->n_ends] = k->addr;
+	c->pods[c->n_ends++] = ep && !(ep->flags & LOOM_EP_HOST);
+}
+
+static void take(struct check *c, const struct overlay_lookup *l)
+{
+	struct judgement *j = &c->j;
+	uint32_t ep;
+
+	if (l->map == &loom_epol) {
+		memcpy(&ep, l->key, sizeof(ep));
+		if (ep)
+			open_judgement(c, l);
+		else
+			c->n_ends = 0;
+	} else if (l->map == &loom_ep && c->n_ends < ARRAY_SIZE(c->ends)) {
+		take_end(c, l);
+	} else if (!c->open) {
+		return;
+	} else if (l->map == &loom_ident) {
+		j->asks_place = !l->value;
+	} else if (l->map == &loom_pol) {
+		take_set(j, l);
+	} else if (l->map == &loom_polrule) {
+		take_rule(j, &c->r->ctx.pkt, l);
+	} else if (j->asks_place &&
+		   (l->map == &loom_ep || l->map == &loom_ip || l->map == &loom_cidr)) {
+		take_place(j, l);
+	}
+}
+
+void steps_policy(struct run *r)
+{
+	struct check c = { .r = r, .n_ends = ARRAY_SIZE(c.ends) };
+
+	for (size_t i = 0; i < r->overlay->n_seen; i++)
+		take(&c, &r->overlay->seen[i]);
+	close_judgement(&c);
+}
