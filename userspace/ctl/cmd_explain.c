@@ -12,23 +12,24 @@
 #include "lib/bpf/names.h"
 #include "lib/json/json.h"
 
-enum { EXIT_ALLOWED = CTL_OK, EXIT_DENIED = CTL_FAILED };
+enum { EXIT_ALLOWED = CTL_OK, EXIT_DENIED = CTL_FAILED, EXIT_UNKNOWN = CTL_UNREACHABLE };
 
-static int complain(const struct ctl *c, int err, const struct err *e)
+/* `asking`: it was the agent who could not say. */
+static int complain(const struct ctl *c, int err, bool asking, const struct err *e)
 {
 	fprintf(c->complain, "netloom: %s\n", e->msg[0] ? e->msg : strerror(-err));
-	switch (err) {
-	case -ECONNREFUSED:
-	case -ECONNRESET:
-	case -ETIMEDOUT:
-		fputs("  names are known to the agent: addresses work without it\n", c->complain);
-		break;
-	case -EPERM:
-	case -EACCES:
+	if (err == -EINVAL)
+		return CTL_USAGE;
+	if (asking)
+		fputs("  names are known to the agent only: addresses work without it\n",
+		      c->complain);
+	else if (err == -ENOENT)
+		fputs("  the data plane of this node was not loaded yet, or its pins are elsewhere "
+		      "(paths.bpf in the agent's configuration): say --bpf-dir DIR\n",
+		      c->complain);
+	else if (err == -EPERM || err == -EACCES)
 		fputs("  maps are for root only: try with sudo\n", c->complain);
-		break;
-	}
-	return err == -EINVAL ? CTL_USAGE : CTL_UNREACHABLE;
+	return EXIT_UNKNOWN;
 }
 
 static bool is_denial(unsigned int reason)
@@ -39,6 +40,8 @@ static bool is_denial(unsigned int reason)
 
 static const char *verdict_word(const struct run *r)
 {
+	if (r->elsewhere)
+		return "unseen";
 	return !r->reason ? "allowed" : is_denial(r->reason) ? "denied" : "dropped";
 }
 
@@ -196,6 +199,8 @@ static int explain(const struct ctl *c, struct run *r, struct err *e)
 		print_json(c->out, result);
 	else
 		print_result(c->out, result);
+	if (r->elsewhere)
+		return EXIT_UNKNOWN;
 	return r->reason ? EXIT_DENIED : EXIT_ALLOWED;
 }
 
@@ -235,7 +240,8 @@ int cmd_explain(const struct ctl *c)
 		err = found_init(c, &found);
 	if (!err)
 		err = found_resolve(&found, &ask, &e);
-	if (!err)
-		err = over_maps(c, &ask, &found, &e);
-	return err < 0 ? complain(c, err, &e) : err;
+	if (err < 0)
+		return complain(c, err, true, &e);
+	err = over_maps(c, &ask, &found, &e);
+	return err < 0 ? complain(c, err, false, &e) : err;
 }

@@ -65,6 +65,7 @@ struct found {
 	struct names *names;
 	struct table_names who;
 	struct json_object *services; /* NULL: not asked yet, or nobody answers */
+	struct found_pod *pods;	      /* in services, by address */
 	bool asked;
 };
 
@@ -109,7 +110,8 @@ struct run {
 	enum sender sender;
 	enum loom_hook hook;
 	uint32_t via_node; /* from_overlay: node that the packet comes from */
-	char past[64];	   /* why no program sees the packet; "": they do */
+	char past[400];	   /* why no program sees the packet; "": they do */
+	bool elsewhere;	   /* with `past`: it does not come by this node at all */
 	uint16_t sport;
 	struct plat_ctx ctx;
 	uint32_t len;	     /* of the packet as it came in */
@@ -152,5 +154,3 @@ struct json_object *step_add(struct json_object *steps, const char *step, const 
 void steps_write(struct run *r);
 void steps_service(struct run *r, const struct loom_ct *ct);
 void steps_policy(struct run *r);
-/* Backends that a new flow to the service could get, each once, as {"address", "port", "name"}. */
-struct json_object *svc_candidates(struct run *r, uint32_t first, uint32_t slots);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "ctl/explain.h"
 #include "lib/json/json.h"
@@ -23,6 +24,13 @@ static struct json_object *at(struct json_object *list, size_t i)
 	return json_object_array_get_idx(list, i);
 }
 
+/* A pod, of any node, that a service has for a backend. */
+struct found_pod {
+	union loom_addr addr;
+	const char *name; /* in f->services */
+	UT_hash_handle hh;
+};
+
 int found_init(const struct ctl *c, struct found *ret)
 {
 	struct found f = { .c = c };
@@ -37,6 +45,12 @@ int found_init(const struct ctl *c, struct found *ret)
 
 void found_release(struct found *f)
 {
+	struct found_pod *pod, *next;
+
+	HASH_ITER (hh, f->pods, pod, next) {
+		HASH_DEL(f->pods, pod);
+		free(pod);
+	}
 	names_free(f->names);
 	json_object_put(f->services);
 }
@@ -64,11 +78,36 @@ static bool is_called(struct json_object *o, const char *title)
 
 /* ---- services ---- */
 
+static int index_pod(struct json_object *backend, void *arg)
+{
+	struct found *f = arg;
+	struct found_pod *pod;
+	union loom_addr addr;
+
+	if (!*str(backend, "pod") || addr_parse(str(backend, "address"), &addr, NULL) < 0)
+		return 0;
+	HASH_FIND(hh, f->pods, &addr, sizeof(addr), pod);
+	if (pod)
+		return 0;
+	pod = calloc(1, sizeof(*pod));
+	if (!pod)
+		return 1;
+	pod->addr = addr;
+	pod->name = str(backend, "pod");
+	HASH_ADD(hh, f->pods, addr, sizeof(addr), pod);
+	return 0;
+}
+
+static int each_backend(struct found *f, int (*fn)(struct json_object *backend, void *arg),
+			void *arg);
+
 static struct json_object *services(struct found *f)
 {
-	if (!f->asked && names_known(f->names))
-		client_get(f->c, "/v1/services", &f->services, NULL);
+	if (f->asked || !names_known(f->names))
+		return f->services;
 	f->asked = true;
+	client_get(f->c, "/v1/services", &f->services, NULL);
+	each_backend(f, index_pod, f);
 	return f->services;
 }
 
@@ -267,29 +306,16 @@ int found_resolve(struct found *f, struct ask *ask, struct err *e)
 
 /* ---- back to names ---- */
 
-struct wanted {
-	const char *addr, *pod;
-};
-
-static int is_at(struct json_object *backend, void *arg)
-{
-	struct wanted *w = arg;
-
-	if (strcmp(str(backend, "address"), w->addr) != 0 || !*str(backend, "pod"))
-		return 0;
-	w->pod = str(backend, "pod");
-	return 1;
-}
-
 const char *found_addr(struct found *f, const union loom_addr *addr)
 {
 	const char *name = f->who.addr(f->who.arg, 0, addr);
-	char text[ADDR_STRLEN];
-	struct wanted w = { .addr = addr_format(addr, text) };
+	struct found_pod *pod = NULL;
 
-	if (!name && f->services)
-		each_backend(f, is_at, &w);
-	return name ?: w.pod;
+	if (name)
+		return name;
+	services(f);
+	HASH_FIND(hh, f->pods, addr, sizeof(*addr), pod);
+	return pod ? pod->name : NULL;
 }
 
 const char *found_who(struct found *f, const union loom_addr *addr, uint16_t port,

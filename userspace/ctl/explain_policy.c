@@ -114,7 +114,7 @@ static void rule_text(const struct best *b, char *buf, size_t len)
 	else if (r->proto)
 		snprintf(ports, sizeof(ports), "ports %u-%u/%s", r->lo, r->hi,
 			 proto_text(r->proto));
-	snprintf(buf, len, "by rule %u (tier %s, order %u) for %s, %s", b->index,
+	snprintf(buf, len, "rule %u (tier %s, order %u) for %s, %s", b->index,
 		 tier_names[r->verdict >> 4], r->order, peer, ports);
 }
 
@@ -129,25 +129,38 @@ static void add_rule(struct json_object *o, const struct best *b)
 	json_add_str(o, "rulePeer", peer);
 }
 
+/* "policy 7 denies it", "accepted". */
+static void verdict_text(const struct judgement *j, const struct decision *d, bool log_only,
+			 char *buf, size_t len)
+{
+	const char *logged = log_only ? ", log only, so it passes" : "";
+
+	if (policy_of(j))
+		snprintf(buf, len, "policy %u %s it%s", policy_of(j),
+			 d->denied ? "denies" : "accepts", logged);
+	else
+		snprintf(buf, len, "%s%s", d->denied ? "denied" : "accepted", logged);
+}
+
 static void write_judgement(struct run *r, const struct judgement *j)
 {
 	const struct decision d = decide(j);
 	bool log_only = d.denied && j->any && (j->any->flags & LOOM_POLSET_LOG_ONLY);
-	const char *dir = j->ingress ? "ingress" : "egress";
-	char of[WHO_STRLEN], peer[WHO_STRLEN], policy[32] = "", why[256];
+	uint16_t port = ntohs(r->ctx.pkt.pol_port);
+	char of[WHO_STRLEN], peer[WHO_STRLEN], verdict[64], why[256];
 	struct json_object *o;
 
-	found_who(r->found, &j->of, 0, of);
-	found_who(r->found, &j->peer, 0, peer);
-	if (policy_of(j))
-		snprintf(policy, sizeof(policy), " policy %u:", policy_of(j));
+	if (r->ask->proto == IPPROTO_ICMP)
+		port = 0;
+	found_who(r->found, &j->of, j->ingress ? port : 0, of);
+	found_who(r->found, &j->peer, j->ingress ? 0 : port, peer);
+	verdict_text(j, &d, log_only, verdict, sizeof(verdict));
 	if (d.by)
 		rule_text(d.by, why, sizeof(why));
 	else
 		snprintf(why, sizeof(why), "%s", d.text);
-	o = step_add(r->steps, dir, "of %s, %s %s:%s %s%s: %s", of, j->ingress ? "from" : "to",
-		     peer, policy, d.denied ? "denied" : "accepted",
-		     log_only ? ", but log only, so it passes" : "", why);
+	o = step_add(r->steps, j->ingress ? "ingress" : "egress", "of %s, %s %s: %s: %s", of,
+		     j->ingress ? "from" : "to", peer, verdict, why);
 	json_add_str(o, "of", of);
 	json_add_str(o, "peer", peer);
 	json_add_int(o, "endpoint", j->ep);

@@ -151,6 +151,14 @@ static void enter_far(struct run *r)
 	r->ctx.tunnel_src = node->underlay;
 }
 
+/* What another node sends to what is not here does not come by this one. */
+static bool passes_elsewhere(struct run *r)
+{
+	const struct loom_remote *remote = run_remote(r, &r->ask->src);
+
+	return r->sender == SENDER_FAR && remote && remote->node && !endpoint(r, &r->ask->dst);
+}
+
 static uint8_t wire_proto(const struct ask *ask)
 {
 	return ask->proto == IPPROTO_ICMP && !addr_is_v4(&ask->src) ? IPPROTO_ICMPV6 : ask->proto;
@@ -189,12 +197,17 @@ int run_entry(struct run *r, struct err *e)
 {
 	int err = 0;
 
-	if (r->sender == SENDER_FAR)
+	if (passes_elsewhere(r)) {
+		r->elsewhere = true;
+		snprintf(r->past, sizeof(r->past), "%s",
+			 "neither sender nor destination are here, so it does not come by");
+	} else if (r->sender == SENDER_FAR) {
 		enter_far(r);
-	else if (addr_equal(&r->ask->src, &r->ask->dst))
+	} else if (addr_equal(&r->ask->src, &r->ask->dst)) {
 		snprintf(r->past, sizeof(r->past), "%s", "it is for the sender itself");
-	else if (r->sender == SENDER_HOST)
+	} else if (r->sender == SENDER_HOST) {
 		err = enter_host(r, e);
+	}
 	return err ? err : choose_port(r, e);
 }
 

@@ -14,44 +14,63 @@
 #include "lib/bpf/names.h"
 #include "lib/json/json.h"
 
-#define MAX_NAMED 8 /* candidates that the text names; -o json has all */
+#define MAX_NAMED 8	     /* candidates that the text names; -o json has all */
+#define MAX_SLOTS (1u << 22) /* of one service; more is nonsense in the map */
 
-static const struct loom_backend *backend_at(struct run *r, uint32_t slot, uint32_t want)
+static const struct loom_backend *backend_of(struct run *r, uint32_t number, uint32_t want)
 {
-	const uint32_t *number = run_peek(r, "loom_lut", &slot);
-	const struct loom_backend *b;
+	const struct loom_backend *b = number ? run_peek(r, "loom_backend", &number) : NULL;
 
-	b = number && *number ? run_peek(r, "loom_backend", number) : NULL;
 	if (!b || (b->flags & (want | LOOM_BACKEND_GONE)) != want || !b->port ||
 	    addr_is_v4(&b->addr) != addr_is_v4(&r->ask->dst))
 		return NULL;
 	return b;
 }
 
-static bool is_listed(struct json_object *list, const char *text)
+/* Numbers of backends, each once. */
+struct numbers {
+	uint32_t *v;
+	size_t n, room;
+};
+
+static void numbers_add(struct numbers *l, uint32_t number)
 {
-	for (size_t i = 0; i < json_object_array_length(list); i++)
-		if (strcmp(json_object_get_string(json_object_array_get_idx(list, i)), text) == 0)
-			return true;
-	return false;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->v[i] == number)
+			return;
+	if (l->n == l->room) {
+		size_t room = l->room ? 2 * l->room : 16;
+		uint32_t *v = realloc(l->v, room * sizeof(*v));
+
+		if (!v)
+			return;
+		l->v = v;
+		l->room = room;
+	}
+	l->v[l->n++] = number;
 }
 
-struct json_object *svc_candidates(struct run *r, uint32_t first, uint32_t slots)
+/* Backends that a new flow to the service could get, by address and name. */
+static struct json_object *candidates(struct run *r, uint32_t first, uint32_t slots)
 {
 	struct json_object *list = json_object_new_array();
-	const struct loom_backend *last = NULL;
+	struct numbers found = {};
 	char text[WHO_STRLEN];
 
-	for (uint32_t i = 0; list && i < slots; i++) {
-		const struct loom_backend *b = backend_at(r, first + i, LOOM_BACKEND_PRESENT);
+	for (uint32_t i = 0; i < slots && i < MAX_SLOTS; i++) {
+		uint32_t slot = first + i;
+		const uint32_t *number = run_peek(r, "loom_lut", &slot);
 
-		if (!b || b == last)
-			continue;
-		last = b;
-		found_who(r->found, &b->addr, ntohs(b->port), text);
-		if (!is_listed(list, text))
-			json_append_str(list, text);
+		if (number && backend_of(r, *number, LOOM_BACKEND_PRESENT))
+			numbers_add(&found, *number);
 	}
+	for (size_t i = 0; list && i < found.n; i++) {
+		const struct loom_backend *b = backend_of(r, found.v[i], LOOM_BACKEND_PRESENT);
+
+		found_who(r->found, &b->addr, ntohs(b->port), text);
+		json_append_str(list, text);
+	}
+	free(found.v);
 	return list;
 }
 
@@ -97,9 +116,7 @@ static void taken_step(struct run *r, const char *step, const struct loom_svc *s
 	char taken[WHO_STRLEN], service[640], others[8 * WHO_STRLEN];
 	struct json_object *list, *o;
 
-	found_service(r->found, svc->service, service, sizeof(service)); /* names backends too */
-	list = svc_candidates(r, outside ? svc->out : svc->in,
-			      outside ? svc->out_size : svc->in_size);
+	list = candidates(r, outside ? svc->out : svc->in, outside ? svc->out_size : svc->in_size);
 	found_who(r->found, addr, port, taken);
 	others_text(list, taken, how, others, sizeof(others));
 	o = step_add(r->steps, step, "%s: backend %s, %s",
@@ -197,8 +214,12 @@ static const struct loom_backend *socket_choose(struct run *r, const struct loom
 	const struct loom_backend *b = NULL;
 	uint32_t at = svc->in_size ? (uint32_t)(clock_ns() >> 6) % svc->in_size : 0;
 
-	for (uint32_t i = 0; i < svc->in_size && !b; i++)
-		b = backend_at(r, svc->in + (at + i) % svc->in_size, want);
+	for (uint32_t i = 0; i < svc->in_size && i < MAX_SLOTS && !b; i++) {
+		uint32_t slot = svc->in + (at + i) % svc->in_size;
+		const uint32_t *number = run_peek(r, "loom_lut", &slot);
+
+		b = number ? backend_of(r, *number, want) : NULL;
+	}
 	return b;
 }
 
