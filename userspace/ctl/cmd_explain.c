@@ -73,7 +73,7 @@ static void add_others(struct run *r, struct json_object *result)
 		from = run_remote(r, &r->ask->src);
 	if (from && from->node)
 		json_add(result, "before", other_json(r, from->node, &w));
-	if (!next)
+	if (!next || r->elsewhere)
 		return;
 	if (!*r->past)
 		run_wire(r, &w);

@@ -9,8 +9,8 @@
  *	explain_find.c    their addresses, asked from the agent
  *	explain_maps.c    the pinned maps, and the configuration that the programs run with
  *	explain_run.c     where the packet comes in, and the run
- *	explain_svc.c     which backend; and services that the socket translates, before there is a
- *packet explain_steps.c   the steps, from the run's record; explain_policy.c those of policy
+ *	explain_svc.c     which backend; and services that the sender's socket translates
+ *	explain_steps.c   the steps, from the run's record; explain_policy.c those of policy
  *	cmd_explain.c     what is printed, and the exit code
  *
  * One at a time, one thread: the core's maps are globals.
