@@ -123,6 +123,14 @@ def encoded(text):
     return base64.b64encode(text.encode()).decode()
 
 
+def put(world, pairs):
+    """Into the etcd of a demo, in one transaction."""
+    puts = [{"requestPut": {"key": encoded(k), "value": encoded(json.dumps(v))}} for k, v in pairs.items()]
+    url = worlds.sh(*world.demo, "node", "control", "--", "sh", "-c", "echo $ETCDCTL_ENDPOINTS").strip()
+    worlds.sh(*world.demo, "node", "control", "--", "curl", "-sSf", "--data-binary", "@-", f"{url}/v3/kv/txn",
+              input=json.dumps({"success": puts}))
+
+
 class Netloom(worlds.Netloom):
     """The measured service comes by the API server; the others are put into etcd as ksr would reflect them."""
 
@@ -164,18 +172,12 @@ class Netloom(worlds.Netloom):
                                    for a in other_backends(i)]}
         return {f"/netloom/k8s/service/other/s{i}": service, f"/netloom/k8s/endpointslice/other/s{i}-1": endpoints}
 
-    def put(self, pairs):
-        puts = [{"requestPut": {"key": encoded(k), "value": encoded(json.dumps(v))}} for k, v in pairs.items()]
-        url = worlds.sh(*self.demo, "node", "control", "--", "sh", "-c", "echo $ETCDCTL_ENDPOINTS").strip()
-        worlds.sh(*self.demo, "node", "control", "--", "curl", "-sSf", "--data-binary", "@-", f"{url}/v3/kv/txn",
-                  input=json.dumps({"success": puts}))
-
     def fill(self, n):
         for first in range(self.services - 1, n - 1, 60):
             pairs = {}
             for i in range(first, min(first + 60, n - 1)):
                 pairs.update(self.other(i))
-            self.put(pairs)
+            put(self, pairs)
         self.services = max(self.services, n)
         self.wait(n)
 

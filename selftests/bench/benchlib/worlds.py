@@ -174,9 +174,9 @@ class Netloom:
     """The real thing, in a demo cluster of its own: the same agent, programs and CNI binary."""
     name = "netloom"
 
-    def __init__(self, transport, same_node, nodes=2):
+    def __init__(self, transport, same_node, nodes=2, tag=""):
         self.holders = []
-        self.demo = [str(DEMO), "--name", f"bench{os.getpid()}"]
+        self.demo = [str(DEMO), "--name", f"bench{os.getpid()}{tag}"]
         sh(*self.demo, "up", "--nodes", str(nodes), "--transport", transport, "--family", "v4",
            "--agent-config", AGENT_CONFIG)
         try:

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two pods of a node that policies let talk, against two that no policy is about.
+
+Every policy selects the pods that are measured. One lets the client in; each of the others lets in a pod of another node, of an
+identity of its own. So the server's rules are as many as there are policies, and every new flow asks for them.
+"""
+import json
+import os
+import subprocess
+import time
+
+from . import net, report, services, worlds
+
+SIZES = [int(n) for n in os.environ.get("POLICIES", "1,1000,10000").split(",")]
+MODES = ("stream", "rr", "crr")
+
+
+class Open(worlds.Netloom):
+    name = "no policy"
+
+    def __init__(self):
+        super().__init__("vxlan", True, nodes=1, tag="o")
+
+
+class Policed(worlds.Netloom):
+    """The other pods and policies are put into etcd as ksr would reflect them."""
+    name = "policies"
+
+    def __init__(self):
+        super().__init__("vxlan", True, nodes=1, tag="p")
+        self.policies = 0
+        try:
+            worlds.sh(*self.demo, "kubectl", "label", "pod", "a", "client=yes")
+            self.fill(SIZES[0])
+        except RuntimeError:
+            self.close()
+            raise
+
+    @staticmethod
+    def other(i):
+        """Policy i, and the pod that it lets in; number 0 lets in the client."""
+        wanted = {"other": f"o{i}"} if i else {"client": "yes"}
+        rule = {"from": [{"podSelector": {"matchLabels": wanted}}]}
+        policy = {"metadata": {"namespace": "default", "name": f"p{i}"},
+                  "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [rule]}}
+        ip = f"10.243.{i >> 8}.{i & 255}"
+        pod = {"metadata": {"namespace": "default", "name": f"o{i}", "labels": wanted, "uid": f"o{i}"},
+               "spec": {"nodeName": "elsewhere"}, "status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]}}
+        pairs = {f"/netloom/k8s/networkpolicy/default/p{i}": policy}
+        return {**pairs, f"/netloom/k8s/pod/default/o{i}": pod} if i else pairs
+
+    def fill(self, n):
+        # ksr would remove what Kubernetes knows nothing of.
+        worlds.sh(*self.demo, "ksr", "stop")
+        for first in range(self.policies, n, 60):
+            pairs = {}
+            for i in range(first, min(first + 60, n)):
+                pairs.update(self.other(i))
+            services.put(self, pairs)
+        self.policies = n
+        self.wait(n)
+
+    def wait(self, n):
+        """Until the node has a set of rules for each policy's peer."""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            text = worlds.sh(*self.demo, "node", "node1", "--", "netloom", "dump", "polset", "-o", "json")
+            if sum(s["peerKind"] == "identity" for s in json.loads(text)) >= n:
+                return
+            time.sleep(0.2)
+        raise RuntimeError(f"not all of {n} policies are programmed")
+
+
+def compare(out, opened, servers, n):
+    result = {}
+    for mode in MODES:
+        samples = {w.name: [] for w in opened}
+        for _ in range(net.ROUNDS):
+            for world, server in zip(opened, servers):
+                samples[world.name].append(net.measure(out, world, server, mode))
+        r = result[mode] = report.ratio(samples[Policed.name], samples[Open.name])
+        print(f"  {mode:<8}{n:>7,} policies / none: {r['median']:.3f}  ({r['min']:.3f} – {r['max']:.3f})", flush=True)
+    return result
+
+
+def policy(out, results):
+    done = subprocess.run([str(out / "policy_ns"), "--json"], stdout=subprocess.PIPE, text=True, check=True)
+    verdicts = json.loads(done.stdout)
+    for v in verdicts:
+        print(f"  a verdict, {v['name']:<28} {v['ns']:>4} ns  (spread {v['spread']})")
+    results["policy"] = {"verdict_ns": verdicts}
+    opened, servers = [], []
+    try:
+        for make in (Open, Policed):
+            opened.append(make())
+            servers.append(net.Servers(out, opened[-1]))
+        for n in SIZES:
+            opened[-1].fill(n)
+            results["policy"][n] = compare(out, opened, servers, n)
+    finally:
+        for server in servers:
+            server.close()
+        for world in reversed(opened):
+            world.close()
