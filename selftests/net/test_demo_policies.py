@@ -8,7 +8,7 @@ import re
 import shutil
 
 import pytest
-from cluster import REPO, poll
+from cluster import REPO, Cluster, poll
 from test_demo_api import Api
 
 CRD = os.path.join(REPO, "deploy", "demo", "crds", "clusternetworkpolicies.yaml")
@@ -94,6 +94,24 @@ def test_objects_go_with_their_crd_and_watches_end(api):
     poll(lambda: api.client.request("GET", BASE)["items"] == [], 5, "an empty collection")
 
 
+@pytest.mark.parametrize("source", ["kubernetes", "directory"])
+def test_a_cluster_policy_reaches_etcd_when_its_crd_comes_and_goes_with_it(source):
+    reflected = "/netloom/k8s/clusternetworkpolicy/"
+    with Cluster("--nodes", "1", "--cnp-crd", "off", "--source", source) as cluster:
+
+        def apply(obj):
+            return cluster.demo("kubectl", "apply", "-f", "-", stdin=json.dumps(obj), check=False)
+
+        assert apply(cluster_policy("a", egress=[RULE])).returncode != 0
+        cluster.kubectl("apply", "-f", CRD)
+        poll(lambda: apply(cluster_policy("a", egress=[RULE])).returncode == 0, 10, "applied")
+        poll(lambda: cluster.etcd(reflected), 25, "the policy in etcd")
+        spec = cluster.etcd(reflected)[reflected + "a"]["spec"]
+        assert spec == cluster_policy("a", egress=[RULE])["spec"]
+        cluster.kubectl("delete", "-f", CRD)
+        poll(lambda: not cluster.etcd(reflected), 25, "no policy in etcd")
+
+
 def changed(path, value):
     """A good policy, changed at a path such as "egress.0.action"; None removes."""
     obj = cluster_policy("bad", egress=[copy.deepcopy(RULE)])
@@ -151,8 +169,21 @@ def test_unknown_fields_are_dropped_or_refused_as_asked(api):
     obj = cluster_policy("odd", colour="red", egress=[{**RULE, "colour": "blue"}])
     with pytest.raises(Exception, match='unknown field "spec.colour"'):
         api.client.request("POST", BASE + "?fieldValidation=Strict", obj)
-    kept = api.client.request("POST", BASE, obj)
+    done = api.kubectl("apply", "-f", "-", stdin=obj, check=False)
+    assert 'unknown field "spec.egress[0].colour"' in done.stderr
+    apply(api, obj)
+    kept = json.loads(api.kubectl("get", "cnp", "odd", "-o", "json"))
     assert kept["spec"] == cluster_policy("odd", egress=[RULE])["spec"]
+
+
+def test_server_side_apply_is_judged_too(api):
+    def ssa(obj, check=True):
+        return api.kubectl("apply", "--server-side", "-f", "-", stdin=obj, check=check)
+
+    ssa(cluster_policy("owned"))
+    ssa(cluster_policy("owned", priority=9))
+    assert "spec.priority in body should be" in ssa(cluster_policy("owned", priority=-1), False).stderr
+    assert json.loads(api.kubectl("get", "cnp", "owned", "-o", "json"))["spec"]["priority"] == 9
 
 
 def to(**block):

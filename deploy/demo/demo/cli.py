@@ -64,6 +64,8 @@ def _exec(instance, part, argv, env=None):
         "ETCDCTL_API": "3",
         "ETCDCTL_ENDPOINTS": instance.etcd_url,
         "KUBECONFIG": instance.kubeconfig,
+        # Clusters have the same address, and not the same kinds.
+        "KUBECACHEDIR": instance.path("kube-cache"),
         **(env or {}),
     }
     sandbox.join_cgroup(instance, part)
