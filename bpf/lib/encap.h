@@ -80,7 +80,7 @@ plat_fn int encap_packet(struct plat_ctx *ctx)
 {
 	struct pkt *p = plat_pkt(ctx);
 	struct loom_node *n;
-	struct encap h;
+	struct encap h __attribute__((aligned(8)));
 	__u32 id, len;
 
 	if (!p)

@@ -35,7 +35,9 @@ plat_inline int plat_reaches(struct plat_ctx *ctx, __u32 off, __u32 n)
 /*
  * Packets may be read at any address where the kernel's own code does so; saying that they are
  * aligned spares copying by bytes, and the verifier refuses it on machines where it is not true.
+ * What whole headers are copied to and from is aligned, or scratch memory, which is as patient.
  */
+#define PLAT_XDP_WHOLE	    16
 #define plat_any_align(ptr) __builtin_assume_aligned(ptr, 8)
 
 plat_inline int plat_load(struct plat_ctx *ctx, __u32 off, void *to, __u32 n)
@@ -44,6 +46,8 @@ plat_inline int plat_load(struct plat_ctx *ctx, __u32 off, void *to, __u32 n)
 
 	if (!from)
 		return -EFAULT;
+	if (n > PLAT_XDP_WHOLE)
+		to = plat_any_align(to);
 	__builtin_memcpy(to, plat_any_align(from), n);
 	return 0;
 }
@@ -54,6 +58,8 @@ plat_inline int plat_store(struct plat_ctx *ctx, __u32 off, const void *from, __
 
 	if (!to)
 		return -EFAULT;
+	if (n > PLAT_XDP_WHOLE)
+		from = plat_any_align(from);
 	__builtin_memcpy(plat_any_align(to), from, n);
 	return 0;
 }

@@ -7,3 +7,8 @@ TOOLS += policy_ns
 policy_ns_SRCS := selftests/bench/datapath/policy_ns.c
 policy_ns_LIBS := -lbpf -lelf -lz
 $(O)/obj/selftests/bench/datapath/policy_ns.o: $(O)/gen/selftests/bench/datapath/verdict.skel.h
+
+TOOLS += xdp_ns
+xdp_ns_SRCS := selftests/bench/datapath/xdp_ns.c $(addprefix selftests/bpf/,uplink.c world.c world_svc.c packet.c)
+xdp_ns_LIBS := -lbpf -lelf -lz -lmnl
+$(O)/obj/selftests/bench/datapath/xdp_ns.o: $(O)/gen/selftests/bench/datapath/xdp_frame.skel.h
