@@ -194,6 +194,74 @@ def test_two_nodes_that_disagree_for_a_while_serve_what_both_know(net):
     gone(net, "differ")
 
 
+def slices(name, count, each):
+    """EndpointSlices of a service without selector, at addresses of nobody."""
+    meta = {"labels": {"kubernetes.io/service-name": name, "many": "yes"}}
+    port = {"name": "tcp", "port": 8080, "protocol": "TCP"}
+    return [
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {**meta, "name": f"{name}-{i}"},
+            "addressType": "IPv4",
+            "ports": [port],
+            "endpoints": [{"addresses": [f"198.18.{i}.{k}"]} for k in range(1, each + 1)],
+        }
+        for i in range(count)
+    ]
+
+
+def backend_problems(net, node, name):
+    known = net.services(node).get(("default", name))
+    return [p for p in known["problems"] if "endpoints are left out" in p] if known else []
+
+
+def test_endpoints_beyond_the_maps_are_told_and_harm_nobody():
+    """The maps hold 1,023 endpoints; one service comes with 1,500."""
+    config = {"services": {"maxBackends": 1024, "maxSlots": 4096}, "conntrack": {"gcInterval": "1s"}}
+    with Cluster("--nodes", "1", "--agent-config", json.dumps(config)) as small:
+        net = small
+        net.apply(backend("client", "node1"))
+        net.ready("client")
+        make_on(net, "good")
+        helper, to = net.client("client"), place(net, "good")
+        flow = helper.ask("connect", {"place": to})[0]["id"]
+        running = helper.ask("load", {"place": to, "rate": 100})[0]
+        huge = service("huge", {}, ports=[{"name": "tcp", "port": 80}], ipFamilyPolicy="SingleStack")
+        del huge["spec"]["selector"]
+        net.apply(huge, *slices("huge", 15, 100))
+        poll(lambda: backend_problems(net, "node1", "huge"), 20, "the ones left out are told")
+        assert not backend_problems(net, "node1", "good")
+        assert len(net.etcd("/netloom/k8s/endpointslice/default/huge")) == 15
+        assert set(ask(net, "client", to, times=20)) == {"good"}
+        net.kubectl("delete", "endpointslice", "-l", "many=yes")
+        poll(lambda: not backend_problems(net, "node1", "huge"), 20, "there is room again")
+        make_on(net, "late")
+        assert set(ask(net, "client", place(net, "late"), times=20)) == {"late"}
+        assert helper.ask("again", flow)[0] == "echo"
+        assert helper.ask("load_end", running)[0]["failed"] == []
+
+
+def make_on(net, name):
+    net.apply(service(name), backend(name, "node1"))
+    net.ready(name)
+    serves(net, name, name, nodes=("node1",))
+
+
+def test_without_services_nothing_is_translated_and_the_rest_works():
+    with Cluster("--nodes", "2", "--agent-config", '{"services": {"enabled": false}}') as plain:
+        net = plain
+        net.apply(backend("client", "node1"), backend("server", "node2"), service("server"))
+        net.ready("client", "server")
+        pod = ["TCP", net.ips("server")[0], 8080]
+        assert ask(net, "client", pod) == ["server"]
+        assert ask(net, "client", place(net, "server"), timeout=0.5) != ["server"]
+        lacking = net.node("node1", "netloom", "services", check=False)
+        assert "default/server" not in lacking, lacking
+        pinned = ["bpftool", "-j", "map", "dump", "pinned", "/sys/fs/bpf/netloom/maps/loom_svc"]
+        assert json.loads(net.node("node1", *pinned)) == []
+
+
 def test_at_the_limit_of_conntrack_established_flows_live_and_new_ones_are_counted():
     config = {"conntrack": {"maxEntries": 1024, "maxNewEntries": 1024, "gcInterval": "1s"}}
     config["conntrack"]["tcpClosing"] = "1s"

@@ -51,14 +51,6 @@ void health_drop(struct health *h, uint16_t port)
 }
 
 /* Timers go off when a step says so, not after a while. */
-static void fire(struct event *timer)
-{
-	if (evtimer_pending(timer, NULL)) {
-		evtimer_del(timer);
-		event_active(timer, EV_TIMEOUT, 0);
-	}
-}
-
 static void turn(struct fake *f, bool fails)
 {
 	void (*done)(struct agent * a, int err, void *arg) = f->flows_done;
@@ -67,11 +59,11 @@ static void turn(struct fake *f, bool fails)
 	f->flows_done = NULL;
 	if (done)
 		done(fake_agent(f), fails ? -5 : 0, f->flows_arg);
-	fire(s->flows.free_timer);
-	fire(s->flows.retry);
-	fire(s->flows.sockets);
+	fake_fire(s->flows.free_timer);
+	fake_fire(s->flows.retry);
+	fake_fire(s->flows.sockets);
 	s->flows.next_ms = 0;
-	fire(s->flows.pause);
+	fake_fire(s->flows.pause);
 	event_base_loop(f->base, EVLOOP_NONBLOCK);
 }
 
@@ -130,7 +122,7 @@ static void step(struct fake *f, const char *line, size_t len)
 	case 'f':
 		return turn(f, line[0] == 'f');
 	case 'T':
-		fire(fake_services(f)->short_timer);
+		fake_fire(fake_services(f)->short_timer);
 		event_base_loop(f->base, EVLOOP_NONBLOCK);
 		return;
 	case 'R':
@@ -165,7 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 		if (eol > at)
 			step(&f, at, eol - at);
-		broken = invariants_broken(&f);
+		broken = invariants_broken(&f, eol + 1 >= end);
 		if (broken) {
 			fprintf(stderr, "step %d: %s\n", i, broken);
 			abort();

@@ -44,6 +44,7 @@ void memory_maps_reset(struct fake_maps *ret)
 				   .vip = FIRST_FD + VIP,
 				   .ports = FIRST_FD + PORTS,
 				   .srcrange = FIRST_FD + SRCRANGE,
+				   .sockrev = -1,
 				   .max_fronts = maps[SVC].n,
 				   .max_backends = maps[BACKEND].n,
 				   .max_slots = maps[LUT].n,

@@ -140,12 +140,13 @@ int datapath_map_fd(struct agent *a, const char *name)
 {
 	const struct fake_maps *m = &fake(a)->maps;
 
-	return strcmp(name, "loom_svc") == 0	   ? m->svc
-	       : strcmp(name, "loom_lut") == 0	   ? m->lut
-	       : strcmp(name, "loom_backend") == 0 ? m->backend
-	       : strcmp(name, "loom_vip") == 0	   ? m->vip
-	       : strcmp(name, "loom_ports") == 0   ? m->ports
-						   : m->srcrange;
+	return strcmp(name, "loom_svc") == 0	    ? m->svc
+	       : strcmp(name, "loom_lut") == 0	    ? m->lut
+	       : strcmp(name, "loom_backend") == 0  ? m->backend
+	       : strcmp(name, "loom_vip") == 0	    ? m->vip
+	       : strcmp(name, "loom_ports") == 0    ? m->ports
+	       : strcmp(name, "loom_srcrange") == 0 ? m->srcrange
+						    : m->sockrev;
 }
 
 uint32_t datapath_map_size(struct agent *a, const char *name)
@@ -285,8 +286,18 @@ void fake_uplink(struct fake *f)
 	deliver(f, &ev);
 }
 
+void fake_fire(struct event *timer)
+{
+	if (!evtimer_pending(timer, NULL))
+		return;
+	evtimer_del(timer);
+	event_active(timer, EV_TIMEOUT, 0);
+}
+
 void fake_settle(struct fake *f)
 {
+	struct services *s = fake_services(f);
+
 	for (;;) {
 		void (*done)(struct agent * a, int err, void *arg) = f->flows_done;
 		bool failing = f->flows_fail;
@@ -295,6 +306,10 @@ void fake_settle(struct fake *f)
 		f->flows_fail = false;
 		if (done)
 			done(fake_agent(f), failing ? -EIO : 0, f->flows_arg);
+		s->flows.next_ms = 0;
+		fake_fire(s->flows.pause);
+		fake_fire(s->flows.retry);
+		fake_fire(s->short_timer);
 		event_base_loop(f->base, done ? EVLOOP_NONBLOCK : 0);
 		if (!done && !f->flows_done)
 			return;

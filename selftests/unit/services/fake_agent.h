@@ -20,6 +20,7 @@
 
 struct fake_maps {
 	int svc, lut, backend, vip, ports, srcrange;
+	int sockrev; /* -1: none */
 	uint32_t max_fronts, max_backends, max_slots, max_vips, max_ranges;
 };
 
@@ -57,6 +58,8 @@ void fake_synced(struct fake *f);
 int fake_resync(struct fake *f, enum event_method method);
 void fake_pod(struct fake *f, struct attachment *att, bool add);
 void fake_uplink(struct fake *f);
+/* A timer goes off now, if it is to go off at all. */
+void fake_fire(struct event *timer);
 /* The collector's run that was asked for ends; timers run until nothing is left to wait for. */
 void fake_settle(struct fake *f);
 /* GET; heap, NULL when it is none (404). */

@@ -3,4 +3,5 @@
 /* What holds of the maps whatever happened. NULL, or the sentence that does not hold (static). */
 #include "selftests/unit/services/fake_agent.h"
 
-const char *invariants_broken(struct fake *f);
+/* all: also that loom_ports has nothing else, which takes longer. */
+const char *invariants_broken(struct fake *f, bool all);

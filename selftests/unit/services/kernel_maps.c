@@ -36,12 +36,16 @@ int kernel_maps_new(struct fake_maps *m)
 	if (!err)
 		err = make(BPF_MAP_TYPE_LPM_TRIE, "t_srcrange", sizeof(struct loom_srckey), 4,
 			   m->max_ranges, BPF_F_NO_PREALLOC, &m->srcrange);
+	if (!err)
+		err = make(BPF_MAP_TYPE_LRU_HASH, "t_sockrev", sizeof(struct loom_sockkey),
+			   sizeof(struct loom_sockrev), 64, 0, &m->sockrev);
 	return err;
 }
 
 void kernel_maps_close(struct fake_maps *m)
 {
-	int *const fds[] = { &m->svc, &m->lut, &m->backend, &m->vip, &m->ports, &m->srcrange };
+	int *const fds[] = { &m->svc,	&m->lut,      &m->backend, &m->vip,
+			     &m->ports, &m->srcrange, &m->sockrev };
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		closep(fds[i]);

@@ -318,6 +318,10 @@ static const struct {
 	{ "an unknown family",
 	  "'spec':{'clusterIPs':['10.96.0.1'],'ipFamilies':['IPv5'],'ports':[]}",
 	  "spec.ipFamilies[0]: 'IPv5' is neither IPv4 nor IPv6", 1, 0 },
+	{ "a port that is there twice",
+	  "'spec':{'clusterIPs':['10.96.0.1'],'ports':[{'port':80,'nodePort':1},"
+	  "{'port':80,'nodePort':2},{'port':80,'protocol':'UDP'},{'port':80,'name':'x'}]}",
+	  "spec.ports[1].port: 80 is there twice", 1, 3 },
 	{ "an empty object", "", NULL, 0, 0 },
 };
 
@@ -472,6 +476,7 @@ static void policies_and_affinity_are_read(void **state)
 static void ready_endpoints_of_this_node_are_counted_once(void **state)
 {
 	struct slice_object *list[3];
+	size_t n;
 	const char *text[] = { SLICE(EP(1, NODE(1)) "," EP(2, NODE(1)) "," EP(3, NODE(2))),
 			       SLICE(EP(1, NODE(1)) "," EP(4, NODE(1) UNREADY)),
 			       "'addressType':'IPv6','ports':[],'endpoints':"
@@ -482,9 +487,12 @@ static void ready_endpoints_of_this_node_are_counted_once(void **state)
 
 		list[i] = slice_object_new(o);
 	}
-	assert_int_equal(compile_local_ready(list, 3, "node1"), 2);
-	assert_int_equal(compile_local_ready(list + 2, 1, "node1"), 1);
-	assert_int_equal(compile_local_ready(list, 3, "node9"), 0);
+	assert_int_equal(compile_local_ready(list, 3, "node1", &n), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(compile_local_ready(list + 2, 1, "node1", &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(compile_local_ready(list, 3, "node9", &n), 0);
+	assert_int_equal(n, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(list); i++)
 		slice_object_free(list[i]);
 }

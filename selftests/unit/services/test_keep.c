@@ -101,6 +101,77 @@ static void nothing_is_touched_before_all_objects_are_known(void **state)
 	sound(f);
 }
 
+/* What etcd hears, one after the other; the agent dies behind any of them. */
+static void update(struct fake *f, int step,
+		   void (*put)(struct fake *f, const char *key, struct json_object *value))
+{
+	static const char slice[] =
+		"{'metadata':{'labels':{'kubernetes.io/service-name':'%s'}},"
+		"'addressType':'IPv4','ports':[{'port':8080}],'endpoints':[%s]}";
+	static const char service[] = "{'spec':{'clusterIPs':['%s'],'ports':[{'port':80%s}]}}";
+
+	switch (step) {
+	case 0:
+		return put(f, "service/default/a", json(service, "10.96.0.1", ""));
+	case 1:
+		return put(
+			f, "endpointslice/default/a-1",
+			json(slice, "a", "{'addresses':['10.1.0.1']},{'addresses':['10.1.0.2']}"));
+	case 2:
+		return put(f, "service/default/b", json(service, "10.96.0.2", ",'nodePort':30080"));
+	case 3:
+		return put(
+			f, "endpointslice/default/b-1",
+			json(slice, "b", "{'addresses':['10.1.0.2']},{'addresses':['10.1.0.3']}"));
+	case 4:
+		return put(f, "service/default/a", NULL);
+	case 5:
+		return put(
+			f, "endpointslice/default/b-1",
+			json(slice, "b", "{'addresses':['10.1.0.3']},{'addresses':['10.1.0.4']}"));
+	case 6:
+		return put(f, "endpointslice/default/a-1", NULL);
+	case 7:
+		return put(f, "service/default/c", json(service, "10.96.0.1", ""));
+	case 8:
+		return put(f, "endpointslice/default/c-1",
+			   json(slice, "c", "{'addresses':['10.1.0.1']}"));
+	}
+}
+
+static void an_agent_that_dies_amid_updates_ends_in_the_same_state(void **state)
+{
+	const int steps = 9;
+
+	for (int dies = 0; dies < steps; dies++)
+		for (int back = dies + 1; back <= steps; back++) {
+			struct fake *f;
+			void *world;
+
+			assert_int_equal(world_up(&world), 0);
+			f = world;
+			for (int i = 0; i <= dies; i++)
+				update(f, i, fake_change);
+			fake_stop(f);
+			for (int i = dies + 1; i < back; i++)
+				update(f, i, fake_set);
+			fake_start(f);
+			fake_resync(f, EVENT_FULL_RESYNC);
+			for (int i = back; i < steps; i++)
+				update(f, i, fake_change);
+			assert_string_equal(in_of(f, "10.96.0.1", 80), "10.1.0.1:8080 ");
+			assert_string_equal(in_of(f, "10.96.0.2", 80),
+					    "10.1.0.3:8080 10.1.0.4:8080 ");
+			assert_int_equal(tcp_front(f, "0.0.0.0", 30080).out_size, 101);
+			assert_int_equal(map_count(f->maps.svc), 3);
+			fake_settle(f);
+			assert_int_equal(fake_services(f)->maps->used_numbers, 3);
+			assert_int_equal(fake_services(f)->maps->slots.used, 1 + 2 + 101);
+			sound(f);
+			world_down(&world);
+		}
+}
+
 static void what_others_did_to_the_maps_is_undone_by_a_resync(void **state)
 {
 	struct loom_svckey k = { .addr = addr("10.96.0.1"), .port = htons(80), .proto = 6 },
@@ -364,31 +435,54 @@ static void slots_beyond_what_is_mapped_are_mapped_in_steps(void **state)
 	kernel_maps_close(&kernel);
 }
 
+/* A thousand slices of a thousand endpoints: the slices share them, and differ in their port. */
+static void set_million(struct fake *f)
+{
+	struct json_object *o, *endpoints = json_object_new_array();
+	char key[64];
+
+	for (int i = 0; i < 1000; i++)
+		json_object_array_add(endpoints,
+				      json("{'addresses':['11.0.%d.%d']}", i / 250, i % 250 + 1));
+	for (int i = 0; i < 1000; i++) {
+		o = json("{'metadata':{'labels':{'kubernetes.io/service-name':'huge'}},"
+			 "'addressType':'IPv4','ports':[{'port':%d}]}",
+			 i + 1);
+		json_add(o, "endpoints", json_object_get(endpoints));
+		snprintf(key, sizeof(key), "endpointslice/default/huge-%d", i);
+		fake_set(f, key, o);
+	}
+	json_object_put(endpoints);
+}
+
 static void a_million_endpoints_break_nothing_that_worked(void **state)
 {
 	struct fake *f = *state;
-	char key[64];
+	struct loom_svc before, after;
+	struct service *huge;
+	uint64_t compiled;
 
 	put_service(f, "good", "10.96.0.1", "");
 	put_slice(f, "good", 1, 3);
+	before = tcp_front(f, "10.96.0.1", 80);
 	put_service(f, "huge", "10.96.0.2", "");
-	for (int s = 0; s < 1000; s++) {
-		struct json_object *o = json("{'metadata':{'labels':{'kubernetes.io/service-name':"
-					     "'huge'}},'addressType':'IPv4','ports':[{'port':1}],"
-					     "'endpoints':[]}");
-
-		for (int i = 0; i < 1000; i++)
-			json_append(json_field(o, "endpoints"),
-				    json("{'addresses':['11.%d.%d.%d']}", s / 250, s % 250,
-					 i % 250 + 1));
-		snprintf(key, sizeof(key), "endpointslice/default/huge-%d", s);
-		fake_set(f, key, o);
-		if (s == 20)
-			break;
-	}
+	set_million(f);
 	assert_int_equal(fake_resync(f, EVENT_FULL_RESYNC), 0);
-	assert_int_equal(tcp_front(f, "10.96.0.1", 80).in_size, 3);
+	after = tcp_front(f, "10.96.0.1", 80);
+	assert_memory_equal(&before, &after, sizeof(before));
 	assert_int_equal(tcp_front(f, "10.96.0.2", 80).in_size, 60);
+	HASH_FIND_STR(fake_services(f)->all, "default/huge", huge);
+	assert_string_equal(huge->problems.v[0],
+			    "port 80: 999940 of 1000000 endpoints are left out: all 63 backends "
+			    "are in use");
+	assert_int_equal(f->heals, 0);
+	/* It changes, and waits; others don't. */
+	compiled = fake_services(f)->compiled;
+	fake_change(f, "endpointslice/default/huge-0", NULL);
+	assert_int_equal(fake_services(f)->compiled, compiled);
+	put_slice(f, "good", 1, 2);
+	assert_string_equal(in_of(f, "10.96.0.1", 80), "10.1.0.1:8080 10.1.0.2:8080 ");
+	assert_int_equal(fake_services(f)->compiled, compiled + 1);
 	sound(f);
 }
 
@@ -435,6 +529,7 @@ const struct CMUnitTest keep_tests[] = {
 	TEST(a_restart_on_an_unchanged_state_writes_nothing),
 	TEST(what_changed_while_the_agent_was_away_is_made_good),
 	TEST(nothing_is_touched_before_all_objects_are_known),
+	TEST(an_agent_that_dies_amid_updates_ends_in_the_same_state),
 	TEST(what_others_did_to_the_maps_is_undone_by_a_resync),
 	TEST(the_older_service_has_what_two_want),
 	TEST(without_dates_who_has_it_keeps_it_over_a_restart_too),

@@ -106,6 +106,48 @@ static void frontends_of_a_port_share_its_tables(void **state)
 	sound(f);
 }
 
+static void a_node_port_is_on_the_families_of_its_service(void **state)
+{
+	static const struct {
+		const char *families;
+		bool v4, v6;
+	} cases[] = { { "'IPv4'", true, false },
+		      { "'IPv6'", false, true },
+		      { "'IPv6','IPv4'", true, true } };
+	struct fake *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		fake_change(f, "service/default/web",
+			    json("{'spec':{'type':'NodePort','ipFamilies':[%s],'ports':["
+				 "{'port':80,'nodePort':30080}]}}",
+				 cases[i].families));
+		assert_int_equal(has_front(f, "0.0.0.0", 30080), cases[i].v4);
+		assert_int_equal(has_front(f, "::", 30080), cases[i].v6);
+		sound(f);
+	}
+}
+
+static void without_services_the_maps_are_left_alone(void **state)
+{
+	struct fake *f = *state;
+
+	put_service(f, "web", "10.96.0.1", "");
+	fake_stop(f);
+	f->cfg.services.enabled = false;
+	fake_start(f);
+	assert_int_equal(fake_resync(f, EVENT_FULL_RESYNC), 0);
+	assert_null(fake_services(f));
+	put_service(f, "web", "10.96.0.2", "");
+	assert_true(has_front(f, "10.96.0.1", 80));
+	assert_false(has_front(f, "10.96.0.2", 80));
+	fake_stop(f);
+	f->cfg.services.enabled = true;
+	fake_start(f);
+	fake_resync(f, EVENT_FULL_RESYNC);
+	assert_false(has_front(f, "10.96.0.1", 80));
+	assert_true(has_front(f, "10.96.0.2", 80));
+}
+
 static void node_port_addresses_are_exact_and_follow_the_node(void **state)
 {
 	struct fake *f = *state;
@@ -307,6 +349,31 @@ static void an_endpoint_that_is_replaced_changes_one_nth_of_the_maglev_table(voi
 
 /* ---- the end of a backend ---- */
 
+static void connect_to(struct fake *f, uint32_t number)
+{
+	struct loom_sockkey k = { .cookie = number };
+	struct loom_sockrev v = { .backend = number };
+
+	assert_int_equal(bpf_map_update_elem(f->maps.sockrev, &k, &v, BPF_ANY), 0);
+}
+
+static void sockets_are_looked_for_only_of_backends_that_have_some(void **state)
+{
+	struct fake *f = *state;
+	uint32_t first;
+
+	f->cfg.services.sockets = 1;
+	put_service(f, "web", "10.96.0.1", "");
+	put_slice(f, "web", 1, 20);
+	first = tcp_front(f, "10.96.0.1", 80).in;
+	connect_to(f, svcmaps_slot(fake_services(f)->maps, first + 7));
+	connect_to(f, svcmaps_slot(fake_services(f)->maps, first + 8));
+	put_slice(f, "web", 1, 1);
+	fake_settle(f);
+	assert_int_equal(f->sockets_ended, 2);
+	assert_int_equal(fake_services(f)->maps->used_numbers, 1);
+}
+
 static void a_number_is_free_when_its_flows_have_ended(void **state)
 {
 	struct fake *f = *state;
@@ -322,6 +389,8 @@ static void a_number_is_free_when_its_flows_have_ended(void **state)
 	assert_int_equal(backend(f, number).flags & (LOOM_BACKEND_GONE | LOOM_BACKEND_READY),
 			 LOOM_BACKEND_GONE);
 	f->flows_fail = true; /* is tried again */
+	connect_to(f, number);
+	connect_to(f, number + 1);
 	fake_settle(f);
 	assert_int_equal(f->flow_runs, 2);
 	assert_int_equal(f->sockets_ended, 1);
@@ -340,8 +409,8 @@ static void runs_of_the_collector_are_apart_from_each_other(void **state)
 	put_service(f, "web", "10.96.0.1", "");
 	put_slice(f, "web", 1, 3);
 	put_slice(f, "web", 1, 2);
-	fake_settle(f);
 	assert_int_equal(f->flow_runs, 1);
+	TAKE_PTR(f->flows_done)(fake_agent(f), 0, f->flows_arg);
 	put_slice(f, "web", 1, 1);
 	put_slice(f, "web", 2, 1);
 	assert_int_equal(f->flow_runs, 1);
@@ -387,6 +456,8 @@ static const struct CMUnitTest serve_tests[] = {
 	TEST(a_service_is_in_the_maps_at_once),
 	TEST(both_families_and_all_protocols_share_a_port_number),
 	TEST(frontends_of_a_port_share_its_tables),
+	TEST(a_node_port_is_on_the_families_of_its_service),
+	TEST(without_services_the_maps_are_left_alone),
 	TEST(node_port_addresses_are_exact_and_follow_the_node),
 	TEST(policies_are_flags),
 	TEST(source_ranges_are_of_load_balancer_addresses_only),
@@ -395,6 +466,7 @@ static const struct CMUnitTest serve_tests[] = {
 	TEST(an_unchanged_object_writes_nothing),
 	TEST(one_endpoint_more_writes_what_it_needs_and_nobody_elses),
 	TEST(an_endpoint_that_is_replaced_changes_one_nth_of_the_maglev_table),
+	TEST(sockets_are_looked_for_only_of_backends_that_have_some),
 	TEST(a_number_is_free_when_its_flows_have_ended),
 	TEST(runs_of_the_collector_are_apart_from_each_other),
 	TEST(a_terminating_backend_keeps_its_number_while_another_serves),

@@ -143,7 +143,7 @@ bool bit(struct fake *f, enum loom_port_set set, uint16_t port)
 
 void sound(struct fake *f)
 {
-	const char *broken = invariants_broken(f);
+	const char *broken = invariants_broken(f, true);
 
 	if (broken)
 		fail_msg("%s", broken);

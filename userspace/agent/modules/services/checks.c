@@ -11,14 +11,15 @@ static void set(struct services *s, struct service *svc, uint16_t port)
 {
 	_cleanup_(freep) struct slice_object **slices = NULL;
 	const char *slash = strchr(svc->title, '/');
-	size_t n = 0, local;
+	size_t n = 0, local = 0;
 	struct err e = {};
 	char ns[300];
 
 	slices = service_slices(svc, &n);
-	if (!slices || !slash)
+	if (!slash)
 		return;
-	local = compile_local_ready(slices, n, agent_cfg(s->agent)->node_name);
+	if (!slices || compile_local_ready(slices, n, agent_cfg(s->agent)->node_name, &local) < 0)
+		return services_fail(s, -ENOMEM);
 	snprintf(ns, sizeof(ns), "%.*s", (int)(slash - svc->title), svc->title);
 	if (health_set(s->health, port, ns, slash + 1, local, &e) < 0)
 		problems_add(&svc->problems, "spec.healthCheckNodePort: %s", e.msg);

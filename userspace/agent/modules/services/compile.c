@@ -90,6 +90,17 @@ static int gather_port(struct founds *f, const struct slice_object *slice, uint1
 	return err;
 }
 
+/* A name stands once in a slice (ValidateEndpointSlice). */
+static const struct endpoint_port *find_target(const struct slice_object *slice,
+					       const struct service_port *port)
+{
+	for (size_t i = 0; i < slice->n_ports; i++)
+		if (slice->ports[i].proto == port->proto &&
+		    strcmp(slice->ports[i].name, port->name) == 0)
+			return &slice->ports[i];
+	return NULL;
+}
+
 static int gather(const struct service_port *port, int family, struct slice_object *const *slices,
 		  size_t n_slices, const struct nodes *nodes, struct founds *f)
 {
@@ -98,10 +109,10 @@ static int gather(const struct service_port *port, int family, struct slice_obje
 	for (size_t s = 0; s < n_slices; s++) {
 		const struct slice_object *slice = slices[s];
 
-		for (size_t p = 0; slice->family == family && !err && p < slice->n_ports; p++)
-			if (slice->ports[p].proto == port->proto &&
-			    strcmp(slice->ports[p].name, port->name) == 0)
-				err = gather_port(f, slice, slice->ports[p].port, nodes);
+		const struct endpoint_port *target = find_target(slice, port);
+
+		if (slice->family == family && target && !err)
+			err = gather_port(f, slice, target->port, nodes);
 	}
 	return err;
 }
@@ -280,33 +291,44 @@ void wants_clear(struct wants *w)
 	*w = (struct wants){};
 }
 
-static bool said_before(struct slice_object *const *slices, size_t s, size_t i)
+static int by_addr(const void *a, const void *b)
 {
-	const union loom_addr *addr = &slices[s]->endpoints[i].addr;
-
-	for (size_t k = 0; k <= s; k++)
-		for (size_t j = 0; j < (k == s ? i : slices[k]->n_endpoints); j++)
-			if (slices[k]->endpoints[j].ready &&
-			    addr_equal(&slices[k]->endpoints[j].addr, addr))
-				return true;
-	return false;
+	return addr_cmp(a, b);
 }
 
-size_t compile_local_ready(struct slice_object *const *slices, size_t n_slices, const char *node)
+static size_t count_different(union loom_addr *v, size_t n)
 {
-	size_t n = 0;
+	size_t different = 0;
+
+	qsort(v, n, sizeof(*v), by_addr);
+	for (size_t i = 0; i < n; i++)
+		different += !i || !addr_equal(&v[i], &v[i - 1]);
+	return different;
+}
+
+int compile_local_ready(struct slice_object *const *slices, size_t n_slices, const char *node,
+			size_t *ret)
+{
+	_cleanup_(freep) union loom_addr *v = NULL;
+	size_t n = 0, room = 0;
 	int family = -1;
 
 	/* A pod of two families is one endpoint: count where the first family stands. */
-	for (size_t s = 0; s < n_slices; s++)
+	for (size_t s = 0; s < n_slices; s++) {
+		room += slices[s]->n_endpoints;
 		if (slices[s]->family >= 0 && (family < 0 || slices[s]->family < family))
 			family = slices[s]->family;
+	}
+	v = calloc(room + 1, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
 	for (size_t s = 0; s < n_slices; s++)
 		for (size_t i = 0; slices[s]->family == family && i < slices[s]->n_endpoints; i++) {
 			const struct endpoint *ep = &slices[s]->endpoints[i];
 
-			if (ep->ready && strcmp(ep->node, node) == 0 && !said_before(slices, s, i))
-				n++;
+			if (ep->ready && strcmp(ep->node, node) == 0)
+				v[n++] = ep->addr;
 		}
-	return n;
+	*ret = count_different(v, n);
+	return 0;
 }

@@ -48,9 +48,10 @@ int compile_port(const struct service_object *svc, const struct service_port *po
 		 struct wants *ret);
 void wants_clear(struct wants *w);
 const char *want_state_name(enum want_state state);
-/* Different endpoints on this node that are ready, whatever their ports: for healthCheckNodePort.
- */
-size_t compile_local_ready(struct slice_object *const *slices, size_t n_slices, const char *node);
+/* Different endpoints on this node that are ready, whatever their ports: for healthCheckNodePort. 0
+ * or -ENOMEM. */
+int compile_local_ready(struct slice_object *const *slices, size_t n_slices, const char *node,
+			size_t *ret);
 
 /*
  * Indexes into w->v for the slots of a table, in `ret_slots` (heap; NULL and 0 for an empty one).

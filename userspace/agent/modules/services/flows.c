@@ -12,6 +12,7 @@
 #include "agent/modules/services/private.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/bpf/walk.h"
 #include "shared/loom_config.h"
 
 /* A packet that has read a frontend has long read its slot by then. */
@@ -99,6 +100,36 @@ static void finish(struct services *s)
 	flows_run(s);
 }
 
+static int note_connected(const void *key, const void *value, void *arg)
+{
+	const struct loom_sockrev *rev = value;
+	struct services *s = arg;
+
+	if (rev->backend < s->maps->fd.max_backends)
+		s->flows.connected[rev->backend / 8] |= 1u << rev->backend % 8;
+	return 0;
+}
+
+/* To end a backend's sockets means to read all sockets: once for all of them tells whose there are.
+ * Without an answer each is ended. */
+static void find_connected(struct services *s)
+{
+	int fd = datapath_map_fd(s->agent, "loom_sockrev");
+
+	free(s->flows.connected);
+	s->flows.connected = fd < 0 ? NULL : calloc(s->maps->fd.max_backends / 8 + 1, 1);
+	if (s->flows.connected && map_walk(fd, note_connected, s) < 0)
+		free(TAKE_PTR(s->flows.connected));
+}
+
+static void end_sockets(struct services *s, uint32_t number)
+{
+	const uint8_t *connected = s->flows.connected;
+
+	if (!connected || connected[number / 8] & 1u << number % 8)
+		datapath_end_sockets(s->agent, number);
+}
+
 static void on_sockets(evutil_socket_t fd, short what, void *arg)
 {
 	static const struct timeval now = {};
@@ -106,8 +137,10 @@ static void on_sockets(evutil_socket_t fd, short what, void *arg)
 	struct numbers *ending = &s->flows.ending;
 	uint64_t end_ms = clock_ms() + SOCKETS_TURN_MS;
 
+	if (!s->flows.sockets_done)
+		find_connected(s);
 	while (s->flows.sockets_done < ending->n && clock_ms() <= end_ms)
-		datapath_end_sockets(s->agent, ending->v[s->flows.sockets_done++]);
+		end_sockets(s, ending->v[s->flows.sockets_done++]);
 	if (s->flows.sockets_done < ending->n)
 		evtimer_add(s->flows.sockets, &now);
 	else
@@ -199,4 +232,5 @@ void flows_fini(struct services *s)
 	free(s->flows.dying.v);
 	free(s->flows.ending.v);
 	free(s->flows.freed);
+	free(s->flows.connected);
 }

@@ -11,6 +11,11 @@
 /* Where source ranges were before the field was: separated by commas. */
 #define RANGES_ANNOTATION "service.beta.kubernetes.io/load-balancer-source-ranges"
 
+/* Ports times addresses are frontends: one object must not be able to fill memory. */
+#define MAX_ADDRS  128
+#define MAX_PORTS  1024
+#define MAX_RANGES 1024
+
 static const struct {
 	const char *name;
 	uint8_t proto;
@@ -30,6 +35,21 @@ const char *service_proto_name(uint8_t proto)
 		if (protos[i].proto == proto)
 			return protos[i].name;
 	return "?";
+}
+
+/* How many of n are looked at. */
+static size_t at_most(const struct place *p, const char *path, size_t n, size_t max)
+{
+	if (n > max)
+		problems_add(p->problems, "%s: %zu are too many, only the first %zu count", path, n,
+			     max);
+	return MIN(n, max);
+}
+
+static size_t read_some(const struct place *p, const char *path, size_t max,
+			struct json_object **ret)
+{
+	return at_most(p, path, read_array(p, path, ret), max);
 }
 
 /* ---- addresses ---- */
@@ -78,9 +98,9 @@ static void add_ingress(struct service_object *s, const struct place *p, struct 
 static int read_addresses(struct service_object *s, const struct place *p)
 {
 	struct json_object *cluster, *external, *ingress;
-	size_t n_cluster = read_array(p, "spec.clusterIPs", &cluster);
-	size_t n_external = read_array(p, "spec.externalIPs", &external);
-	size_t n_ingress = read_array(p, "status.loadBalancer.ingress", &ingress);
+	size_t n_cluster = read_some(p, "spec.clusterIPs", MAX_ADDRS, &cluster);
+	size_t n_external = read_some(p, "spec.externalIPs", MAX_ADDRS, &external);
+	size_t n_ingress = read_some(p, "status.loadBalancer.ingress", MAX_ADDRS, &ingress);
 	struct json_object *one = json_path(p->obj, "spec.clusterIP");
 
 	s->addrs = calloc(n_cluster + n_external + n_ingress + 1, sizeof(*s->addrs));
@@ -146,10 +166,23 @@ static bool read_port(struct service_object *s, const struct place *p, struct se
 	return ret->name;
 }
 
+static bool is_new_port(struct service_object *s, const struct place *p)
+{
+	const struct service_port *last = &s->ports[s->n_ports];
+
+	for (const struct service_port *other = s->ports; other < last; other++)
+		if (other->port == last->port && other->proto == last->proto &&
+		    strcmp(other->name, last->name) == 0) {
+			problems_add(p->problems, "%sport: %u is there twice", p->at, last->port);
+			return false;
+		}
+	return true;
+}
+
 static int read_ports(struct service_object *s, const struct place *p)
 {
 	struct json_object *list;
-	size_t n = read_array(p, "spec.ports", &list);
+	size_t n = read_some(p, "spec.ports", MAX_PORTS, &list);
 	struct place one;
 
 	s->ports = calloc(n + 1, sizeof(*s->ports));
@@ -157,7 +190,7 @@ static int read_ports(struct service_object *s, const struct place *p)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		if (read_element(p, "spec.ports", list, i, &one) &&
-		    read_port(s, &one, &s->ports[s->n_ports]))
+		    read_port(s, &one, &s->ports[s->n_ports]) && is_new_port(s, &one))
 			s->n_ports++;
 	return 0;
 }
@@ -192,7 +225,7 @@ static int read_range_field(struct service_object *s, struct json_object *list, 
 	return 0;
 }
 
-static int read_range_annotation(struct service_object *s, const char *text)
+static int read_range_annotation(struct service_object *s, const struct place *p, const char *text)
 {
 	_cleanup_(freep) char *copy = strdup(text);
 	char *rest = copy, *word;
@@ -200,10 +233,11 @@ static int read_range_annotation(struct service_object *s, const char *text)
 
 	for (const char *c = text; *c; c++)
 		n += *c == ',';
+	n = at_most(p, RANGES_ANNOTATION, n, MAX_RANGES);
 	s->ranges = calloc(n, sizeof(*s->ranges));
 	if (!copy || !s->ranges)
 		return -ENOMEM;
-	for (size_t i = 0; (word = strsep(&rest, ",")); i++) {
+	for (size_t i = 0; i < n && (word = strsep(&rest, ",")); i++) {
 		word += strspn(word, " ");
 		word[strcspn(word, " ")] = 0;
 		add_range(s, RANGES_ANNOTATION, i, word);
@@ -215,7 +249,7 @@ static int read_range_annotation(struct service_object *s, const char *text)
 static int read_ranges(struct service_object *s, const struct place *p)
 {
 	struct json_object *list, *annotation;
-	size_t n = read_array(p, "spec.loadBalancerSourceRanges", &list);
+	size_t n = read_some(p, "spec.loadBalancerSourceRanges", MAX_RANGES, &list);
 	const char *text;
 
 	if (json_path(p->obj, "spec.loadBalancerSourceRanges") && !list)
@@ -231,7 +265,7 @@ static int read_ranges(struct service_object *s, const struct place *p)
 	if (!text[strspn(text, " ")])
 		return 0;
 	s->has_ranges = true;
-	return read_range_annotation(s, text);
+	return read_range_annotation(s, p, text);
 }
 
 /* ---- the rest ---- */

@@ -101,6 +101,7 @@ struct service {
 	bool gone;	      /* nothing of it shall be; `obj` is what it was until that is so */
 	uint16_t health_port; /* that is open for it; 0: none */
 	bool dirty, short_of_room, seen;
+	uint64_t next_ms; /* a large one is not programmed before */
 	struct service *next_dirty;
 	UT_hash_handle hh;
 };
@@ -129,6 +130,7 @@ struct services {
 	struct { /* flows.c */
 		struct numbers dying, ending;
 		size_t sockets_done; /* of `ending` */
+		uint8_t *connected;  /* bit by number: has sockets; NULL: not known */
 		bool wanted, running, tables_done;
 		struct event *sockets, *retry, *pause;
 		uint64_t next_ms;     /* no run before */
@@ -137,7 +139,7 @@ struct services {
 		struct event *free_timer;
 	} flows;
 	size_t n_short; /* services that did not fit */
-	struct event *short_timer;
+	struct event *short_timer, *large_timer;
 };
 
 struct services *services_get(struct agent *a);

@@ -22,7 +22,12 @@
 #include "lib/json/json.h"
 
 #define SHORT_RETRY_S 1
-#define ZONE_LABEL    "topology.kubernetes.io/zone"
+/* A service that took this long to program waits this many times as long until the next time, so
+ * that one with a million endpoints does not keep all others waiting while it grows. */
+#define LARGE_MS     10
+#define LARGE_FACTOR 10
+#define LARGE_MAX_MS 10000u
+#define ZONE_LABEL   "topology.kubernetes.io/zone"
 
 struct services *services_get(struct agent *a)
 {
@@ -137,6 +142,37 @@ static void sweep(struct services *s)
 	s->swept = true;
 }
 
+static bool has_to_wait(const struct services *s, const struct service *svc)
+{
+	return s->swept && !s->verify && clock_ms() < svc->next_ms;
+}
+
+static void wait_for_large(struct services *s, const struct service *svc)
+{
+	uint64_t ms = svc->next_ms - MIN(clock_ms(), svc->next_ms);
+	struct timeval rest = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	if (!evtimer_pending(s->large_timer, NULL))
+		evtimer_add(s->large_timer, &rest);
+}
+
+static void on_large(evutil_socket_t fd, short what, void *arg)
+{
+	services_run(arg);
+}
+
+static void program_one(struct services *s, struct service *svc)
+{
+	uint64_t start_ms = clock_ms(), took_ms;
+
+	service_program(s, svc);
+	took_ms = clock_ms() - start_ms;
+	svc->next_ms =
+		took_ms < LARGE_MS ? 0 : clock_ms() + MIN(took_ms * LARGE_FACTOR, LARGE_MAX_MS);
+	service_tell(svc);
+	service_forget_empty(s, svc);
+}
+
 static void program_marked(struct services *s)
 {
 	bool holding = is_holding(s);
@@ -151,9 +187,12 @@ static void program_marked(struct services *s)
 			service_mark(s, svc);
 			continue;
 		}
-		service_program(s, svc);
-		service_tell(svc);
-		service_forget_empty(s, svc);
+		if (has_to_wait(s, svc)) {
+			service_mark(s, svc);
+			wait_for_large(s, svc);
+			continue;
+		}
+		program_one(s, svc);
 	}
 	if (!holding)
 		sweep(s);
@@ -316,7 +355,8 @@ static int start(struct services *s)
 	if (!err)
 		err = health_new(agent_base(s->agent), &s->health);
 	s->short_timer = evtimer_new(agent_base(s->agent), on_room, s);
-	if (!err && !s->short_timer)
+	s->large_timer = evtimer_new(agent_base(s->agent), on_large, s);
+	if (!err && (!s->short_timer || !s->large_timer))
 		err = -ENOMEM;
 	if (!err)
 		err = db_follow(s->agent, KEY_SERVICE);
@@ -353,6 +393,8 @@ static void services_fini(struct agent *a)
 	flows_fini(s);
 	if (s->short_timer)
 		event_free(s->short_timer);
+	if (s->large_timer)
+		event_free(s->large_timer);
 	svcmaps_free(s->maps);
 	nodes_fini(&s->nodes);
 	module_set_state(a, &services_module, NULL);
