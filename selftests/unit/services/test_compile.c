@@ -76,6 +76,14 @@ static const struct {
 	  { SLICE(EP(1, SERVING) "," EP(2, DEAF) "," EP(3, UNREADY)) },
 	  "10.1.0.1:8080 serving c RT@0; 10.1.0.2:8080 terminating - T@0; "
 	  "10.1.0.3:8080 unready - @0" },
+	{ "what serves and does not end is only not ready",
+	  WEB "}",
+	  { SLICE(EP(1, COND(false, true, false))) },
+	  "10.1.0.1:8080 unready - @0" },
+	{ "where serving is not said it is as ready is",
+	  WEB "}",
+	  { SLICE(EP(1, ",'conditions':{'ready':false,'terminating':true}")) },
+	  "10.1.0.1:8080 terminating - T@0" },
 	{ "a published endpoint is ready, though it terminates",
 	  WEB ",'publishNotReadyAddresses':true}",
 	  { SLICE(EP(1, COND(true, true, true))) },
@@ -134,6 +142,10 @@ static const struct {
 	  LOCAL_OUT,
 	  { SLICE(EP(2, NODE(2))) },
 	  "10.1.0.2:8080 ready c R@2 silent-out" },
+	{ "externalTrafficPolicy Local refuses when there are none at all",
+	  LOCAL_OUT,
+	  { SLICE(EP(2, NODE(2) UNREADY)) },
+	  "10.1.0.2:8080 unready - @2" },
 	{ "externalTrafficPolicy Local falls back on its own",
 	  LOCAL_OUT,
 	  { SLICE(EP(1, NODE(1) SERVING) "," EP(2, NODE(2))) },
@@ -437,6 +449,33 @@ static const struct {
 	  NULL, 1, true },
 };
 
+static void json_fill(struct json_object *list, size_t n, const char *fmt)
+{
+	char text[80];
+
+	for (size_t i = 0; i < n; i++) {
+		snprintf(text, sizeof(text), fmt, i / 250, i % 250 + 1);
+		json_append(list, quoted_json(text));
+	}
+}
+
+/* A Service of 10,000 of each would be a hundred million frontends. */
+static void what_one_service_can_take_is_bounded(void **state)
+{
+	_cleanup_(service_object_freep) struct service_object *svc = NULL;
+	_json_ *o = object("'spec':{'externalIPs':[],'ports':[],'loadBalancerSourceRanges':[]}");
+
+	json_fill(json_path(o, "spec.externalIPs"), 10000, "'10.2.%zu.%zu'");
+	json_fill(json_path(o, "spec.ports"), 10000, "{'port':80,'name':'p%zu-%zu'}");
+	json_fill(json_path(o, "spec.loadBalancerSourceRanges"), 10000, "'10.2.%zu.%zu/32'");
+	svc = service_object_new(o);
+	assert_int_equal(svc->n_addrs, 128);
+	assert_int_equal(svc->n_ports, 1024);
+	assert_int_equal(svc->n_ranges, 1024);
+	assert_string_equal(svc->problems.v[0], "spec.externalIPs: 10000 are too many, only the "
+						"first 128 count");
+}
+
 static void source_ranges_that_cant_be_read_let_nobody_in(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++) {
@@ -539,6 +578,7 @@ int main(void)
 		cmocka_unit_test(services_tell_what_is_wrong_and_keep_the_rest),
 		cmocka_unit_test(slices_tell_what_is_wrong_and_keep_the_rest),
 		cmocka_unit_test(problems_are_bounded),
+		cmocka_unit_test(what_one_service_can_take_is_bounded),
 		cmocka_unit_test(source_ranges_that_cant_be_read_let_nobody_in),
 		cmocka_unit_test(policies_and_affinity_are_read),
 		cmocka_unit_test(ready_endpoints_of_this_node_are_counted_once),

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <bpf/bpf.h>
 #include <cmocka.h>
 #include <errno.h>
@@ -475,7 +476,15 @@ static const struct CMUnitTest serve_tests[] = {
 
 int main(void)
 {
-	int failed = cmocka_run_group_tests(serve_tests, NULL, NULL);
+	struct CMUnitTest all[100];
+	size_t n = 0;
 
-	return _cmocka_run_group_tests("keep_tests", keep_tests, n_keep_tests, NULL, NULL) + failed;
+	assert(ARRAY_SIZE(serve_tests) + n_keep_tests + n_room_tests <= ARRAY_SIZE(all));
+	for (size_t i = 0; i < ARRAY_SIZE(serve_tests); i++)
+		all[n++] = serve_tests[i];
+	for (size_t i = 0; i < n_keep_tests; i++)
+		all[n++] = keep_tests[i];
+	for (size_t i = 0; i < n_room_tests; i++)
+		all[n++] = room_tests[i];
+	return _cmocka_run_group_tests("services", all, n, NULL, NULL);
 }

@@ -127,6 +127,23 @@ const char *in_of(struct fake *f, const char *at, uint16_t port)
 	return table(f, v.in, v.in_size);
 }
 
+const char *problem_of(struct fake *f, const char *name)
+{
+	static char path[200];
+	char *text, *at;
+
+	snprintf(path, sizeof(path), "/v1/services/default/%s", name);
+	text = fake_get(f, path);
+	assert_non_null(text);
+	at = strstr(text, " has it");
+	snprintf(path, sizeof(path), "%s",
+		 at			    ? "taken"
+		 : strstr(text, "left out") ? "left out"
+					    : "");
+	free(text);
+	return path;
+}
+
 uint64_t writes(struct fake *f)
 {
 	return fake_services(f)->maps->writes;

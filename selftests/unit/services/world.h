@@ -23,6 +23,8 @@ struct loom_backend backend(struct fake *f, uint32_t number);
 /* "10.1.0.1:8080 10.1.0.2:8080 ": a table's backends, each once, in the slots' order; static. */
 const char *table(struct fake *f, uint32_t first, uint32_t size);
 const char *in_of(struct fake *f, const char *at, uint16_t port);
+/* What /v1/services says of default/<name>: "taken", "left out" or ""; static. */
+const char *problem_of(struct fake *f, const char *name);
 uint64_t writes(struct fake *f);
 bool bit(struct fake *f, enum loom_port_set set, uint16_t port);
 

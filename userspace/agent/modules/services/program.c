@@ -70,10 +70,11 @@ static bool has_range(const struct prefix *v, size_t n, const struct prefix *p)
 	return false;
 }
 
-/* New ones first: nobody who may pass is refused meanwhile. */
+/* New ones first: nobody who may pass is refused meanwhile. One that can't be removed stays noted.
+ */
 static void set_ranges(struct services *s, struct program *p, const struct prefix *v, size_t n)
 {
-	struct prefix *now = calloc(n + 1, sizeof(*now));
+	struct prefix *now = calloc(n + p->n_ranges + 1, sizeof(*now));
 	size_t kept = 0;
 	int err;
 
@@ -94,9 +95,14 @@ static void set_ranges(struct services *s, struct program *p, const struct prefi
 		if (!err)
 			now[kept++] = v[i];
 	}
-	for (size_t i = 0; i < p->n_ranges; i++)
-		if (!has_range(now, kept, &p->ranges[i]))
-			services_fail(s, svcmaps_range_del(s->maps, p->number, &p->ranges[i]));
+	for (size_t i = 0; i < p->n_ranges; i++) {
+		if (has_range(now, kept, &p->ranges[i]))
+			continue;
+		err = svcmaps_range_del(s->maps, p->number, &p->ranges[i]);
+		services_fail(s, err);
+		if (err < 0)
+			now[kept++] = p->ranges[i];
+	}
 	free(p->ranges);
 	p->ranges = now;
 	p->n_ranges = kept;
