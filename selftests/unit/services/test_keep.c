@@ -170,6 +170,20 @@ static void an_agent_that_dies_amid_updates_ends_in_the_same_state(void **state)
 		}
 }
 
+static void what_is_missing_in_a_full_list_is_gone(void **state)
+{
+	struct fake *f = *state;
+
+	fill_world(f);
+	fake_set(f, "endpointslice/default/a-1", NULL);
+	fake_set(f, "service/default/b", NULL);
+	fake_resync(f, EVENT_FULL_RESYNC);
+	assert_int_equal(tcp_front(f, "10.96.0.1", 80).in_size, 0);
+	assert_false(has_front(f, "10.96.0.2", 80));
+	fake_settle(f);
+	sound(f);
+}
+
 static void what_others_did_to_the_maps_is_undone_by_a_resync(void **state)
 {
 	struct loom_svckey k = { .addr = addr("10.96.0.1"), .port = htons(80), .proto = 6 },
@@ -397,6 +411,7 @@ const struct CMUnitTest keep_tests[] = {
 	TEST(what_changed_while_the_agent_was_away_is_made_good),
 	TEST(nothing_is_touched_before_all_objects_are_known),
 	TEST(an_agent_that_dies_amid_updates_ends_in_the_same_state),
+	TEST(what_is_missing_in_a_full_list_is_gone),
 	TEST(what_others_did_to_the_maps_is_undone_by_a_resync),
 	TEST(the_older_service_has_what_two_want),
 	TEST(without_dates_who_has_it_keeps_it_over_a_restart_too),

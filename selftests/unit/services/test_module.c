@@ -107,6 +107,22 @@ static void frontends_of_a_port_share_its_tables(void **state)
 	sound(f);
 }
 
+static void ports_of_one_address_share_its_number(void **state)
+{
+	struct fake *f = *state;
+	uint32_t vip;
+
+	fake_change(
+		f, "service/default/web",
+		json("{'spec':{'clusterIPs':['10.96.0.1'],'ports':[{'port':80},{'port':81}]}}"));
+	vip = tcp_front(f, "10.96.0.1", 80).vip;
+	assert_int_equal(tcp_front(f, "10.96.0.1", 81).vip, vip);
+	put_service(f, "web", "10.96.0.1", "");
+	assert_false(has_front(f, "10.96.0.1", 81));
+	assert_int_equal(tcp_front(f, "10.96.0.1", 80).vip, vip);
+	sound(f);
+}
+
 static void a_node_port_is_on_the_families_of_its_service(void **state)
 {
 	static const struct {
@@ -421,6 +437,36 @@ static void runs_of_the_collector_are_apart_from_each_other(void **state)
 	sound(f);
 }
 
+static void udp_flows_move_when_their_backend_is_not_ready_any_more(void **state)
+{
+	static const struct {
+		const char *proto;
+		unsigned int runs;
+	} cases[] = { { "TCP", 0 }, { "UDP", 1 } };
+	static const char slice[] =
+		"{'metadata':{'labels':{'kubernetes.io/service-name':'%s'}},"
+		"'addressType':'IPv4','ports':[{'port':80,'protocol':'%s'}],"
+		"'endpoints':[{'addresses':['10.1.0.1'],'conditions':{'ready':%s}},"
+		"{'addresses':['10.1.0.2']}]}";
+	struct fake *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *proto = cases[i].proto;
+
+		fake_change(f, "endpointslice/default/x", json(slice, proto, proto, "true"));
+		fake_change(f, i ? "service/default/UDP" : "service/default/TCP",
+			    json("{'spec':{'clusterIPs':['10.96.0.1'],'ports':[{'port':80,"
+				 "'protocol':'%s'}]}}",
+				 proto));
+		fake_settle(f);
+		f->flow_runs = 0;
+		fake_change(f, "endpointslice/default/x", json(slice, proto, proto, "false"));
+		assert_int_equal(f->flow_runs, cases[i].runs);
+		fake_settle(f);
+		sound(f);
+	}
+}
+
 static void a_terminating_backend_keeps_its_number_while_another_serves(void **state)
 {
 	static const char slice[] = "{'metadata':{'labels':{'kubernetes.io/service-name':'web'}},"
@@ -457,6 +503,7 @@ static const struct CMUnitTest serve_tests[] = {
 	TEST(a_service_is_in_the_maps_at_once),
 	TEST(both_families_and_all_protocols_share_a_port_number),
 	TEST(frontends_of_a_port_share_its_tables),
+	TEST(ports_of_one_address_share_its_number),
 	TEST(a_node_port_is_on_the_families_of_its_service),
 	TEST(without_services_the_maps_are_left_alone),
 	TEST(node_port_addresses_are_exact_and_follow_the_node),
@@ -470,6 +517,7 @@ static const struct CMUnitTest serve_tests[] = {
 	TEST(sockets_are_looked_for_only_of_backends_that_have_some),
 	TEST(a_number_is_free_when_its_flows_have_ended),
 	TEST(runs_of_the_collector_are_apart_from_each_other),
+	TEST(udp_flows_move_when_their_backend_is_not_ready_any_more),
 	TEST(a_terminating_backend_keeps_its_number_while_another_serves),
 	TEST(an_endpoint_that_never_was_ready_has_no_number),
 };

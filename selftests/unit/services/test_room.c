@@ -63,6 +63,25 @@ static void frontends_beyond_the_map_are_left_out_until_there_is_room(void **sta
 	sound(f);
 }
 
+static void node_ports_beyond_the_map_are_left_out_until_there_is_room(void **state)
+{
+	struct json_object *o = json("{'spec':{'ipFamilies':['IPv4'],'ports':[]}}");
+	struct fake *f = *state;
+
+	put_service(f, "first", "10.96.0.1", "");
+	for (int i = 0; i < 70; i++)
+		json_append(json_path(o, "spec.ports"),
+			    json("{'port':%d,'nodePort':%d}", i + 1, 30000 + i));
+	fake_change(f, "service/default/many", o);
+	assert_int_equal(map_count(f->maps.svc), 64);
+	assert_string_equal(problem_of(f, "many"), "left out");
+	assert_int_equal(f->heals, 0);
+	sound(f);
+	drop(f, "service", "many");
+	assert_int_equal(map_count(f->maps.svc), 1);
+	sound(f);
+}
+
 static void tables_get_coarser_when_slots_run_out(void **state)
 {
 	static const char external[] = "{'spec':{'clusterIPs':['10.96.0.%d'],'ports':[{'port':80,"
@@ -182,6 +201,7 @@ static void a_million_endpoints_break_nothing_that_worked(void **state)
 const struct CMUnitTest room_tests[] = {
 	TEST(endpoints_beyond_the_map_are_left_out_until_there_is_room),
 	TEST(frontends_beyond_the_map_are_left_out_until_there_is_room),
+	TEST(node_ports_beyond_the_map_are_left_out_until_there_is_room),
 	TEST(tables_get_coarser_when_slots_run_out),
 	TEST(slots_beyond_what_is_mapped_are_mapped_in_steps),
 	TEST(a_million_endpoints_break_nothing_that_worked),
