@@ -64,6 +64,21 @@ def test_one_wrong_404_takes_no_policy_away(bed, api):
     assert bed.etcd.kvs("/netloom/k8s/clusternetworkpolicy/") == before
 
 
+def test_a_server_that_is_none_takes_no_policy_away(bed, api):
+    """A load balancer without servers says 404 to everything, for as long as it likes."""
+    api.put(POLICIES, policy("one"))
+    ksr = bed.follow_api(api).wait_ready()
+    asked = api.n_requests("clusternetworkpolicies?limit")
+    api.fail("/apis", 404, body="default backend - 404")
+    for _ in range(3):
+        api.fail(POLICIES, 404, body="default backend - 404")
+    api.end_watches()
+    poll(lambda: "no word of an API server" in ksr.logged(), 20, "what is wrong")
+    assert bed.keys("clusternetworkpolicy") == {"one"}
+    poll(lambda: api.n_requests("clusternetworkpolicies?limit") > asked + 1, 25, "further questions")
+    assert bed.keys("clusternetworkpolicy") == {"one"}
+
+
 def test_what_went_while_nobody_looked_is_swept(bed, api):
     for name in ("stays", "goes"):
         api.put(POLICIES, policy(name))

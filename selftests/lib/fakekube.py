@@ -182,6 +182,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith(LEASES):
             lease = self.api.leases.get(path)
             self.answer(200 if lease else 404, lease or status(404, "NotFound", "no such lease"))
+        elif path == "/apis":
+            self.answer(200, {"kind": "APIGroupList", "apiVersion": "v1", "groups": []})
         elif path not in self.api.objects or path in self.api.missing:
             self.answer(404, "404 page not found\n")
         elif query.get("watch") == "true":
