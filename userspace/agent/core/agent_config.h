@@ -61,6 +61,11 @@ struct agent_config {
 	} services;
 
 	struct {
+		bool enabled;	      /* policy.enabled: true */
+		bool allow_from_host; /* policy.allowFromHost: true */
+	} policy;
+
+	struct {
 		int64_t max_entries,
 			max_new; /* conntrack.maxEntries: 262144, conntrack.maxNewEntries: 65536 */
 		int64_t tcp_ms, tcp_new_ms, tcp_closing_ms; /* conntrack.tcp: 6h … conntrack.tcpNew:

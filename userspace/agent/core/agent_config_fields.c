@@ -128,6 +128,11 @@ const struct config_field agent_config_fields[] = {
 	      TEXT_OF(LOOM_DEFAULT_AFFINITY), "Clients whose backend is remembered.",
 	      RANGE(1024, 1 << 22)),
 
+	FIELD("policy.enabled", CONFIG_BOOL, policy.enabled, "true",
+	      "Enforce NetworkPolicies and ClusterNetworkPolicies."),
+	FIELD("policy.allowFromHost", CONFIG_BOOL, policy.allow_from_host, "true",
+	      "The node's own host may always reach its pods, as kubelet's probes need it."),
+
 	FIELD("conntrack.maxEntries", CONFIG_INT, conntrack.max_entries, "262144",
 	      "Flows that have seen a reply. Memory is taken at once, about 150 bytes each.",
 	      RANGE(1024, 1 << 24)),

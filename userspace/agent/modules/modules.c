@@ -3,5 +3,6 @@
 
 const struct module *const agent_modules[] = {
 	&db_module,   &uplink_module,  &datapath_module, &hostlink_module, &nodesync_module,
-	&ipam_module, &podwire_module, &pods_module,	 &services_module, NULL,
+	&ipam_module, &podwire_module, &pods_module,	 &services_module, &policy_module,
+	NULL,
 };

@@ -12,7 +12,7 @@
 
 /* Value of the annotation that makes a policy, or all NetworkPolicies of a namespace, log-only. */
 #define POLICY_MODE_ANNOTATION "netloom.io/policy-mode"
-#define POLICY_MODE_LOG_ONLY   "log-only"
+#define POLICY_MODE_LOG_ONLY   "log"
 
 struct port_match {
 	uint8_t proto;	  /* 0, only with a name: any */

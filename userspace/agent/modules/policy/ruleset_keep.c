@@ -113,7 +113,11 @@ int rulesets_adopt(struct rulesets *s, const struct loom_polkey *key, const stru
 	struct ruleset *r = left_get(s, key->policy);
 	struct rules rules = {};
 	struct list *list = NULL;
-	int err = r ? read_list(s, set, &rules) : -ENOMEM;
+	int err = r ? 0 : -ENOMEM;
+
+	if (!err && (set->count > LOOM_POLSET_MAX || (!key->peer && key->kind != LOOM_PEER_ANY)))
+		err = -EINVAL;
+	err = err ?: read_list(s, set, &rules);
 
 	err = err ?: list_adopt(&s->lists, set->first, &rules, &list);
 	rules_fini(&rules);

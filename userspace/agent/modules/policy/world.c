@@ -95,6 +95,7 @@ int world_set_namespace(struct world *w, const char *name, struct json_object *o
 	ns = namespace_get(w, name);
 	if (!ns)
 		return err_set(e, -ENOMEM, "out of memory");
+	ns->round = w->round;
 	log_only = object_is_log_only(obj);
 	if (log_only != ns->log_only) {
 		ns->log_only = log_only;
@@ -217,6 +218,7 @@ static int set_policy(struct world *w, const char *kind, const char *key, policy
 	}
 	if (!entry)
 		return err_set(e, -ENOMEM, "out of memory");
+	entry->round = w->round;
 	err = read(&reader, key, obj, &p, e);
 	err = err ?: entry_set(w, entry, p);
 	if (err < 0) {
@@ -235,6 +237,55 @@ int world_set_cluster_policy(struct world *w, const char *name, struct json_obje
 			     struct err *e)
 {
 	return set_policy(w, "clusternetworkpolicy", name, cluster_policy_read, obj, e);
+}
+
+/* ---- all of them ---- */
+
+void world_begin(struct world *w)
+{
+	w->round++;
+}
+
+static void end_pods(struct world *w)
+{
+	struct pod *pod, *next;
+
+	HASH_ITER (hh, w->pods, pod, next) {
+		char *key = strdup(pod->key);
+
+		/* The first may be the end of it. */
+		if (key && pod->from[ADDR_PUBLISHED].n && pod->published_round != w->round)
+			world_set_published_pod(w, key, NULL, NULL);
+		if (key)
+			HASH_FIND_STR(w->pods, key, pod);
+		if (key && pod && pod->there && pod->round != w->round)
+			world_set_pod(w, key, NULL, NULL);
+		free(key);
+	}
+}
+
+static void end_nodes(struct world *w)
+{
+	for (struct node *node = w->nodes; node; node = node->hh.next) {
+		if (node->published_round != w->round)
+			world_set_published_node(w, node->name, NULL, NULL);
+		if (node->round != w->round)
+			world_set_node(w, node->name, NULL, NULL);
+	}
+}
+
+void world_end(struct world *w)
+{
+	struct policy_entry *entry, *next;
+
+	end_pods(w);
+	end_nodes(w);
+	for (struct namespace *ns = w->namespaces; ns; ns = ns->hh.next)
+		if (ns->labels && ns->round != w->round)
+			namespace_gone(w, ns->name->text);
+	HASH_ITER (hh, w->policies, entry, next)
+		if (entry->round != w->round)
+			entry_free(w, entry);
 }
 
 /* ---- life ---- */

@@ -55,6 +55,7 @@ struct policy_entry {
 	char *key;			  /* "namespace/name", or "name" */
 	struct policy *policy;		  /* what holds; NULL: none that can be read came yet */
 	char *problem;			  /* why the latest does not hold; NULL: it does */
+	uint32_t round;			  /* when it was last set */
 };
 
 struct namespace
@@ -63,6 +64,7 @@ struct namespace
 	struct str *name;
 	struct labels *labels; /* NULL: there is no such object */
 	bool log_only;
+	uint32_t round;
 	struct pod *pods;
 	struct policy_entry *policies;
 };
@@ -88,6 +90,7 @@ struct pod {
 	struct portmap *ports;
 	struct addrs from[ADDR_SOURCES];
 	struct endpoint *endpoints;
+	uint32_t round, published_round;
 	struct owner owner;
 };
 
@@ -96,6 +99,7 @@ struct node {
 	char *name;
 	struct labels *labels;
 	struct addrs from[ADDR_SOURCES];
+	uint32_t round, published_round;
 	struct owner owner;
 };
 
@@ -118,8 +122,10 @@ struct world {
 	bool broken;	     /* a write failed: the maps may be anything */
 	bool bump;	     /* verdicts may have changed */
 	bool adopted;	     /* the first commit is still to come */
+	bool wants_commit;   /* there is room for what did not fit before */
 	uint32_t enforced;   /* flags of entry 0 as written */
 	uint64_t now;
+	uint32_t round;
 	uint64_t commits, refused;
 	/* What does not fit, by name; may be NULL. */
 	void (*on_problem)(const char *text, void *arg);
@@ -145,15 +151,21 @@ int world_set_published_pod(struct world *w, const char *key, struct json_object
 			    struct err *e);
 int world_set_published_node(struct world *w, const char *name, struct json_object *obj,
 			     struct err *e);
+/* Around setting all objects there are: those that were not set in between are gone. Endpoints are
+ * not among them. */
+void world_begin(struct world *w);
+void world_end(struct world *w);
 /* A pod of this node. `key` NULL: of nobody in Kubernetes. `uid` "": not known. */
 int world_set_endpoint(struct world *w, uint32_t ep, const char *key, const char *uid,
 		       const union loom_addr *addrs, size_t n_addrs);
 /* The endpoint is gone; its entry in loom_epol is closed at once. */
 void world_del_endpoint(struct world *w, uint32_t ep);
 
+/* Before anything is known: endpoints are closed unless an earlier run has left them open. */
+int world_close(struct world *w);
 /* 0 or the negative errno of a write: then it is to be called again, and writes everything. */
 int world_commit(struct world *w, uint64_t now_ms);
-/* True: there is more to do, later. */
+/* True: there is more to do, later; or, with wants_commit, to commit. */
 bool world_reap(struct world *w, uint64_t now_ms);
 
 /* ---- for its own files ---- */

@@ -329,6 +329,7 @@ int world_commit(struct world *w, uint64_t now_ms)
 	set_now(w, now_ms);
 	w->maps.failed = 0;
 	w->commits++;
+	w->wants_commit = false;
 	if (w->broken)
 		rewrite(w);
 	if (w->adopted)
@@ -347,6 +348,19 @@ int world_commit(struct world *w, uint64_t now_ms)
 	w->broken = w->maps.failed < 0;
 	w->adopted &= w->broken;
 	return w->maps.failed;
+}
+
+int world_close(struct world *w)
+{
+	const struct loom_epol node = {
+		.flags = LOOM_EPOL_ENFORCED | (w->police_host ? LOOM_EPOL_NOT_HOST : 0),
+	};
+	uint32_t zero = 0;
+	int err = polmaps_put(&w->maps, POLMAP_EPOL, &zero, &node);
+
+	if (!err)
+		w->enforced = node.flags;
+	return err;
 }
 
 /* ---- what nobody uses any more ---- */
@@ -448,6 +462,7 @@ bool world_reap(struct world *w, uint64_t now_ms)
 	bool freed;
 
 	set_now(w, now_ms);
+	w->wants_commit = false;
 	if (w->broken)
 		return true;
 	reap_objects(w);
@@ -456,9 +471,8 @@ bool world_reap(struct world *w, uint64_t now_ms)
 	freed |= reap_identities(w);
 	if (w->maps.failed)
 		w->broken = true;
-	if (freed && (retry_starved(w) || w->ids.n_fresh))
-		return true;
-	return w->sets.n_idle || w->sets.classes.n_idle || w->ids.n_idle;
+	w->wants_commit = freed && (retry_starved(w) || w->ids.n_fresh);
+	return w->wants_commit || w->sets.n_idle || w->sets.classes.n_idle || w->ids.n_idle;
 }
 
 /* ---- an earlier run ---- */
@@ -485,16 +499,40 @@ static int adopt_class(const void *key, void *ctx)
 	return 0;
 }
 
+struct adoption {
+	struct world *w;
+	struct loom_polkey *bad;
+	size_t n_bad;
+};
+
+/* One that makes no sense takes nobody's room, and goes. */
 static int adopt_set(const void *key, void *ctx)
 {
-	struct world *w = ctx;
+	struct adoption *ad = ctx;
+	struct world *w = ad->w;
+	struct loom_polkey *bad;
 	struct loom_polset set;
 	int err = w->maps.ops->lookup(w->maps.arg, POLMAP_POL, key, &set);
 
-	/* One that makes no sense takes nobody's room, and goes. */
-	if (!err && rulesets_adopt(&w->sets, key, &set) == -EINVAL)
-		polmaps_del(&w->maps, POLMAP_POL, key);
+	err = err ?: rulesets_adopt(&w->sets, key, &set);
+	if (err != -EINVAL)
+		return err;
+	bad = grow(&ad->bad, &ad->n_bad, sizeof(*bad));
+	if (!bad)
+		return -ENOMEM;
+	memcpy(bad, key, sizeof(*bad));
 	return 0;
+}
+
+static int adopt_sets(struct world *w)
+{
+	struct adoption ad = { .w = w };
+	int err = w->maps.ops->each(w->maps.arg, POLMAP_POL, adopt_set, &ad);
+
+	for (size_t i = 0; i < ad.n_bad; i++)
+		polmaps_del(&w->maps, POLMAP_POL, &ad.bad[i]);
+	free(ad.bad);
+	return err;
 }
 
 int world_adopt(struct world *w)
@@ -506,7 +544,7 @@ int world_adopt(struct world *w)
 
 	err = err ?: m->ops->each(m->arg, POLMAP_IDENT, adopt_address, w);
 	err = err ?: m->ops->each(m->arg, POLMAP_CLASS, adopt_class, w);
-	err = err ?: m->ops->each(m->arg, POLMAP_POL, adopt_set, w);
+	err = err ?: adopt_sets(w);
 	w->enforced = node.flags;
 	w->adopted = true;
 	addresses_touch(w);

@@ -217,6 +217,8 @@ int world_set_pod(struct world *w, const char *key, struct json_object *obj, str
 		return err_prefix(e, "pod %.300s", key);
 	}
 	pod = pod_get(w, key);
+	if (pod)
+		pod->round = w->round;
 	err = pod ? pod_take(w, pod, &r) : -ENOMEM;
 	reading_clear(&r);
 	return err < 0 ? err_set(e, err, "out of memory") : 0;
@@ -237,6 +239,7 @@ int world_set_published_pod(struct world *w, const char *key, struct json_object
 	pod = pod ?: pod_get(w, key);
 	if (!pod)
 		return err_set(e, -ENOMEM, "out of memory");
+	pod->published_round = w->round;
 	err = json_opt_array(obj, "ips", &list, e);
 	err = err ?: addrs_read(list, NULL, "ips", &pod->from[ADDR_PUBLISHED], e);
 	err = err ?: pod_refresh(w, pod);
@@ -319,6 +322,7 @@ int world_set_node(struct world *w, const char *name, struct json_object *obj, s
 	}
 	labels_put(node->labels);
 	node->labels = labels;
+	node->round = w->round;
 	err = read_node_addrs(obj, &node->from[ADDR_STATUS], e);
 	err = node_refresh(w, node) ?: err;
 	return err < 0 ? err_prefix(e, "node %.300s", name) : 0;
@@ -335,6 +339,7 @@ int world_set_published_node(struct world *w, const char *name, struct json_obje
 	e = e ?: &own;
 	if (!node)
 		return err_set(e, -ENOMEM, "out of memory");
+	node->published_round = w->round;
 	err = json_opt_array(obj, "addresses", &list, e);
 	err = err ?: addrs_read(list, NULL, "addresses", &node->from[ADDR_PUBLISHED], e);
 	err = err ?: node_refresh(w, node);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the files of the module share that know the agent: policy.c, show.c. The rest: world.h. */
+#include <event2/event.h>
+
+#include "agent/core/module.h"
+#include "agent/modules/policy/kmaps.h"
+#include "agent/modules/policy/world.h"
+
+struct policy_module {
+	struct agent *agent;
+	struct kmaps kmaps;
+	struct world *world; /* NULL before the first resync */
+	struct event *commit, *reap;
+	bool loaded;	     /* all objects were there once: commits may follow */
+	uint64_t unreadable; /* objects that were refused */
+	double seconds;
+};
+
+struct policy_module *policy_get(struct agent *a);
+
+/* show.c */
+int policy_routes(struct policy_module *m);
+void policy_metrics(struct agent *a, struct metrics *out);
+struct json_object *policy_status(struct agent *a);
+/* words.c: "allow TCP 80 from pods with app=web of namespaces with team in (a, b)"; heap, NULL: out
+ * of memory. */
+char *rule_words(const struct ruleset_rule *r, enum direction dir);
