@@ -36,6 +36,7 @@ int cmd_nodes(const struct ctl *c);
 int cmd_pods(const struct ctl *c);
 int cmd_ipam(const struct ctl *c);
 int cmd_services(const struct ctl *c);
+int cmd_policies(const struct ctl *c);
 int cmd_dump(const struct ctl *c);
 int cmd_events(const struct ctl *c);
 int cmd_history(const struct ctl *c);

@@ -22,7 +22,8 @@
 static const struct fake_answer answers[] = {
 	{ "/v1/status", 200,
 	  "{\"ready\":true,\"node\":\"n1\",\"version\":\"9.9\",\"modules\":{\"datapath\":{"
-	  "\"programs\":\"adopted\",\"attached\":{\"tcx\":3,\"clsact\":4},\"endpoints\":3,"
+	  "\"programs\":\"adopted\",\"attached\":{\"tcx\":3,\"clsact\":4,\"cgroup\":8,\"xdp\":"
+	  "\"off\"},\"endpoints\":3,"
 	  "\"alarms\":[],\"conntrack\":{\"entries\":50,\"capacity\":200,\"halfOpen\":4},"
 	  "\"dropEvents\":2,\"dropEventsLost\":5},\"db\":{\"origin\":\"etcd\",\"connected\":true}}"
 	  "}" },
@@ -66,6 +67,15 @@ static const struct fake_answer answers[] = {
 	  "\"state\":\"ready\",\"local\":true,\"zone\":\"\","
 	  "\"number\":12},{\"number\":-7},7]}],"
 	  "\"problems\":[\"port 0: what\"]}]" },
+	{ "/v1/policies", 200,
+	  "[{\"namespace\":\"default\",\"name\":\"web\",\"endpoint\":3,\"open\":true,\"ingress\":"
+	  "{\"isolated\":true,\"policies\":[\"networkpolicy default/a\"],\"rules\":[]},"
+	  "\"egress\":{}},{},7]" },
+	{ "/v1/policies/default/web", 200,
+	  "[{\"namespace\":\"default\",\"name\":\"web\",\"endpoint\":3,\"identity\":9,\"open\":"
+	  "false,\"reason\":\"closed: so\",\"ingress\":{\"isolated\":true,\"policies\":[\"x\"],"
+	  "\"rules\":[\"allow\\u001b[31m TCP 80\",7]},\"egress\":{\"isolated\":false,"
+	  "\"logOnly\":true,\"policies\":[\"y\"],\"rules\":[]}},7]" },
 	{ "/v1/ipam", 200,
 	  "{\"pools\":[{\"cidr\":\"10.1.1.0/24\",\"capacity\":253,\"used\":1,\"resting\":1,"
 	  "\"free\":251}],\"allocations\":[{\"ips\":[\"10.1.1.5\"],\"state\":\"used\","
@@ -147,7 +157,8 @@ static const struct {
 	  cmd_status,
 	  {},
 	  CTL_OK,
-	  "programs adopted, attached by 3 tcx links and 4 clsact filters; 3 endpoints\n",
+	  "programs adopted, attached by 3 tcx links, 4 clsact filters and 8 cgroup links; XDP "
+	  "off; 3 endpoints\n",
 	  NULL },
 	{ "how full conntrack is",
 	  cmd_status,
@@ -272,6 +283,21 @@ static const struct {
 	  NULL },
 	{ "a service that is not", cmd_services, { .arg = "a/b" }, CTL_FAILED, "", "404" },
 	{ "no name of a service", cmd_services, { .arg = "a?b" }, CTL_USAGE, "", "NAMESPACE/NAME" },
+	{ "policies of pods",
+	  cmd_policies,
+	  {},
+	  CTL_OK,
+	  "default    web         3  known   1 policy, isolated  open\n",
+	  NULL },
+	{ "rules in words",
+	  cmd_policies,
+	  { .arg = "default/web" },
+	  CTL_OK,
+	  "default/web: endpoint 3, identity 9\n  closed: so\n\ningress: what no rule allows is "
+	  "denied\n  allow?[31m TCP 80\n  7\n\negress: what no rule denies is allowed; what is "
+	  "denied passes and is logged\n  no rule of y\n",
+	  NULL },
+	{ "no name of a pod", cmd_policies, { .arg = "web" }, CTL_USAGE, "", "NAMESPACE/POD" },
 	{ "the tables that are", cmd_dump, {}, CTL_OK, "  epstats ", NULL },
 	{ "no pins", cmd_dump, { .arg = "ct" }, CTL_FAILED, "", "say --bpf-dir DIR" },
 	{ "an address that is none",
