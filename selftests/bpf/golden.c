@@ -303,6 +303,7 @@ static void run_packet(struct run *r)
 	if (s->hook == LOOM_HOOK_FROM_OVERLAY) {
 		bytes.vni = s->vni ? s->vni : LOOM_DEFAULT_VNI;
 		bytes.outer_src = world_addr(s->outer ? s->outer : NODE2, 4);
+		bytes.tunnel = s->tunnel;
 	}
 	before = counter(r);
 	check_eq(r, r->t->run(s->hook, &bytes, &v), 0);

@@ -40,6 +40,7 @@ struct golden_step {
 	bool others; /* its destination MAC is somebody else's */
 	__u32 vni;   /* 0: the default network's */
 	enum who outer;
+	enum tunnel_shape tunnel;
 	__u32 cut;     /* bytes to leave of the packet */
 	__u32 seconds; /* DO_GC_LATER */
 	__u32 want_deleted;

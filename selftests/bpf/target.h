@@ -12,11 +12,23 @@
 #define TARGET_PKT_MAX 2048
 #define TARGET_IFINDEX 1 /* lo: the one link that every network namespace has */
 
+/* Outer headers that only the kernel may take off. */
+enum tunnel_shape {
+	TUNNEL_PLAIN,
+	TUNNEL_BAD_IP_CSUM,
+	TUNNEL_UDP_CSUM, /* has one, which is to be checked */
+	TUNNEL_FLAGS,	 /* of an extension of VXLAN */
+	TUNNEL_OPTIONS,	 /* IP header of 24 bytes */
+	TUNNEL_TAIL,	 /* bytes behind the outer packet */
+	TUNNEL_SHORT,	 /* the outer UDP header promises less than there is */
+};
+
 struct target_packet {
 	__u8 data[TARGET_PKT_MAX];
 	__u32 len;
 	__u32 vni; /* hook from_overlay: came through this tunnel */
 	union loom_addr outer_src;
+	enum tunnel_shape tunnel;
 };
 
 struct target_verdict {

@@ -107,12 +107,51 @@ int uplink_build(void)
 	return err ? err : write_file("/proc/sys/net/ipv6/conf/" UPLINK "/forwarding", "1");
 }
 
+static void set16(__u8 *at, __u16 v)
+{
+	at[0] = v >> 8;
+	at[1] = v;
+}
+
+static void checksum(__u8 *ip)
+{
+	__u32 sum = 0, i;
+
+	set16(ip + 10, 0);
+	for (i = 0; i < (ip[0] & 15u) * 4; i += 2)
+		sum += ip[i] << 8 | ip[i + 1];
+	sum = (sum & 0xffff) + (sum >> 16);
+	set16(ip + 10, ~((sum & 0xffff) + (sum >> 16)));
+}
+
+static void shape(enum tunnel_shape tunnel, struct target_packet *p)
+{
+	__u8 *ip = p->data + 14, *udp = ip + 20;
+
+	if (tunnel == TUNNEL_BAD_IP_CSUM)
+		ip[10] ^= 1;
+	if (tunnel == TUNNEL_UDP_CSUM)
+		udp[6] = 1;
+	if (tunnel == TUNNEL_FLAGS)
+		udp[8] |= 0x80;
+	if (tunnel == TUNNEL_TAIL)
+		p->len += 4;
+	if (tunnel == TUNNEL_SHORT)
+		set16(udp + 4, p->len - 38);
+	if (tunnel != TUNNEL_OPTIONS)
+		return;
+	memmove(udp + 4, udp, p->len - 34);
+	memset(udp, 1, 4); /* no operation */
+	p->len += 4;
+	ip[0]++;
+	set16(ip + 2, p->len - 14);
+	checksum(ip);
+}
+
 void uplink_wrap(const struct target_packet *p, struct target_packet *ret)
 {
-	union loom_addr dst = world_addr(NODE, 4);
-	__u8 *h = ret->data, *ip = h + 14;
-	__u16 len = p->len + TUNNEL_OUTER_LEN - 14;
-	__u32 sum = 0, i;
+	union loom_addr dst = addr("192.0.2.1");
+	__u8 *h = ret->data, *ip = h + 14, *udp = ip + 20, *vxlan = udp + 8;
 
 	*ret = *p;
 	if (!p->vni)
@@ -123,17 +162,16 @@ void uplink_wrap(const struct target_packet *p, struct target_packet *ret)
 	memcpy(h, hmac_a, 6);
 	memcpy(h + 6, uplink_hop_mac, 6);
 	h[12] = 8;
-	memcpy(ip, (__u8[]){ 0x45, 0, len >> 8, len, 0, 0, 0, 0, 64, 17 }, 10);
+	memcpy(ip, (__u8[]){ 0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17 }, 10);
+	set16(ip + 2, ret->len - 14);
 	memcpy(ip + 12, &p->outer_src.w[3], 4);
 	memcpy(ip + 16, &dst.w[3], 4);
-	for (i = 0; i < 20; i += 2)
-		sum += ip[i] << 8 | ip[i + 1];
-	sum = (sum & 0xffff) + (sum >> 16);
-	ip[10] = ~sum >> 8;
-	ip[11] = ~sum;
-	memcpy(ip + 20, (__u8[]){ 0xc1, 1, 4789 >> 8, 4789 & 255, (len - 20) >> 8, len - 20 }, 6);
-	ip[28] = 8;
-	ip[34] = p->vni & 255;
-	ip[33] = p->vni >> 8 & 255;
-	ip[32] = p->vni >> 16;
+	checksum(ip);
+	set16(udp, 0xc101);
+	set16(udp + 2, 4789);
+	set16(udp + 4, ret->len - 34);
+	vxlan[0] = 8;
+	vxlan[4] = p->vni >> 16;
+	set16(vxlan + 5, p->vni);
+	shape(p->tunnel, ret);
 }
