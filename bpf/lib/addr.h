@@ -81,6 +81,19 @@ plat_inline void addr_gateway(int v4, union loom_addr *ret)
 	ret->w[3] = plat_htonl(1);
 }
 
+/* What a pod or host sees as the sender of its own packet to a service (LOOM_CT_HAIRPIN). */
+plat_inline void addr_hairpin(int v4, union loom_addr *ret)
+{
+	if (v4) {
+		addr_set_v4(ret, plat_htonl(LOOM_HAIRPIN4));
+		return;
+	}
+	ret->w[0] = plat_htonl((__u32)(LOOM_HAIRPIN6_HI >> 32));
+	ret->w[1] = plat_htonl((__u32)LOOM_HAIRPIN6_HI);
+	ret->w[2] = 0;
+	ret->w[3] = plat_htonl((__u32)LOOM_HAIRPIN6_LO);
+}
+
 /*
  * 0 when the data plane routes to the address, else the negative reason why not: multicast and
  * broadcast, link-local (of IPv4 only the gateway: node-local DNS caches and clouds' metadata

@@ -69,7 +69,7 @@ plat_inline void ct_node_addr(int v4, union loom_addr *ret)
 plat_inline void ct_svc_source(const struct loom_ct *ct, int v4, union loom_addr *ret)
 {
 	if (ct->flags & LOOM_CT_HAIRPIN)
-		addr_gateway(v4, ret);
+		addr_hairpin(v4, ret);
 	else
 		ct_node_addr(v4, ret);
 }

@@ -26,6 +26,22 @@ plat_inline int svc_masquerades(const struct pkt *p, const struct loom_state *st
 	       !(p->target_flags & LOOM_REMOTE_NO_MASQ);
 }
 
+/*
+ * The host asks its own backend by an address that it routes to others, who sent the packet back. A
+ * stack takes nothing from its own address that comes in by a link.
+ */
+plat_inline int svc_comes_back(const struct pkt *p, int out)
+{
+	struct loom_ipkey k = { .scope = p->scope };
+	struct loom_ep *ep;
+
+	if (p->hook != LOOM_HOOK_FROM_NET || LOOM_OUT_KIND(out) != LOOM_OUT_STACK)
+		return 0;
+	addr_copy(&k.addr, &p->saddr);
+	ep = plat_lookup(&loom_ep, &k);
+	return ep && (ep->flags & LOOM_EP_HOST);
+}
+
 /* Does the source address change, and into which? Flags for both entries. */
 plat_inline __u32 svc_source(const struct pkt *p, const struct loom_state *st, int out)
 {
@@ -44,6 +60,8 @@ plat_inline __u32 svc_source(const struct pkt *p, const struct loom_state *st, i
 			       ? LOOM_CT_SVC_SNAT
 			       : 0;
 	}
+	if (svc_comes_back(p, out))
+		return LOOM_CT_SVC_SNAT | LOOM_CT_HAIRPIN;
 	return svc_leaves(out) ? LOOM_CT_SVC_SNAT : 0;
 }
 

@@ -8,6 +8,7 @@
 #define POD    LOOM_HOOK_FROM_POD
 #define HOST   LOOM_HOOK_FROM_HOST
 #define NET    LOOM_HOOK_FROM_NET
+#define TONET  LOOM_HOOK_TO_NET
 #define OVL    LOOM_HOOK_FROM_OVERLAY
 #define SYN    0x02
 #define ACK    0x10
@@ -38,4 +39,12 @@
 #define REFUSED(r) \
 	.kind = VERDICT_REDIRECT, .ifindex = LINK_A, .reason = LOOM_DROP_##r, .error = true
 #define RESET(r) REFUSED(r), .reset = true
-#define MASQ	 .want_src = NODE, .want_sport = NAT_PORT
+/* By a service: addresses and ports as they leave, or as an error quotes them. */
+#define AS_DST(d, dp) .want_dst = d, .want_dport = dp
+#define AS_SRC(s, sp) .want_src = s, .want_sport = sp
+#define FROM_NODE     .want_src = NODE, .want_sport = NAT_PORT
+#define TO_E	      .kind = VERDICT_PEER, .ifindex = LINK_E
+#define TO_HOST	      .kind = VERDICT_INGRESS, .same_ttl = true
+#define QUOTED(s, sp, d, dp) \
+	.want_quote_src = s, .want_quote_sport = sp, .want_quote_dst = d, .want_quote_dport = dp
+#define MASQ .want_src = NODE, .want_sport = NAT_PORT

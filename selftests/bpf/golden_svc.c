@@ -1,16 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 #include "selftests/bpf/golden_steps.h"
 
-#define TONET LOOM_HOOK_TO_NET
-/* Addresses and ports as they leave. */
-#define AS_DST(d, dp) .want_dst = d, .want_dport = dp
-#define AS_SRC(s, sp) .want_src = s, .want_sport = sp
-#define FROM_NODE     .want_src = NODE, .want_sport = NAT_PORT
-#define TO_E	      .kind = VERDICT_PEER, .ifindex = LINK_E
-#define TO_HOST	      .kind = VERDICT_INGRESS, .same_ttl = true
-#define QUOTED(s, sp, d, dp) \
-	.want_quote_src = s, .want_quote_sport = sp, .want_quote_dst = d, .want_quote_dport = dp
-
 /* What the services are: world_svc.c. */
 const struct golden golden_svc_cases[] = {
 	{ "a pod reaches a service's pod of the same node, and is answered by the service",
@@ -34,11 +24,11 @@ const struct golden golden_svc_cases[] = {
 	    { UDP(POD, B, 1000, VIP, 81), TO_NODE2, AS_DST(C, 8080) },
 	    { UDP(OVL, C, 8080, B, 1000), TO_B, AS_SRC(VIP, 81) } } },
 	{ "a pod reaches itself by its service",
-	  { { TCP(POD, A, 1000, VIP, 89, SYN), TO_PEER_A, .want_src = GATEWAY, AS_DST(A, 8080) },
-	    { TCP(POD, A, 8080, GATEWAY, 1000, SYNACK), TO_PEER_A, AS_SRC(VIP, 89), .want_dst = A },
-	    { TCP(POD, A, 1000, VIP, 89, ACK), TO_PEER_A, .want_src = GATEWAY, AS_DST(A, 8080),
+	  { { TCP(POD, A, 1000, VIP, 89, SYN), TO_PEER_A, .want_src = HAIRPIN, AS_DST(A, 8080) },
+	    { TCP(POD, A, 8080, HAIRPIN, 1000, SYNACK), TO_PEER_A, AS_SRC(VIP, 89), .want_dst = A },
+	    { TCP(POD, A, 1000, VIP, 89, ACK), TO_PEER_A, .want_src = HAIRPIN, AS_DST(A, 8080),
 	      .table = IN_CT },
-	    { TCP(POD, A, 8080, GATEWAY, 1000, ACK), TO_PEER_A, AS_SRC(VIP, 89), .want_dst = A,
+	    { TCP(POD, A, 8080, HAIRPIN, 1000, ACK), TO_PEER_A, AS_SRC(VIP, 89), .want_dst = A,
 	      .table = IN_CT } } },
 	{ "two services with one backend get two source ports from one of the client's",
 	  { { UDP(POD, B, 1000, VIP, 81), TO_NODE2, AS_DST(C, 8080) },
@@ -78,12 +68,23 @@ const struct golden golden_svc_cases[] = {
 	  { { UDP(HOST, NODE, 1000, VIP, 81), TO_NODE2, AS_DST(C, 8080), .same_ttl = true },
 	    { UDP(OVL, C, 8080, NODE, 1000), TO_STACK, AS_SRC(VIP, 81), .table = IN_CT } } },
 	{ "the host reaches a backend in its own network by the gateway's address",
-	  { { TCP(HOST, NODE, 1000, VIP, 85, SYN), TO_HOST, .want_src = GATEWAY,
+	  { { TCP(HOST, NODE, 1000, VIP, 85, SYN), TO_HOST, .want_src = HAIRPIN,
 	      AS_DST(NODE, 9090) },
-	    { TCP(HOST, NODE, 9090, GATEWAY, 1000, SYNACK), TO_HOST, AS_SRC(VIP, 85),
+	    { TCP(HOST, NODE, 9090, HAIRPIN, 1000, SYNACK), TO_HOST, AS_SRC(VIP, 85),
 	      .want_dst = NODE },
-	    { TCP(HOST, NODE, 1000, VIP, 85, ACK), TO_HOST, .want_src = GATEWAY, AS_DST(NODE, 9090),
+	    { TCP(HOST, NODE, 1000, VIP, 85, ACK), TO_HOST, .want_src = HAIRPIN, AS_DST(NODE, 9090),
 	      .table = IN_CT } } },
+	{ "the host that asks for its own backend outside meets itself by the gateway's address",
+	  { { TCP(NET, NODE, 1000, EXT, 88, SYN), TO_STACK, .want_src = HAIRPIN,
+	      AS_DST(NODE, 9090) },
+	    { TCP(HOST, NODE, 9090, HAIRPIN, 1000, SYNACK), TO_HOST, AS_SRC(EXT, 88),
+	      .want_dst = NODE },
+	    { TCP(NET, NODE, 1000, EXT, 88, ACK), TO_STACK, .want_src = HAIRPIN, AS_DST(NODE, 9090),
+	      .table = IN_CT },
+	    { TCP(HOST, NODE, 9090, HAIRPIN, 1000, ACK), TO_HOST, AS_SRC(EXT, 88), .want_dst = NODE,
+	      .table = IN_CT },
+	    { TCP(NET, OUT, 1000, EXT, 88, SYN), TO_STACK, AS_DST(NODE, 9090) },
+	    { TCP(NET, NODE2, 1000, EXT, 88, SYN), TO_STACK, AS_DST(NODE, 9090) } } },
 	{ "the host reaches a backend in another node's network, and sees the answer",
 	  { { TCP(HOST, NODE, 1000, VIP, 86, SYN), TO_WIRE, FROM_NODE, AS_DST(NODE2, 9090),
 	      .same_ttl = true },
@@ -146,7 +147,7 @@ const struct golden golden_svc_cases[] = {
 	    { TCP(POD, B, 9, NODE, 30087, SYN), TO_E, AS_DST(E, 8080), .want_sport = 9 } } },
 	{ "a pod that would reach itself by another node's NodePort asks that node",
 	  { { TCP(POD, A, 7, NODE2, 30088, SYN), TO_NODE2 },
-	    { TCP(POD, A, 7, NODE, 30088, SYN), TO_PEER_A, .want_src = GATEWAY,
+	    { TCP(POD, A, 7, NODE, 30088, SYN), TO_PEER_A, .want_src = HAIRPIN,
 	      AS_DST(A, 8080) } } },
 	{ "a pod of another node reaches a hostPort through the overlay",
 	  { { TCP(OVL, C, 7, NODE, 30087, SYN), TO_E, AS_DST(E, 8080) },

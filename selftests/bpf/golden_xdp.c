@@ -5,13 +5,9 @@
  */
 #include "selftests/bpf/golden_steps.h"
 
-#define AS_DST(d, dp) .want_dst = d, .want_dport = dp
-#define AS_SRC(s, sp) .want_src = s, .want_sport = sp
-#define FROM_NODE     .want_src = NODE, .want_sport = NAT_PORT
-#define BY_TUNNEL     TO_NODE2, .encap = true
-#define BY_NODE3      .kind = VERDICT_NEIGH, .node = 3, .ifindex = LINK_UPLINK
-#define TO_CLIENT     TO_WIRE, .want_dst = OUT, .want_dport = 7
-#define TO_E	      .kind = VERDICT_PEER, .ifindex = LINK_E
+#define BY_TUNNEL TO_NODE2, .encap = true
+#define BY_NODE3  .kind = VERDICT_NEIGH, .node = 3, .ifindex = LINK_UPLINK
+#define TO_CLIENT TO_WIRE, .want_dst = OUT, .want_dport = 7
 #define DIRECT                   \
 	{                        \
 		.act = DO_DIRECT \
@@ -20,8 +16,6 @@
 	{                        \
 		.act = DO_NATIVE \
 	}
-#define QUOTED(s, sp, d, dp) \
-	.want_quote_src = s, .want_quote_sport = sp, .want_quote_dst = d, .want_quote_dport = dp
 
 const struct golden golden_xdp_cases[] = {
 	{ "a connection to a NodePort whose pod is behind the overlay, all of it",

@@ -8,6 +8,7 @@
  *	D         pod of node 3, which is reached natively by link 80
  *	NODE      this node, NODE2, NODE3; HOLE an address in the pods' range that nobody has
  *	OUT       a machine outside; PEERED one that is reached without masquerade
+ *	GATEWAY   of the pods; HAIRPIN whom they see when they reach themselves by a service
  *	VIP, VIP2, EXT  addresses of services: two inside, one for clients outside (world_svc.c)
  */
 #include "selftests/bpf/target.h"
@@ -25,6 +26,7 @@ enum who {
 	OUT,
 	PEERED,
 	GATEWAY,
+	HAIRPIN,
 	GROUP,
 	VIP,
 	VIP2,

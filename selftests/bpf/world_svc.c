@@ -44,6 +44,7 @@ static const struct {
 	{ EXT, 84, LB | LOOM_SVC_DSR, 0, { { C, 8080 } }, { { C, 8080 } } },
 	{ EXT, 85, LB | LOOM_SVC_DSR, 0, { { D, 8080 } }, { { D, 8080 } } },
 	{ EXT, 86, LB | LOOM_SVC_DSR, 0, { { E, 8080 } }, { { C, 8080 }, { E, 8080 } } },
+	{ EXT, 88, LB, 0, { { NODE, 9090 } }, { { NODE, 9090 } } },
 	{ NOBODY, 30080, NP, 0, { { E, 8080 } }, { { E, 8080 } } },
 	{ NOBODY, 30081, NP, 0, { { C, 8080 } }, { { C, 8080 } } },
 	{ NOBODY, 30082, NP, 0, { { D, 8080 } }, { { D, 8080 } } },

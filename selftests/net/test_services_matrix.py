@@ -144,8 +144,6 @@ def why_not(world, client, frontend, name):
     if world.sockets == "off" and client == "host":
         if frontend == "NodePort":
             return "a host's own NodePort goes over lo: that needs the socket programs"
-        if name.startswith("host-local") and frontend != "NodePort-other":
-            return "a host's own backend by a service needs the socket programs too"
     if name.endswith("-kept") and frontend == "NodePort-other" and client == "outside":
         return "the other node has no backend of its own: test_services_life"
     return None

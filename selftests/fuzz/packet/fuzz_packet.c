@@ -224,7 +224,7 @@ static void check_source(const struct plat_ctx *ctx, const struct pkt *p)
 		return;
 	hold(p->flags & PKT_XLATED);
 	hold(is_from(p, &src, VIP) || is_from(p, &src, VIP2) || is_from(p, &src, EXT) ||
-	     is_from(p, &src, NODE2) || ((p->flags & PKT_HAIRPIN) && is_from(p, &src, GATEWAY)));
+	     is_from(p, &src, NODE2) || ((p->flags & PKT_HAIRPIN) && is_from(p, &src, HAIRPIN)));
 }
 
 static void run_one(enum loom_hook hook, struct target_packet *bytes, uint64_t now_ns)
