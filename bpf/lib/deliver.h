@@ -8,6 +8,8 @@
 #include "bpf/lib/encap.h"
 #include "bpf/lib/frag.h"
 
+#define DELIVER_GSO_BY_FRAGS 0xffff /* the kernel's GSO_BY_FRAGS */
+
 /* Inner addresses of tunnelled packets: made up, the same on all nodes, never learned by anybody.
  */
 #define DELIVER_TUNNEL_MACS                                                            \
@@ -15,11 +17,16 @@
 		0x02, 0x6c, 0x6f, 0x6f, 0x6d, 0x02, 0x02, 0x6c, 0x6f, 0x6f, 0x6d, 0x01 \
 	}
 
-/* IP length of what is really sent: of one segment, when the kernel is to cut it up. */
+/*
+ * IP length of what is really sent: of one segment, when the kernel is to cut it up. SCTP's are cut
+ * by their sender, who knows its path; how large they are is not to be had.
+ */
 plat_inline __u32 deliver_size(struct plat_ctx *ctx, const struct pkt *p)
 {
 	__u32 gso = plat_gso_size(ctx);
 
+	if (gso == DELIVER_GSO_BY_FRAGS)
+		return 0;
 	return gso ? p->l4 - p->l3 + p->l4_hlen + gso : p->ip_len;
 }
 

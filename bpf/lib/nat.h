@@ -89,7 +89,8 @@ plat_fn int nat_masquerade(struct plat_ctx *ctx, struct loom_ct *ct)
 	st = plat_lookup(&loom_state, &zero);
 	if (!p || !st || !ct)
 		return -LOOM_DROP_HELPER;
-	if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP && !xlate_is_icmp(p->proto))
+	if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP && p->proto != IPPROTO_SCTP &&
+	    !xlate_is_icmp(p->proto))
 		return -LOOM_DROP_NAT_PROTO;
 	addr_copy(&ct->xaddr, p->family == 4 ? &st->masq4 : &st->masq6);
 	if (addr_is_none(&ct->xaddr))

@@ -13,6 +13,7 @@
  * short anyway, and receivers match by ports.
  */
 #include "bpf/lib/ct.h"
+#include "bpf/lib/sctp.h"
 
 /* The tuple that the packet (or, of an error, its flow in the packet's direction) is to have. */
 struct xlate {
@@ -142,11 +143,14 @@ plat_inline int xlate_echo(struct plat_ctx *ctx, const struct pkt *p, const stru
 }
 
 /* SCTP's checksum has no pseudo header, so addresses alone leave it as it is. */
-plat_inline int xlate_sctp(struct plat_ctx *ctx, const struct pkt *p, const struct xlate *x)
+plat_inline int xlate_sctp(struct plat_ctx *ctx, const struct pkt *p, const struct xlate *x,
+			   __u32 diff)
 {
+	if (p->family == 6) /* IPv4's own checksum makes up for it */
+		plat_csum_update(ctx, diff);
 	if (x->ports[0] == p->sport && x->ports[1] == p->dport)
 		return 0;
-	return -EPROTONOSUPPORT;
+	return sctp_set_ports(ctx, get32(x->ports));
 }
 
 /* Transport header: ports and checksum. */
@@ -160,7 +164,7 @@ plat_inline int xlate_l4(struct plat_ctx *ctx, const struct pkt *p, const struct
 	if (xlate_is_icmp(p->proto))
 		return xlate_echo(ctx, p, x, diff);
 	if (p->proto == IPPROTO_SCTP)
-		return xlate_sctp(ctx, p, x);
+		return xlate_sctp(ctx, p, x, diff);
 	err = plat_csum_pseudo(ctx, csum, diff, udp, p->family == 6);
 	if (err || get32(old) == get32(x->ports))
 		return err;

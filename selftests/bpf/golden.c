@@ -64,6 +64,7 @@ static void build(const struct run *r, struct packet *ret)
 				.shape = s->shape,
 				.quote_src = world_addr(s->quote_src, r->family),
 				.quote_dst = world_addr(s->quote_dst, r->family),
+				.quote_proto = s->quote_proto,
 				.quote_sport = port(r, s->quote_sport),
 				.quote_dport = port(r, s->quote_dport) };
 	memcpy(ret->smac, (s->src == B) != s->bad_mac ? mac_b : mac_a, 6);
@@ -116,6 +117,7 @@ static void check_quote(struct run *r, const struct packet *out)
 
 	check(r, addr_is(r, &out->quote_src, s->want_quote_src, s->quote_src));
 	check(r, addr_is(r, &out->quote_dst, s->want_quote_dst, s->quote_dst));
+	check_eq(r, out->quote_proto, s->quote_proto ? s->quote_proto : IPPROTO_UDP);
 	check_eq(r, out->quote_sport,
 		 port(r, s->want_quote_sport ? s->want_quote_sport : s->quote_sport));
 	check_eq(r, out->quote_dport,
@@ -146,7 +148,8 @@ static void check_made_reset(struct run *r, const struct packet *in, const struc
 	check_eq(r, out->dport, in->sport);
 	check_eq(r, out->tcp_flags, in->tcp_flags & 0x10 ? 0x04 : 0x14);
 	check_eq(r, out->payload, 0);
-	check(r, !memcmp(out->dmac, in->smac, 6));
+	if (r->s->kind == VERDICT_REDIRECT)
+		check(r, !memcmp(out->dmac, in->smac, 6));
 }
 
 /* Outer headers, byte by byte, which are cut off then. */
@@ -300,6 +303,7 @@ static void run_packet(struct run *r)
 		dress_up(r, &bytes);
 	if (s->cut)
 		bytes.len = s->cut;
+	bytes.gso = s->gso;
 	if (s->hook == LOOM_HOOK_FROM_OVERLAY) {
 		bytes.vni = s->vni ? s->vni : LOOM_DEFAULT_VNI;
 		bytes.outer_src = world_addr(s->outer ? s->outer : NODE2, 4);
@@ -334,13 +338,16 @@ static void run_gc(struct run *r)
 	struct timespec ts;
 	__u64 later;
 
-	args.mode = r->s->act == DO_GC_ADDR ? LOOM_GC_ADDR : LOOM_GC_IDLE;
+	args.mode = r->s->act == DO_GC_ADDR	  ? LOOM_GC_ADDR
+		    : r->s->act == DO_GC_SERVICES ? LOOM_GC_SERVICES
+						  : LOOM_GC_IDLE;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	later = (ts.tv_sec + r->s->seconds) * 1000000000ull + ts.tv_nsec;
 	args.now = later >> LOOM_TICK_SHIFT;
 	check_eq(r, r->t->gc(&args), 0);
 	check_eq(r, args.error, 0);
 	check_eq(r, args.deleted + args.new_deleted, r->s->want_deleted);
+	check_eq(r, args.marked, r->s->want_marked);
 }
 
 /* What the map refuses, and with it the data plane. */
@@ -380,7 +387,8 @@ void golden_run(const struct target *t, const struct golden *g, int family)
 			world_bump_route_gen(t);
 		else if (r.s->act == DO_RENUMBER)
 			world_renumber(t);
-		else if (r.s->act == DO_GC_LATER || r.s->act == DO_GC_ADDR)
+		else if (r.s->act == DO_GC_LATER || r.s->act == DO_GC_ADDR ||
+			 r.s->act == DO_GC_SERVICES)
 			run_gc(&r);
 		else if (r.s->act == DO_FILL_CT)
 			fill_ct(&r);

@@ -18,6 +18,7 @@ enum golden_act {
 	DO_RENUMBER,	 /* masquerade with NODE2's address from now on */
 	DO_GC_LATER,	 /* collect as if in `seconds` */
 	DO_GC_ADDR,	 /* forget all about `src` */
+	DO_GC_SERVICES,	 /* end what services no longer have */
 	DO_FILL_CT,	 /* loom_ct takes no more */
 	DO_DIRECT,	 /* NODE2's tunnel headers are to be written by the programs */
 	DO_NATIVE,	 /* NODE3 is reached by the uplink, by its own address as next hop */
@@ -33,7 +34,7 @@ struct golden_step {
 	enum loom_hook hook;
 	/* The packet. */
 	enum who src, dst, quote_src, quote_dst;
-	__u8 proto, tcp_flags, icmp_type, ttl;
+	__u8 proto, quote_proto, tcp_flags, icmp_type, ttl;
 	__u16 sport, dport, quote_sport, quote_dport, payload;
 	enum packet_shape shape;
 	bool df, no_csum, bad_mac, v4_in_v6;
@@ -41,10 +42,12 @@ struct golden_step {
 	__u32 vni;   /* 0: the default network's */
 	enum who outer;
 	enum tunnel_shape tunnel;
+	__u32 gso;     /* the kernel's gso_size */
 	__u32 cut;     /* bytes to leave of the packet */
 	__u32 seconds; /* DO_GC_LATER */
 	__u32 want_deleted;
-	__u32 want_full; /* loom_state.ct_full_total, when not 0 */
+	__u32 want_marked; /* DO_GC_SERVICES */
+	__u32 want_full;   /* loom_state.ct_full_total, when not 0 */
 	/* What must become of it. */
 	int reason;
 	__u32 kind, ifindex, node;
@@ -69,6 +72,8 @@ extern const struct golden golden_cases[];
 extern const unsigned int golden_count;
 extern const struct golden golden_svc_cases[];
 extern const unsigned int golden_svc_count;
+extern const struct golden golden_sctp_cases[];
+extern const unsigned int golden_sctp_count;
 extern const struct golden golden_xdp_cases[];
 extern const unsigned int golden_xdp_count;
 

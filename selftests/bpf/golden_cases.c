@@ -83,7 +83,7 @@ const struct golden golden_cases[] = {
 	  { { ECHO(POD, A, OUT, 7), TO_WIRE, MASQ }, { ECHO(POD, A, OUT, 7), TO_WIRE, MASQ } } },
 	{ "what can't be translated is not sent",
 	  { { .hook = POD,
-	      .proto = IPPROTO_SCTP,
+	      .proto = IPPROTO_DCCP,
 	      .src = A,
 	      .dst = OUT,
 	      .sport = 1,

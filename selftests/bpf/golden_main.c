@@ -27,31 +27,56 @@ static void one_check(void **state)
 	c->run(target, 6);
 }
 
-static void add(struct CMUnitTest *tests, const struct golden *cases, unsigned int n)
-{
-	unsigned int i;
+static const struct {
+	const struct golden *cases;
+	const unsigned int *count;
+} case_groups[] = { { golden_cases, &golden_count },
+		    { golden_svc_cases, &golden_svc_count },
+		    { golden_sctp_cases, &golden_sctp_count },
+		    { golden_xdp_cases, &golden_xdp_count } };
 
-	for (i = 0; i < n; i++)
-		tests[i] = (struct CMUnitTest){ .name = cases[i].name,
-						.test_func = one_case,
-						.initial_state = (void *)&cases[i] };
+static const struct {
+	const struct golden_check *checks;
+	const unsigned int *count;
+} check_groups[] = { { golden_checks, &golden_check_count },
+		     { golden_policy_checks, &golden_policy_check_count } };
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static unsigned int count_all(void)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < COUNT(case_groups); i++)
+		n += *case_groups[i].count;
+	for (i = 0; i < COUNT(check_groups); i++)
+		n += *check_groups[i].count;
+	return n;
 }
 
-static void add_checks(struct CMUnitTest *tests, const struct golden_check *checks, unsigned int n)
+static void add_all(struct CMUnitTest *t)
 {
-	unsigned int i;
+	unsigned int i, j;
 
-	for (i = 0; i < n; i++)
-		tests[i] = (struct CMUnitTest){ .name = checks[i].name,
-						.test_func = one_check,
-						.initial_state = (void *)&checks[i] };
+	for (i = 0; i < COUNT(case_groups); i++) {
+		for (j = 0; j < *case_groups[i].count; j++, t++)
+			*t = (struct CMUnitTest){ .name = case_groups[i].cases[j].name,
+						  .test_func = one_case,
+						  .initial_state =
+							  (void *)&case_groups[i].cases[j] };
+	}
+	for (i = 0; i < COUNT(check_groups); i++) {
+		for (j = 0; j < *check_groups[i].count; j++, t++)
+			*t = (struct CMUnitTest){ .name = check_groups[i].checks[j].name,
+						  .test_func = one_check,
+						  .initial_state =
+							  (void *)&check_groups[i].checks[j] };
+	}
 }
 
 int golden_main(const struct target *t)
 {
-	unsigned int first_check = golden_count + golden_svc_count + golden_xdp_count;
-	unsigned int first_policy = first_check + golden_check_count;
-	unsigned int n = first_policy + golden_policy_check_count;
+	unsigned int n = count_all();
 	struct CMUnitTest tests[n];
 	int err = t->start();
 
@@ -59,11 +84,7 @@ int golden_main(const struct target *t)
 		printf("[  ERROR   ] target %s does not start: %s\n", t->name, strerror(-err));
 		return 1;
 	}
-	add(tests, golden_cases, golden_count);
-	add(tests + golden_count, golden_svc_cases, golden_svc_count);
-	add(tests + golden_count + golden_svc_count, golden_xdp_cases, golden_xdp_count);
-	add_checks(tests + first_check, golden_checks, golden_check_count);
-	add_checks(tests + first_policy, golden_policy_checks, golden_policy_check_count);
+	add_all(tests);
 	target = t;
 	err = _cmocka_run_group_tests(t->name, tests, n, NULL, NULL);
 	t->stop();

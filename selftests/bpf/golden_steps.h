@@ -21,6 +21,8 @@
 #define TCP(h, s, sp, d, dp, f)                                                        \
 	.hook = h, .proto = IPPROTO_TCP, .src = s, .sport = sp, .dst = d, .dport = dp, \
 	.tcp_flags = f
+#define SCTP(h, s, sp, d, dp) \
+	.hook = h, .proto = IPPROTO_SCTP, .src = s, .sport = sp, .dst = d, .dport = dp
 #define ECHO(h, s, d, id) \
 	.hook = h, .proto = IPPROTO_ICMP, .icmp_type = 8, .src = s, .dst = d, .sport = id
 #define REPLY(h, s, d, id) \
@@ -29,13 +31,15 @@
 	.hook = h, .proto = IPPROTO_ICMP, .src = s, .dst = d, .shape = sh, .quote_src = qs, \
 	.quote_sport = qsp, .quote_dst = qd, .quote_dport = qdp
 #define ERROR(h, s, d, qs, qsp, qd, qdp) QUOTING(h, s, d, PACKET_ERROR_TTL, qs, qsp, qd, qdp)
-#define TO_B				 .kind = VERDICT_PEER, .ifindex = LINK_B
-#define TO_NODE2			 .kind = VERDICT_TUNNEL, .node = 2
-#define TO_NODE3			 .kind = VERDICT_NEIGH, .node = 3, .ifindex = LINK_NATIVE
-#define TO_STACK			 .kind = VERDICT_STACK, .same_ttl = true
-#define TO_WIRE				 .kind = VERDICT_NEIGH, .ifindex = LINK_UPLINK
-#define TO_PEER_A			 .kind = VERDICT_PEER, .ifindex = LINK_A
-#define DROPPED(r)			 .kind = VERDICT_DROP, .reason = LOOM_DROP_##r
+#define SCTP_ERROR(h, s, d, qs, qsp, qd, qdp) \
+	ERROR(h, s, d, qs, qsp, qd, qdp), .quote_proto = IPPROTO_SCTP
+#define TO_B	   .kind = VERDICT_PEER, .ifindex = LINK_B
+#define TO_NODE2   .kind = VERDICT_TUNNEL, .node = 2
+#define TO_NODE3   .kind = VERDICT_NEIGH, .node = 3, .ifindex = LINK_NATIVE
+#define TO_STACK   .kind = VERDICT_STACK, .same_ttl = true
+#define TO_WIRE	   .kind = VERDICT_NEIGH, .ifindex = LINK_UPLINK
+#define TO_PEER_A  .kind = VERDICT_PEER, .ifindex = LINK_A
+#define DROPPED(r) .kind = VERDICT_DROP, .reason = LOOM_DROP_##r
 #define REFUSED(r) \
 	.kind = VERDICT_REDIRECT, .ifindex = LINK_A, .reason = LOOM_DROP_##r, .error = true
 #define RESET(r) REFUSED(r), .reset = true

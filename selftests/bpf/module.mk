@@ -1,9 +1,10 @@
 # The data plane's golden cases, on the BPF programs and on the native build of the same core. The
 # runner reads one summary a program, so each target is a program of its own.
 NATIVE_DP_SRCS := bpf/native/native.c bpf/native/nmap.c
-GOLDEN_SRCS := $(addprefix selftests/bpf/,golden_main.c golden.c golden_cases.c golden_svc.c golden_xdp.c golden_choice.c golden_policy.c world.c world_svc.c packet.c)
+GOLDEN_SRCS := $(addprefix selftests/bpf/,golden_main.c golden.c golden_cases.c golden_svc.c golden_sctp.c golden_xdp.c golden_choice.c golden_policy.c world.c world_svc.c packet.c)
 
-UNIT_TESTS += test_datapath_native test_datapath_bpf test_datapath_xdp
+UNIT_TESTS += test_sctp test_datapath_native test_datapath_bpf test_datapath_xdp
+test_sctp_SRCS := selftests/bpf/test_sctp.c
 test_datapath_native_SRCS := selftests/bpf/test_datapath_native.c selftests/bpf/target_native.c $(GOLDEN_SRCS) $(NATIVE_DP_SRCS)
 test_datapath_bpf_SRCS := selftests/bpf/test_datapath_bpf.c selftests/bpf/target_bpf.c $(GOLDEN_SRCS)
 test_datapath_bpf_LIBS := -lbpf -lelf -lz

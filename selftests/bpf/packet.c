@@ -46,6 +46,29 @@ static __u32 pseudo(const union loom_addr *src, const union loom_addr *dst, __u8
 	return sum(src->b + at, 16 - at, sum(dst->b + at, 16 - at, proto + len));
 }
 
+/* CRC32c as SCTP has it (RFC 9260, appendix A), bit by bit, its checksum field taken for 0. */
+static __u32 sctp_csum(const __u8 *p, __u32 n)
+{
+	__u32 crc = ~0u, i, bit;
+
+	for (i = 0; i < n; i++) {
+		crc ^= i >= 8 && i < 12 ? 0 : p[i];
+		for (bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+	}
+	return ~crc;
+}
+
+static __u32 get_le32(const __u8 *p)
+{
+	return p[0] | p[1] << 8 | p[2] << 16 | (__u32)p[3] << 24;
+}
+
+static __u32 l4_header(__u8 proto)
+{
+	return proto == IPPROTO_TCP ? 20 : proto == IPPROTO_SCTP ? 12 : 8;
+}
+
 static int csum_offset(__u8 proto)
 {
 	return proto == IPPROTO_TCP ? 16 : proto == IPPROTO_UDP ? 6 : 2;
@@ -55,10 +78,16 @@ static void finish_l4(const struct packet *s, __u8 proto, __u8 *l4, __u32 len)
 {
 	__u8 *csum = l4 + csum_offset(proto);
 	__u32 start = proto == IPPROTO_ICMP ? 0 : pseudo(&s->src, &s->dst, proto, len);
+	__u32 crc;
 	__u16 v;
 
 	if (s->no_csum)
 		return;
+	if (proto == IPPROTO_SCTP) {
+		crc = sctp_csum(l4, len);
+		memcpy(l4 + 8, (__u8[]){ crc, crc >> 8, crc >> 16, crc >> 24 }, 4);
+		return;
+	}
 	v = fold(sum(l4, len, start));
 	put16(csum, v || proto != IPPROTO_UDP ? v : 0xffff);
 }
@@ -118,7 +147,7 @@ static __u8 icmp6_type(__u8 type)
 
 static __u32 build_l4(const struct packet *s, __u8 proto, __u8 *h)
 {
-	__u32 n = proto == IPPROTO_TCP ? 20 : 8;
+	__u32 n = l4_header(proto);
 
 	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6) {
 		h[0] = proto == IPPROTO_ICMP ? s->icmp_type : icmp6_type(s->icmp_type);
@@ -129,6 +158,8 @@ static __u32 build_l4(const struct packet *s, __u8 proto, __u8 *h)
 		if (proto == IPPROTO_TCP) {
 			h[12] = 0x50;
 			h[13] = s->tcp_flags;
+		} else if (proto == IPPROTO_SCTP) {
+			put16(h + 4, 0xabcd); /* verification tag */
 		} else {
 			put16(h + 4, 8 + s->payload);
 		}
@@ -141,7 +172,7 @@ static __u32 build_error(const struct packet *s, bool v4, __u8 *h)
 {
 	struct packet q = { .src = s->quote_src,
 			    .dst = s->quote_dst,
-			    .proto = IPPROTO_UDP,
+			    .proto = s->quote_proto ? s->quote_proto : IPPROTO_UDP,
 			    .ttl = 1,
 			    .sport = s->quote_sport,
 			    .dport = s->quote_dport };
@@ -157,8 +188,8 @@ static __u32 build_error(const struct packet *s, bool v4, __u8 *h)
 		h[1] = v4 ? 4 : 0;
 		put16(h + 6, 1300);
 	}
-	n = build_ip(&q, IPPROTO_UDP, h + 8, 8);
-	return 8 + n + build_l4(&q, IPPROTO_UDP, h + 8 + n);
+	n = build_ip(&q, q.proto, h + 8, l4_header(q.proto));
+	return 8 + n + build_l4(&q, q.proto, h + 8 + n);
 }
 
 void packet_build(const struct packet *s, struct target_packet *ret)
@@ -210,6 +241,7 @@ static void parse_error(bool v4, const __u8 *h, struct packet *ret)
 	ret->shape = h[0] == 11 || (!v4 && h[0] == 3) ? PACKET_ERROR_TTL : PACKET_ERROR_MTU;
 	ret->mtu = get(h + 6);
 	parse_addrs(v4, q, &ret->quote_src, &ret->quote_dst);
+	ret->quote_proto = v4 ? q[9] : q[6] == IPPROTO_FRAGMENT ? q[40] : q[6];
 	if (v4 && fold(sum(q, n, 0)))
 		ret->csum_ok = false;
 	ret->quote_sport = get(q + n);
@@ -220,6 +252,8 @@ static bool l4_csum_ok(const struct packet *p, __u8 proto, const __u8 *l4, __u32
 {
 	if (proto == IPPROTO_UDP && !get(l4 + 6))
 		return p->no_csum;
+	if (proto == IPPROTO_SCTP)
+		return p->no_csum || get_le32(l4 + 8) == sctp_csum(l4, len);
 	return !fold(
 		sum(l4, len, proto == IPPROTO_ICMP ? 0 : pseudo(&p->src, &p->dst, proto, len)));
 }
@@ -261,7 +295,8 @@ int packet_parse(const struct target_packet *p, struct packet *ret)
 	len = (v4 ? get(h + 2) : get(h + 4) + 40u) - n;
 	if (ret->shape == PACKET_LATER_FRAG)
 		return 0;
-	ret->no_csum = proto == IPPROTO_UDP && !get(l4 + 6);
+	ret->no_csum = (proto == IPPROTO_UDP && !get(l4 + 6)) ||
+		       (proto == IPPROTO_SCTP && !get_le32(l4 + 8));
 	ret->csum_ok = ret->csum_ok && l4_csum_ok(ret, proto, l4, len);
 	if (ret->proto == IPPROTO_ICMP && is_error(v4, l4[0])) {
 		parse_error(v4, l4, ret);

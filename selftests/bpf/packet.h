@@ -25,10 +25,11 @@ struct packet {
 	__u16 sport, dport; /* host order; ICMP echo: sport is the identifier */
 	__u16 payload;
 	bool df;
-	bool no_csum; /* UDP */
+	bool no_csum; /* UDP, SCTP */
 	enum packet_shape shape;
 	__u8 smac[6], dmac[6];
-	/* Of the packet that an ICMP error quotes. */
+	/* Of the packet that an ICMP error quotes; its protocol is UDP unless it says another. */
+	__u8 quote_proto;
 	union loom_addr quote_src, quote_dst;
 	__u16 quote_sport, quote_dport;
 	/* Set by packet_parse() only. */

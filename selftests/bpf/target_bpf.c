@@ -219,10 +219,15 @@ static int bpf_run(enum loom_hook hook, struct target_packet *p, struct target_v
 	struct loom_counter before[LOOM_DROP_MAX] = {};
 	__u8 out[TARGET_PKT_MAX];
 	__u32 reason, key;
+	struct __sk_buff skb = { .gso_size = p->gso };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = p->data, .data_size_in = p->len,
 		    .data_out = out, .data_size_out = sizeof(out), .repeat = 1);
 	int err;
 
+	if (p->gso) {
+		opts.ctx_in = &skb;
+		opts.ctx_size_in = sizeof(skb);
+	}
 	for (reason = 0; reason < LOOM_DROP_MAX; reason++) {
 		key = reason * LOOM_HOOK_MAX + hook;
 		bpf_get("loom_metrics", &key, &before[reason]);

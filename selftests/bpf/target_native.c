@@ -69,6 +69,7 @@ static int native_packet(enum loom_hook hook, struct target_packet *p, struct ta
 				.cap = TARGET_PKT_MAX,
 				.head = PLAT_HEADROOM,
 				.ifindex = TARGET_IFINDEX,
+				.gso_size = p->gso,
 				.ethertype = p->data[12] << 8 | p->data[13],
 				.now_ns = now_ns(),
 				.tunnel_vni = p->vni,

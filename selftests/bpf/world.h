@@ -52,7 +52,7 @@ union loom_addr world_addr(enum who who, int family);
 void world_build(const struct target *t, enum loom_hook hook);
 /* Changes what link 1 is, leaving all else: at from_pod, the link of pods B or E, or else of A. */
 void world_set_link(const struct target *t, enum loom_hook hook, enum who pod);
-/* Services and what belongs to them; for TCP and UDP. world_build() does it too. */
+/* Services and what belongs to them; for TCP, UDP and SCTP. world_build() does it too. */
 void world_add_services(const struct target *t);
 /* All backends at that address get these flags (enum loom_backend_flags), besides where they are.
  */

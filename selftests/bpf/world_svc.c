@@ -36,6 +36,7 @@ static const struct {
 	{ VIP, 89, CIP, 0, { { A, 8080 } }, {} },
 	{ VIP, 90, CIP, 0, { { NOT_THERE, 1 }, { C, 8080 } }, {} },
 	{ VIP, 91, CIP | LOOM_SVC_AFFINITY, 60, { { E, 8080 }, { C, 8080 }, { D, 8080 } }, {} },
+	{ VIP, 8080, CIP, 0, { { C, 8080 } }, {} },
 	{ VIP2, 80, CIP, 0, { { C, 8080 } }, {} },
 	{ EXT, 80, LB, 0, { { E, 8080 } }, { { E, 8080 } } },
 	{ EXT, 81, LB | LOOM_SVC_SRCRANGE, 0, { { E, 8080 } }, { { E, 8080 } } },
@@ -45,6 +46,7 @@ static const struct {
 	{ EXT, 85, LB | LOOM_SVC_DSR, 0, { { D, 8080 } }, { { D, 8080 } } },
 	{ EXT, 86, LB | LOOM_SVC_DSR, 0, { { E, 8080 } }, { { C, 8080 }, { E, 8080 } } },
 	{ EXT, 88, LB, 0, { { NODE, 9090 } }, { { NODE, 9090 } } },
+	{ EXT, 8080, LB, 0, { { E, 8080 } }, { { E, 8080 } } },
 	{ NOBODY, 30080, NP, 0, { { E, 8080 } }, { { E, 8080 } } },
 	{ NOBODY, 30081, NP, 0, { { C, 8080 } }, { { C, 8080 } } },
 	{ NOBODY, 30082, NP, 0, { { D, 8080 } }, { { D, 8080 } } },
@@ -68,6 +70,15 @@ static const struct {
 
 #define SERVICES (sizeof(services) / sizeof(services[0]))
 
+static const __u8 protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP };
+
+#define PROTOS (sizeof(protos) / sizeof(protos[0]))
+
+static __u32 proto_number(__u8 proto)
+{
+	return proto == IPPROTO_TCP ? 0 : proto == IPPROTO_UDP ? 1 : 2;
+}
+
 static void must(int err)
 {
 	if (err)
@@ -83,7 +94,7 @@ static __u32 vip_number(enum who who, int family)
 
 static __u32 backend_number(struct end e, __u8 proto, int family)
 {
-	return 1 + ((e.who * 4 + (e.port == 9090)) * 2 + (proto == IPPROTO_UDP)) * 2 +
+	return 1 + ((e.who * 4 + (e.port == 9090)) * PROTOS + proto_number(proto)) * 2 +
 	       (family == 6);
 }
 
@@ -140,7 +151,7 @@ static void put_ports(const struct target *t)
 
 static void put_service(const struct target *t, __u32 i, __u8 proto, int family)
 {
-	__u32 base = ((i * 2 + (proto == IPPROTO_UDP)) * 2 + (family == 6)) * 2 * BACKENDS, vip;
+	__u32 base = ((i * PROTOS + proto_number(proto)) * 2 + (family == 6)) * 2 * BACKENDS, vip;
 	struct loom_svckey k = { .port = htons(services[i].port), .proto = proto };
 	struct loom_svc v = { .service = 1 + base / BACKENDS,
 			      .flags = services[i].flags,
@@ -172,13 +183,13 @@ static void put_service(const struct target *t, __u32 i, __u8 proto, int family)
 void world_add_services(const struct target *t)
 {
 	union loom_addr addr;
-	__u32 i, vip;
+	__u32 i, n, vip;
 	int family;
 
 	for (family = 4; family <= 6; family += 2) {
 		for (i = 0; i < SERVICES; i++) {
-			put_service(t, i, IPPROTO_TCP, family);
-			put_service(t, i, IPPROTO_UDP, family);
+			for (n = 0; n < PROTOS; n++)
+				put_service(t, i, protos[n], family);
 		}
 		vip = vip_number(NODE, family);
 		addr = world_addr(NODE, family);
@@ -190,15 +201,14 @@ void world_add_services(const struct target *t)
 void world_set_backend(const struct target *t, enum who who, __u8 flags)
 {
 	static const __u16 ports[] = { 8080, 9090 };
-	static const __u8 protos[] = { IPPROTO_TCP, IPPROTO_UDP };
 	const __u8 keep = LOOM_BACKEND_LOCAL | LOOM_BACKEND_HOST;
 	struct loom_backend b;
 	__u32 number, i;
 
-	for (i = 0; i < 8; i++) {
+	for (i = 0; i < 4 * PROTOS; i++) {
 		struct end e = { who, ports[i & 1] };
 
-		number = backend_number(e, protos[i >> 1 & 1], i & 4 ? 6 : 4);
+		number = backend_number(e, protos[i >> 2], i & 2 ? 6 : 4);
 		if (t->get("loom_backend", &number, &b) || !b.port)
 			continue;
 		b.flags = (b.flags & keep) | flags;

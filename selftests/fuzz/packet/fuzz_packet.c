@@ -79,7 +79,7 @@ static __u16 some_port(uint8_t byte)
 /* A well-formed packet by a few bytes of the input, then some bytes of it changed. */
 static void make_packet(struct input *in, struct target_packet *ret)
 {
-	static const __u8 protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_TCP };
+	static const __u8 protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_SCTP };
 	int family = take(in) & 1 ? 6 : 4;
 	struct packet p = { .src = world_addr(take(in) % WHO_MAX, family),
 			    .dst = world_addr(take(in) % WHO_MAX, family),
@@ -133,7 +133,8 @@ static bool is_right(const struct target_packet *p, struct packet *ret)
 	ip_len = v4 ? p->data[16] << 8 | p->data[17] : (p->data[18] << 8 | p->data[19]) + 40u;
 	if (ip_len > room || ip_len < 40 + 48)
 		return false;
-	if (packet_parse(p, ret) || (ret->proto != IPPROTO_TCP && ret->proto != IPPROTO_UDP))
+	if (packet_parse(p, ret) ||
+	    (ret->proto != IPPROTO_TCP && ret->proto != IPPROTO_UDP && ret->proto != IPPROTO_SCTP))
 		return false;
 	return ret->csum_ok && ret->shape == PACKET_PLAIN;
 }
