@@ -210,7 +210,9 @@ plat_inline int hook_from_overlay(struct plat_ctx *ctx, struct pkt *p)
 		err = hook_overlay_flow(ctx, p, &outer);
 	if (err == -LOOM_DROP_NO_ROUTE && p->scope)
 		err = -LOOM_DROP_TUNNEL_VNI;
-	if (err == -LOOM_DROP_TTL && !p->peer_node)
+	/* Answers go back to the sender, whom only new flows have asked for yet. */
+	if ((err == -LOOM_DROP_TTL || err == -LOOM_DROP_MTU || err == -LOOM_DROP_SVC_GONE) &&
+	    !p->peer_node)
 		hook_tunnel_peer(p, &outer);
 	return err ? hook_fail(ctx, err) : 0;
 }

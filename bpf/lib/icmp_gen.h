@@ -140,9 +140,11 @@ plat_inline int icmp_gen_return(struct plat_ctx *ctx, struct pkt *p)
 	p->v_node = 0;
 	p->v_ifindex = p->ifindex;
 	if (p->hook == LOOM_HOOK_FROM_OVERLAY) {
+		if (!p->peer_node)
+			return -EINVAL;
 		p->v_kind = VERDICT_TUNNEL;
 		p->v_node = p->peer_node;
-		return p->peer_node ? 0 : -EINVAL;
+		return 0;
 	}
 	p->v_kind = p->hook == LOOM_HOOK_FROM_HOST ? VERDICT_INGRESS : VERDICT_REDIRECT;
 	if (p->flags & PKT_RAW_IP)

@@ -72,6 +72,10 @@ extern const struct golden golden_cases[];
 extern const unsigned int golden_count;
 extern const struct golden golden_svc_cases[];
 extern const unsigned int golden_svc_count;
+extern const struct golden golden_end_cases[];
+extern const unsigned int golden_end_count;
+extern const struct golden golden_dsr_cases[];
+extern const unsigned int golden_dsr_count;
 extern const struct golden golden_sctp_cases[];
 extern const unsigned int golden_sctp_count;
 extern const struct golden golden_xdp_cases[];
@@ -86,6 +90,8 @@ struct golden_check {
 };
 extern const struct golden_check golden_checks[];
 extern const unsigned int golden_check_count;
+extern const struct golden_check golden_gc_checks[];
+extern const unsigned int golden_gc_check_count;
 extern const struct golden_check golden_policy_checks[];
 extern const unsigned int golden_policy_check_count;
 

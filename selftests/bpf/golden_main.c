@@ -30,15 +30,17 @@ static void one_check(void **state)
 static const struct {
 	const struct golden *cases;
 	const unsigned int *count;
-} case_groups[] = { { golden_cases, &golden_count },
-		    { golden_svc_cases, &golden_svc_count },
-		    { golden_sctp_cases, &golden_sctp_count },
-		    { golden_xdp_cases, &golden_xdp_count } };
+} case_groups[] = {
+	{ golden_cases, &golden_count },	   { golden_svc_cases, &golden_svc_count },
+	{ golden_end_cases, &golden_end_count },   { golden_dsr_cases, &golden_dsr_count },
+	{ golden_sctp_cases, &golden_sctp_count }, { golden_xdp_cases, &golden_xdp_count }
+};
 
 static const struct {
 	const struct golden_check *checks;
 	const unsigned int *count;
 } check_groups[] = { { golden_checks, &golden_check_count },
+		     { golden_gc_checks, &golden_gc_check_count },
 		     { golden_policy_checks, &golden_policy_check_count } };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
