@@ -172,26 +172,87 @@ def test_source_ranges_let_in_whom_they_name(net):
     gone(net, "ranged")
 
 
-def test_a_host_port_is_served_on_its_own_node(net):
-    port = backend("port", "node1")
-    mappings = [
-        {"name": p.lower(), "containerPort": 8080, "hostPort": 8088, "protocol": p}
-        for p in PROTOCOLS
+def with_host_ports(name, port, host_ip="", protocols=PROTOCOLS):
+    made = backend(name, "node1")
+    made["spec"]["containers"][0]["ports"] = [
+        {
+            "name": p.lower(),
+            "containerPort": 8080,
+            "hostPort": port,
+            "hostIP": host_ip,
+            "protocol": p,
+        }
+        for p in protocols
     ]
-    port["spec"]["containers"][0]["ports"] = mappings
-    net.apply(port, backend("far", "node2"))
+    return made
+
+
+def not_served(net, name, clients, port):
+    """Who does not get to that pod by node1's port, in which way, and what it got."""
+    return [
+        (client, family, protocol, found)
+        for client in clients
+        for family, protocol in KINDS
+        if (found := ask(net, client, [protocol, node_ip(net, "node1", family), port], 1.0))
+        != [name]
+    ]
+
+
+def test_a_host_port_is_served_on_its_own_node(net):
+    clients = ("external", "far", "client", "node1", "node2")
+    net.apply(with_host_ports("port", 8088), backend("far", "node2"))
     net.ready("port", "far")
-    wrong = []
-    for client in ("external", "far", "client", "node1", "node2"):
-        for family, protocol in KINDS:
-            to = [protocol, node_ip(net, "node1", family), 8088]
-            if (found := ask(net, client, to, timeout=1.0)) != ["port"]:
-                wrong.append((client, family, protocol, found))
-    assert not wrong
+    assert not not_served(net, "port", clients, 8088)
     assert ask(net, "external", ["TCP", node_ip(net, "node2", "v4"), 8088]) == ["ECONNREFUSED"]
+    for address in ("127.0.0.1", "::1"):
+        assert ask(net, "node1", ["TCP", address, 8088]) == ["port"]
+    net.demo("agent", "node1", "kill")
+    assert not not_served(net, "port", ("external", "far", "node1"), 8088)
+    net.demo("agent", "node1", "start", "--wait")
+    assert not not_served(net, "port", clients, 8088)
     net.delete("port", "far")
-    to = ["TCP", node_ip(net, "node1", "v4"), 8088]
-    poll(lambda: ask(net, "external", to, timeout=0.5) == ["ECONNREFUSED"], 5, "it is closed")
+    for family, protocol in KINDS:
+        to = [protocol, node_ip(net, "node1", family), 8088]
+        poll(lambda: ask(net, "external", to, 0.5) == ["ECONNREFUSED"], 5, f"{to} is closed")
+
+
+def refused(net, pod, words):
+    """The pod gets no network, and an event says why in these words."""
+    found = lambda: [  # noqa: E731
+        e["message"]
+        for e in net.get("events")["items"]
+        if e["involvedObject"]["name"] == pod and e["reason"] == "FailedCreatePodSandBox"
+    ]
+    poll(lambda: any(words in m for m in found()), 10, lambda: f"'{words}' in {found()}")
+
+
+def test_a_host_port_has_one_holder_until_that_pod_is_gone(net):
+    net.apply(with_host_ports("first", 8089))
+    net.ready("first")
+    net.apply(with_host_ports("second", 8089))
+    refused(net, "second", "(code 11): hostPort 8089/tcp is taken by pod 'default/first'")
+    assert not not_served(net, "first", ["external"], 8089)
+    net.delete("first")
+    net.ready("second")
+    assert not not_served(net, "second", ["external", "node1"], 8089)
+    net.delete("second")
+
+
+def test_a_host_ip_is_one_address_of_the_node_and_nobody_elses(net):
+    address = node_ip(net, "node1", "v4")
+    victim = backend("victim", "node2")
+    net.apply(with_host_ports("v4-only", 8090, address), victim)
+    net.ready("v4-only", "victim")
+    for protocol in PROTOCOLS:
+        assert ask(net, "external", [protocol, address, 8090]) == ["v4-only"]
+        assert ask(net, "external", [protocol, node_ip(net, "node1", "v6"), 8090], 1.0) == [
+            "ECONNREFUSED"
+        ]
+    foreign = of_family(net.ips("victim"), "v4")
+    net.apply(with_host_ports("thief", 8080, foreign, ["TCP"]))
+    refused(net, "thief", f"hostPort 8080/tcp: hostIP {foreign} is no address of this node")
+    assert ask(net, "client", ["TCP", foreign, 8080]) == ["victim"]
+    net.delete("thief", "victim", "v4-only")
 
 
 def test_a_named_target_port_may_differ_from_pod_to_pod(net):

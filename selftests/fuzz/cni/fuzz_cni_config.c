@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/modules/pods/cni_config.h"
+#include "agent/modules/pods/port_mappings.h"
 #include "cni/params.h"
 #include "lib/base/utf8.h"
 
@@ -27,6 +28,29 @@ static struct attachment some_attachment(void)
 	return att;
 }
 
+/* What was accepted is kept, and has to be read again after a restart as it was. */
+static void keep_ports(const struct cni_config *c)
+{
+	struct json_object *kept = port_mappings_json(c->ports, c->n_ports);
+	struct port_mapping *again = NULL;
+	size_t n = 0;
+
+	if (port_mappings_parse(kept, &again, &n, NULL) < 0 || n != c->n_ports)
+		abort();
+	for (size_t i = 0; i < n; i++) {
+		const struct port_mapping *a = &c->ports[i], *b = &again[i];
+
+		if (!a->host_port || !a->container_port || a->host_port != b->host_port ||
+		    a->container_port != b->container_port || a->proto != b->proto ||
+		    !addr_equal(&a->host_ip, &b->host_ip))
+			abort();
+	}
+	if (n && !port_mappings_clash(again, n, c->ports, n))
+		abort();
+	free(again);
+	json_object_put(kept);
+}
+
 static void agent_side(const uint8_t *data, size_t size, enum cni_verb verb)
 {
 	struct attachment att = some_attachment();
@@ -39,6 +63,7 @@ static void agent_side(const uint8_t *data, size_t size, enum cni_verb verb)
 		json_object_put(cni_result_new(&c, &att));
 	if (c.prev_result)
 		cni_result_compare(&c, &att, &f);
+	keep_ports(&c);
 	cni_config_is_valid(&c, "c1", "eth0");
 	cni_config_clear(&c);
 }

@@ -19,8 +19,10 @@
 #include "agent/modules/modules.h"
 #include "agent/modules/nodesync/nodesync.h"
 #include "agent/modules/podwire/podwire.h"
+#include "agent/modules/uplink/uplink.h"
 #include "lib/httpd/httpd.h"
 #include "lib/json/json.h"
+#include "shared/loom_config.h"
 
 static struct queued *queue;
 static httpd_fn route;
@@ -258,6 +260,15 @@ int podwire_check(struct agent *a, const struct attachment *att, int netns_fd, s
 	return a->check_err ? err_set(e, a->check_err, "eth0: mtu 1500, want 1450") : 0;
 }
 
+int uplink_host_addresses(struct agent *a, int (*fn)(const union loom_addr *addr, void *arg),
+			  void *arg)
+{
+	union loom_addr addr;
+
+	addr_parse(FAKE_NODE_ADDRESS, &addr, NULL);
+	return fn(&addr, arg);
+}
+
 int httpd_route(struct httpd *h, const char *method, const char *path, httpd_fn fn, void *arg)
 {
 	route = fn;
@@ -310,6 +321,7 @@ struct agent *fake_agent_new(void)
 	a->base = event_base_new();
 	a->turn = evtimer_new(a->base, on_turn, a);
 	a->cfg.services.enabled = true;
+	a->cfg.services.sockets = LOOM_SOCKETS_HOST;
 	a->cfg.cni.conflist = true;
 	a->cfg.cni.conf_dir = in_dir(a, "net.d");
 	a->cfg.cni.socket = in_dir(a, "run/cni.sock");

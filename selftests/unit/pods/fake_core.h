@@ -12,6 +12,8 @@
 #include "agent/core/event.h"
 #include "agent/modules/pods/pods.h"
 
+#define FAKE_NODE_ADDRESS "192.0.2.1"
+
 struct fake_pair {
 	char *key, *value;
 	struct fake_pair *next;

@@ -136,43 +136,6 @@ static void an_attachment_is_the_same_after_a_restart(void **state)
 	assert_int_equal(a->dels, 1);
 }
 
-#define MAPPINGS(port)                                                                   \
-	",\"runtimeConfig\":{\"portMappings\":[{\"hostPort\":0,\"containerPort\":7},"    \
-	"{\"hostPort\":" port ",\"containerPort\":8080,\"protocol\":\"udp\",\"hostIP\":" \
-	"\"192.0.2.1\"}]}"
-
-static int add_with(struct agent *a, const char *container, const char *args, const char *more)
-{
-	struct cni_call c = call(a, "ADD", container);
-
-	c.args = args;
-	c.config = config_for(a, "1.1.0", more);
-	return code(a, &c);
-}
-
-static void host_ports_survive_a_restart_and_are_not_given_twice(void **state)
-{
-	static const char first[] = "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0;K8S_POD_UID=u1";
-	static const char other[] = "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-1;K8S_POD_UID=u2";
-	struct agent *a = *state;
-	const struct attachment *att;
-
-	assert_int_equal(add_with(a, "c1", first, MAPPINGS("53")), 0);
-	fake_agent_crash(a);
-	fake_agent_start(a, true);
-	att = pods_find(a, "c1/eth0");
-	assert_non_null(att);
-	assert_int_equal(att->n_ports, 1);
-	assert_int_equal(att->ports[0].host_port, 53);
-	assert_int_equal(att->ports[0].container_port, 8080);
-	assert_false(addr_is_zero(&att->ports[0].host_ip));
-	assert_int_equal(add_with(a, "c2", other, MAPPINGS("53")), 11);
-	assert_int_equal(add_with(a, "c2", other, MAPPINGS("54")), 0);
-	assert_int_equal(add_with(a, "c3", first, MAPPINGS("53")), 0);
-	a->cfg.services.enabled = false;
-	assert_int_equal(add_with(a, "c4", "", MAPPINGS("55")), 2);
-}
-
 static void an_add_that_a_crash_cut_short_is_torn_down(void **state)
 {
 	struct agent *a = *state;
@@ -573,7 +536,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_agent(an_attachment_is_the_same_after_a_restart),
-		with_agent(host_ports_survive_a_restart_and_are_not_given_twice),
 		with_agent(an_add_that_a_crash_cut_short_is_torn_down),
 		with_agent(a_reboot_ends_every_attachment),
 		with_agent(an_unreadable_attachment_harms_no_other),

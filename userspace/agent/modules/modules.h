@@ -10,7 +10,7 @@
  *	nodesync  node id, this node's pod CIDRs, other nodes in the maps [db uplink datapath]
  *	ipam      addresses of pods [db nodesync]
  *	podwire   a pod's interface: link, endpoint, attachment [datapath hostlink uplink]
- *	pods      CNI requests, attachments on disk, adoption and GC [ipam podwire]
+ *	pods      CNI requests, attachments on disk, adoption and GC [uplink ipam podwire]
  *	services  Services and hostPorts in the maps [db uplink datapath nodesync pods]
  *	policy    NetworkPolicies and ClusterNetworkPolicies in the maps [db datapath nodesync pods]
  *

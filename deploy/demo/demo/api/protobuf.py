@@ -30,7 +30,13 @@ META = {
 }
 SELECTOR = {1: ("matchLabels", mapping(S))}
 ENV = {1: ("name", S), 2: ("value", S)}
-CONTAINER_PORT = {1: ("name", S), 2: ("hostPort", I), 3: ("containerPort", I), 4: ("protocol", S)}
+CONTAINER_PORT = {
+    1: ("name", S),
+    2: ("hostPort", I),
+    3: ("containerPort", I),
+    4: ("protocol", S),
+    5: ("hostIP", S),
+}
 CONTAINER = {
     1: ("name", S),
     2: ("image", S),

@@ -144,7 +144,7 @@ static int pods_init(struct agent *a, struct err *e)
 
 const struct module pods_module = {
 	.name = "pods",
-	.needs = NEEDS("db", "nodesync", "ipam", "podwire"),
+	.needs = NEEDS("db", "uplink", "nodesync", "ipam", "podwire"),
 	.init = pods_init,
 	.fini = pods_fini,
 	.handles = pods_handles,

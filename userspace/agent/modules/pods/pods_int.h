@@ -7,6 +7,7 @@
  *
  *	requests.c   CNI calls in, answers out
  *	work.c       what a request does to records: the events
+ *	host_ports.c which host ports a pod may have
  *	records.c    records in memory and in the local store
  *	publish.c    /netloom/endpoint/…
  *	spool.c      DELs from while the agent was away
@@ -108,6 +109,10 @@ void work_gc(struct request *r);
 /* Deletes without a request. */
 void work_delete_record(struct record *rec);
 void work_release_held(struct pods *p);
+
+/* host_ports.c; -EINVAL with *f: the node does not have that address, or another pod has the port.
+ */
+int host_ports_check(const struct request *r, struct cni_error *f);
 
 /* records.c */
 int record_new(struct request *r, struct record **ret);

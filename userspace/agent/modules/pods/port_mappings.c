@@ -37,19 +37,29 @@ static int parse_proto(const char *s, uint8_t *ret, struct err *e)
 	return err_set(e, -EINVAL, "protocol: '%.32s' is none of tcp, udp, sctp", s);
 }
 
-static int parse_host_ip(const char *s, union loom_addr *ret, struct err *e)
+/* Which "all addresses" was said; 0: one address. */
+enum family { FAMILY_V4 = 1 << 0, FAMILY_V6 = 1 << 1, FAMILY_BOTH = FAMILY_V4 | FAMILY_V6 };
+
+static int parse_host_ip(const char *s, union loom_addr *ret, unsigned int *ret_all, struct err *e)
 {
 	union loom_addr a;
 
-	if (!*s || strcmp(s, "0.0.0.0") == 0)
+	*ret_all = FAMILY_BOTH;
+	if (!*s)
 		return 0;
 	if (addr_parse(s, &a, e) < 0)
 		return err_prefix(e, "hostIP");
+	if (addr_is_zero(&a)) {
+		*ret_all = addr_is_v4(&a) ? FAMILY_V4 : FAMILY_V6;
+		return 0;
+	}
+	*ret_all = 0;
 	*ret = a;
 	return 0;
 }
 
-static int parse_one(struct json_object *o, struct port_mapping *ret, struct err *e)
+static int parse_one(struct json_object *o, struct port_mapping *ret, unsigned int *ret_all,
+		     struct err *e)
 {
 	const char *proto = "tcp", *host_ip = "";
 	int64_t host_port = 0, container_port;
@@ -66,7 +76,7 @@ static int parse_one(struct json_object *o, struct port_mapping *ret, struct err
 	if (json_get_int(o, "containerPort", 1, 65535, &container_port, e) < 0 ||
 	    json_opt_str(o, "protocol", &proto, e) < 0 ||
 	    json_opt_str(o, "hostIP", &host_ip, e) < 0 || parse_proto(proto, &m.proto, e) < 0 ||
-	    parse_host_ip(host_ip, &m.host_ip, e) < 0)
+	    parse_host_ip(host_ip, &m.host_ip, ret_all, e) < 0)
 		return -EINVAL;
 	m.host_port = host_port;
 	m.container_port = container_port;
@@ -92,30 +102,41 @@ const struct port_mapping *port_mappings_clash(const struct port_mapping *a, siz
 }
 
 /* The API lets a pod have a port on all addresses, and the same on one of them for another. */
-static bool is_repeated(const struct port_mapping *m, const struct port_mapping *before, size_t n)
+static size_t find_same(const struct port_mapping *m, const struct port_mapping *before, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (clash(m, &before[i]) && addr_equal(&m->host_ip, &before[i].host_ip))
-			return true;
-	return false;
+	size_t i = 0;
+
+	while (i < n && !(clash(m, &before[i]) && addr_equal(&m->host_ip, &before[i].host_ip)))
+		i++;
+	return i;
 }
 
+/*
+ * "0.0.0.0" and "::" to one port of the container are the two halves of what one of them says
+ * already; anything else that wants a port a second time is a mistake.
+ */
 static int parse_all(struct json_object *list, size_t len, struct port_mapping *ret, size_t *ret_n,
 		     struct err *e)
 {
+	unsigned int seen[PORT_MAPPINGS_MAX] = {};
 	size_t n = 0;
 
 	for (size_t i = 0; i < len; i++) {
 		struct port_mapping *m = &ret[n];
+		unsigned int all = 0;
+		size_t same;
 
-		if (parse_one(json_object_array_get_idx(list, i), m, e) < 0)
+		if (parse_one(json_object_array_get_idx(list, i), m, &all, e) < 0)
 			return err_prefix(e, "[%zu]", i);
 		if (!m->host_port)
 			continue;
-		if (is_repeated(m, ret, n))
+		same = find_same(m, ret, n);
+		if (same < n &&
+		    (!all || (seen[same] & all) || ret[same].container_port != m->container_port))
 			return err_set(e, -EINVAL, "[%zu]: hostPort %u/%s is asked for twice", i,
 				       m->host_port, port_mapping_proto(m));
-		n++;
+		seen[same] |= all;
+		n += same == n;
 	}
 	*ret_n = n;
 	return 0;
@@ -134,7 +155,7 @@ int port_mappings_parse(struct json_object *list, struct port_mapping **ret, siz
 		return err_set(e, -EINVAL, ": %zu entries; at most %d", len, PORT_MAPPINGS_MAX);
 	m = calloc(len ?: 1, sizeof(*m));
 	if (!m)
-		return err_set(e, -ENOMEM, "out of memory");
+		return err_set(e, -ENOMEM, ": out of memory");
 	if (parse_all(list, len, m, &n, e) < 0)
 		return -EINVAL;
 	*ret = n ? TAKE_PTR(m) : NULL;

@@ -15,7 +15,8 @@
 /*
  * Entries without a host port ask for nothing and are left out, as the portmap plugin does. No
  * protocol is TCP; no address, 0.0.0.0 and :: are all addresses of the node. 0 with heap (NULL when
- * there are none); -EINVAL with the entry and field, also when two entries want the same port.
+ * there are none); -EINVAL with "[entry]: field: …", to be put behind the array's name, also when
+ * two entries want the same port.
  */
 int port_mappings_parse(struct json_object *list, struct port_mapping **ret, size_t *ret_n,
 			struct err *e);

@@ -292,7 +292,9 @@ static int read_ports(struct json_object *o, struct attachment *att, struct err 
 {
 	struct json_object *list = json_field(o, "portMappings");
 
-	return list ? port_mappings_parse(list, &att->ports, &att->n_ports, e) : 0;
+	if (!list || port_mappings_parse(list, &att->ports, &att->n_ports, e) == 0)
+		return 0;
+	return err_set(e, e->code, "portMappings%s", strdupa(e->msg));
 }
 
 static int read_record(struct json_object *o, struct record *rec, struct err *e)

@@ -6,7 +6,6 @@
 
 #include "agent/core/agent_config.h"
 #include "agent/modules/pods/pods_int.h"
-#include "agent/modules/pods/port_mappings.h"
 #include "lib/base/log.h"
 #include "lib/json/json.h"
 
@@ -94,56 +93,16 @@ static void free_del(struct agent_event *ev)
 
 /* ---- ADD ---- */
 
-/* Whose host port the request wants, or NULL. A pod that is made again takes over its own. */
-static const struct record *port_holder(const struct request *r, const struct port_mapping **ret)
-{
-	struct record *rec, *next;
-
-	HASH_ITER (hh, r->pods->records, rec, next) {
-		const struct attachment *att = &rec->att;
-
-		if (att->state == ATTACHMENT_DELETING ||
-		    (*att->pod_uid && !strcmp(att->pod_uid, r->args.pod_uid)))
-			continue;
-		*ret = port_mappings_clash(r->config.ports, r->config.n_ports, att->ports,
-					   att->n_ports);
-		if (*ret)
-			return rec;
-	}
-	return NULL;
-}
-
-/* True when it is refused, and freed. */
-static bool refuse_ports(struct request *r)
-{
-	const struct port_mapping *m = NULL;
-	const struct record *holder;
-	struct cni_error f;
-
-	if (!r->config.n_ports)
-		return false;
-	if (!agent_cfg(r->pods->agent)->services.enabled) {
-		cni_fail(&f, CNI_UNSUPPORTED_FIELD, "services.enabled: false",
-			 "field runtimeConfig.portMappings is not supported");
-		request_fail(r, &f);
-		return true;
-	}
-	holder = port_holder(r, &m);
-	if (!holder)
-		return false;
-	cni_fail(&f, CNI_TRY_AGAIN, NULL, "hostPort %u/%s is taken by pod '%s/%s'", m->host_port,
-		 port_mapping_proto(m), holder->att.pod_namespace, holder->att.pod_name);
-	request_fail(r, &f);
-	return true;
-}
-
 static void start_add(struct request *r)
 {
+	struct cni_error f;
 	struct add_pod *ev;
 	struct record *rec;
 
-	if (refuse_ports(r))
+	if (host_ports_check(r, &f) < 0) {
+		request_fail(r, &f);
 		return;
+	}
 	ev = calloc(1, sizeof(*ev));
 	if (!ev || record_new(r, &rec) < 0) {
 		free(ev);
