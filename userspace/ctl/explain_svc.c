@@ -162,8 +162,10 @@ void steps_service(struct run *r, const struct loom_ct *ct)
 		step_add(r->steps, "service", "%s: %s", service, loom_drop_text(r->reason));
 	} else if (svc) {
 		service_text(r, svc->service, service, sizeof(service));
-		step_add(r->steps, "service",
-			 "%s, but not for this client or not here: goes on untouched", service);
+		step_add(r->steps, "service", "%s: %s", service,
+			 r->ctx.pkt.svc_outside && !(svc->flags & LOOM_SVC_EXTERNAL)
+				 ? "not for clients outside of the cluster"
+				 : "left to the node that was asked");
 	}
 }
 
