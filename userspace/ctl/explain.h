@@ -11,6 +11,7 @@
  *	explain_run.c     where the packet comes in, and the run
  *	explain_svc.c     which backend; and services that the sender's socket translates
  *	explain_steps.c   the steps, from the run's record; explain_policy.c those of policy
+ *	explain_words.c   the policies behind a number, asked from the agent
  *	cmd_explain.c     what is printed, and the exit code
  *
  * One at a time, one thread: the core's maps are globals.
@@ -66,6 +67,7 @@ struct found {
 	struct table_names who;
 	struct json_object *services; /* NULL: not asked yet, or nobody answers */
 	struct found_pod *pods;	      /* in services, by address */
+	struct json_object *policies; /* of the pod that was asked for last */
 	bool asked;
 };
 
@@ -83,6 +85,17 @@ const char *found_who(struct found *f, const union loom_addr *addr, uint16_t por
 		      char buf[static WHO_STRLEN]);
 /* "default/web, port http" by the number that the maps have; NULL when nobody knows. */
 const char *found_service(struct found *f, uint32_t number, char *buf, size_t len);
+
+/* What the agent says of the policy that has this number in one direction of a local endpoint; NULL
+ * when it says nothing, or has another one by now. Borrowed, until the next pod is asked for. */
+struct json_object *found_policy(struct found *f, uint32_t ep, bool ingress, uint32_t policy);
+/* Why the endpoint's policy is not known, or NULL. */
+const char *found_closed(struct found *f, uint32_t ep);
+/* Those that isolate: "networkpolicy default/a, networkpolicy default/b and 3 more"; "" for NULL.
+ */
+const char *policy_isolating(struct json_object *policy, char *buf, size_t len);
+/* The rule in words: "networkpolicy default/a, rule 0: allow TCP 80 from anywhere"; or NULL. */
+const char *policy_rule(struct json_object *policy, unsigned int tier, unsigned int order);
 
 /* ---- maps ---- */
 

@@ -53,6 +53,7 @@ void found_release(struct found *f)
 	}
 	names_free(f->names);
 	json_object_put(f->services);
+	json_object_put(f->policies);
 }
 
 static void add_addr(struct end *end, const char *text)

@@ -52,42 +52,54 @@ static uint32_t policy_of(const struct judgement *j)
 
 struct decision {
 	bool denied;
+	bool isolated;	       /* denied because no NetworkPolicy accepts it */
 	const struct best *by; /* NULL: no rule */
 	const char *text;      /* when by is NULL */
 };
 
+static struct decision decide_by(const struct best *b)
+{
+	return (struct decision){ .denied = (b->rule->verdict & 0xf) == LOOM_POL_DENY, .by = b };
+}
+
+static struct decision decide_without(bool denied, const char *text)
+{
+	return (struct decision){ .denied = denied, .text = text };
+}
+
+static bool is_last_word(const struct best *b)
+{
+	return b->rule && (b->rule->verdict & 0xf) != LOOM_POL_PASS;
+}
+
 /* What policy_tiers() comes to. */
 static struct decision decide_tiers(const struct judgement *j)
 {
-	const struct best *admin = &j->best[LOOM_TIER_ADMIN], *np = &j->best[LOOM_TIER_NP],
-			  *base = &j->best[LOOM_TIER_BASELINE];
-
-	if (admin->rule && (admin->rule->verdict & 0xf) != LOOM_POL_PASS)
-		return (struct decision){ (admin->rule->verdict & 0xf) == LOOM_POL_DENY, admin,
-					  NULL };
-	if (np->rule)
-		return (struct decision){ false, np, NULL };
+	if (is_last_word(&j->best[LOOM_TIER_ADMIN]))
+		return decide_by(&j->best[LOOM_TIER_ADMIN]);
+	if (j->best[LOOM_TIER_NP].rule)
+		return decide_by(&j->best[LOOM_TIER_NP]);
 	if (j->any->flags & LOOM_POLSET_ISOLATES)
 		return (struct decision){
-			true, NULL, "a NetworkPolicy isolates the pod, and no rule allows this"
+			.denied = true,
+			.isolated = true,
+			.text = "a NetworkPolicy isolates the pod, and no rule allows this",
 		};
-	if (base->rule && (base->rule->verdict & 0xf) != LOOM_POL_PASS)
-		return (struct decision){ (base->rule->verdict & 0xf) == LOOM_POL_DENY, base,
-					  NULL };
-	return (struct decision){ false, NULL, "no rule is about this" };
+	if (is_last_word(&j->best[LOOM_TIER_BASELINE]))
+		return decide_by(&j->best[LOOM_TIER_BASELINE]);
+	return decide_without(false, "no rule is about this");
 }
 
 static struct decision decide(const struct judgement *j)
 {
 	if (!j->epol || !(j->epol->flags & LOOM_EPOL_KNOWN))
-		return (struct decision){ true, NULL, "the pod's policy is not known yet" };
+		return decide_without(true, "the pod's policy is not known yet");
 	if (!policy_of(j))
-		return (struct decision){ false, NULL, "no policy selects the pod" };
+		return decide_without(false, "no policy selects the pod");
 	if (!j->any)
-		return (struct decision){ true, NULL, "this policy is not in the maps (any more)" };
+		return decide_without(true, "this policy is not in the maps (any more)");
 	if (j->stranger && (j->any->flags & LOOM_POLSET_STRICT))
-		return (struct decision){ true, NULL,
-					  "the peer is of the cluster, but nobody knows who" };
+		return decide_without(true, "the peer is of the cluster, but nobody knows who");
 	return decide_tiers(j);
 }
 
@@ -103,7 +115,8 @@ static void peer_text(const struct best *b, char *buf, size_t len)
 		snprintf(buf, len, "any peer");
 }
 
-static void rule_text(const struct best *b, char *buf, size_t len)
+/* The rule of the map; with the object's words, when the agent has them. */
+static void rule_text(const struct best *b, const char *words, char *buf, size_t len)
 {
 	const struct loom_polrule *r = b->rule;
 	char peer[48], ports[48] = "any port";
@@ -114,11 +127,15 @@ static void rule_text(const struct best *b, char *buf, size_t len)
 	else if (r->proto)
 		snprintf(ports, sizeof(ports), "ports %u-%u/%s", r->lo, r->hi,
 			 proto_text(r->proto));
-	snprintf(buf, len, "rule %u (tier %s, order %u) for %s, %s", b->index,
-		 tier_names[r->verdict >> 4], r->order, peer, ports);
+	if (words)
+		snprintf(buf, len, "%s (tier %s, order %u, for %s, %s)", words,
+			 tier_names[r->verdict >> 4], r->order, peer, ports);
+	else
+		snprintf(buf, len, "rule %u (tier %s, order %u) for %s, %s", b->index,
+			 tier_names[r->verdict >> 4], r->order, peer, ports);
 }
 
-static void add_rule(struct json_object *o, const struct best *b)
+static void add_rule(struct json_object *o, const struct best *b, const char *words)
 {
 	char peer[48];
 
@@ -127,6 +144,8 @@ static void add_rule(struct json_object *o, const struct best *b)
 	json_add_str(o, "tier", tier_names[b->rule->verdict >> 4]);
 	json_add_int(o, "order", b->rule->order);
 	json_add_str(o, "rulePeer", peer);
+	if (words)
+		json_add_str(o, "ruleText", words);
 }
 
 /* "policy 7 denies it", "accepted". */
@@ -142,23 +161,42 @@ static void verdict_text(const struct judgement *j, const struct decision *d, bo
 		snprintf(buf, len, "%s%s", d->denied ? "denied" : "accepted", logged);
 }
 
+/* Why: the rule, or what there is instead of one, with the objects that it comes from. */
+static void why_text(struct run *r, const struct judgement *j, const struct decision *d,
+		     struct json_object *known, char *buf, size_t len)
+{
+	char names[600];
+	const char *closed;
+
+	if (d->by) {
+		rule_text(d->by, policy_rule(known, d->by->rule->verdict >> 4, d->by->rule->order),
+			  buf, len);
+		return;
+	}
+	closed = policy_of(j) ? NULL : found_closed(r->found, j->ep);
+	policy_isolating(known, names, sizeof(names));
+	if (d->isolated && *names)
+		snprintf(buf, len, "%s isolate%s the pod, and no rule allows this", names,
+			 strchr(names, ',') ? "" : "s");
+	else
+		snprintf(buf, len, "%s%s%s", d->text, d->denied && closed ? ": " : "",
+			 d->denied && closed ? closed : "");
+}
+
 static void write_judgement(struct run *r, const struct judgement *j)
 {
 	const struct decision d = decide(j);
 	bool log_only = d.denied && j->any && (j->any->flags & LOOM_POLSET_LOG_ONLY);
-	uint16_t port = ntohs(r->ctx.pkt.pol_port);
-	char of[WHO_STRLEN], peer[WHO_STRLEN], verdict[64], why[256];
-	struct json_object *o;
+	uint16_t port = r->ask->proto == IPPROTO_ICMP ? 0 : ntohs(r->ctx.pkt.pol_port);
+	char of[WHO_STRLEN], peer[WHO_STRLEN], verdict[64], why[1024];
+	struct json_object *known = NULL, *o;
 
-	if (r->ask->proto == IPPROTO_ICMP)
-		port = 0;
+	if (policy_of(j))
+		known = found_policy(r->found, j->ep, j->ingress, policy_of(j));
 	found_who(r->found, &j->of, j->ingress ? port : 0, of);
 	found_who(r->found, &j->peer, j->ingress ? 0 : port, peer);
 	verdict_text(j, &d, log_only, verdict, sizeof(verdict));
-	if (d.by)
-		rule_text(d.by, why, sizeof(why));
-	else
-		snprintf(why, sizeof(why), "%s", d.text);
+	why_text(r, j, &d, known, why, sizeof(why));
 	o = step_add(r->steps, j->ingress ? "ingress" : "egress", "of %s, %s %s: %s: %s", of,
 		     j->ingress ? "from" : "to", peer, verdict, why);
 	json_add_str(o, "of", of);
@@ -166,8 +204,10 @@ static void write_judgement(struct run *r, const struct judgement *j)
 	json_add_int(o, "endpoint", j->ep);
 	json_add_int(o, "policy", policy_of(j));
 	json_add_str(o, "verdict", log_only ? "logged" : d.denied ? "denied" : "accepted");
+	if (json_field(known, "policies"))
+		json_add(o, "policies", json_object_get(json_field(known, "policies")));
 	if (d.by)
-		add_rule(o, d.by);
+		add_rule(o, d.by, policy_rule(known, d.by->rule->verdict >> 4, d.by->rule->order));
 }
 
 /* ---- reading the record ---- */

@@ -38,6 +38,12 @@ static const struct fake_answer answers[] = {
 	  "[{\"namespace\":\"default\",\"name\":\"web\",\"ports\":[{\"name\":\"http\","
 	  "\"protocol\":\"TCP\",\"port\":81,\"number\":2,\"frontends\":[{\"kind\":\"ClusterIP\","
 	  "\"address\":\"10.96.0.10\",\"port\":81}]}]}]" },
+	{ "/v1/policies/default/a", 200,
+	  "[{\"endpoint\":1,\"reason\":\"closed: what\",\"egress\":{\"policy\":7,"
+	  "\"policies\":[\"clusternetworkpolicy x\",\"networkpolicy default/p\","
+	  "\"networkpolicy default/q\"],\"rules\":[\"clusternetworkpolicy x, rule 0: pass on\","
+	  "\"networkpolicy default/p, rule 0: allow TCP 80\",\"networkpolicy default/q, rule 0: "
+	  "allow TCP 90\",\"clusternetworkpolicy z, rule 0: deny TCP 91\"]}},{},7]" },
 	{},
 };
 static struct fake_agent agent;
@@ -286,6 +292,64 @@ static void a_denial_names_pod_direction_and_policy(void **state)
 	said_release(&s);
 }
 
+/* A policy 7 or 8 for what A sends: a NetworkPolicy's rule of order 1, one of Baseline of order 0.
+ */
+static void put_egress(uint32_t number, uint16_t flags)
+{
+	struct loom_polkey any = { number, 0, LOOM_PEER_ANY };
+	struct loom_polset set = { .first = 5, .count = 2, .flags = flags };
+	struct loom_polrule rule = { 90, 90, 1, IPPROTO_TCP, LOOM_TIER_NP << 4 };
+	struct loom_polrule base = { 91, 91, 0, IPPROTO_TCP,
+				     LOOM_TIER_BASELINE << 4 | LOOM_POL_DENY };
+
+	world_build(&target_bpf, LOOM_HOOK_FROM_POD);
+	put_epol(0, (struct loom_epol){ .flags = LOOM_EPOL_ENFORCED });
+	put_epol(1, (struct loom_epol){ .policy_out = number, .flags = LOOM_EPOL_KNOWN });
+	put_epol(2, (struct loom_epol){ .flags = LOOM_EPOL_KNOWN });
+	must(target_bpf.put("loom_pol", &any, &set));
+	must(target_bpf.put("loom_polrule", &(uint32_t){ 5 }, &rule));
+	must(target_bpf.put("loom_polrule", &(uint32_t){ 6 }, &base));
+}
+
+static void the_objects_behind_a_number_are_named(void **state)
+{
+	static const struct {
+		uint32_t number;
+		uint16_t flags;
+		const char *to, *what;
+	} cases[] = {
+		{ 7, LOOM_POLSET_ISOLATES, "10.1.1.12:90",
+		  "policy 7 accepts it: networkpolicy default/q, rule 0: allow TCP 90 (tier "
+		  "NetworkPolicy, order 1, for any peer, port 90/TCP)" },
+		{ 7, LOOM_POLSET_ISOLATES, "10.1.1.12:91",
+		  "policy 7 denies it: networkpolicy default/p, networkpolicy default/q isolate "
+		  "the "
+		  "pod, and no rule allows this" },
+		{ 7, 0, "10.1.1.12:91",
+		  "policy 7 denies it: clusternetworkpolicy z, rule 0: deny TCP 91 (tier "
+		  "Baseline" },
+		{ 7, 0, "10.1.1.12:92", "policy 7 accepts it: no rule is about this" },
+		{ 7, LOOM_POLSET_ISOLATES | LOOM_POLSET_LOG_ONLY, "10.1.1.12:92",
+		  "policy 7 denies it, log only, so it passes: networkpolicy default/p" },
+		/* The agent has another number by now. */
+		{ 8, LOOM_POLSET_ISOLATES, "10.1.1.12:90",
+		  "policy 8 accepts it: rule 5 (tier NetworkPolicy, order 1)" },
+	};
+	struct said s;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		put_egress(cases[i].number, cases[i].flags);
+		s = node_explain(agent.socket, false, 0, "default/a", cases[i].to);
+		assert_says(&s, cases[i].what);
+		said_release(&s);
+	}
+	put_epol(1, (struct loom_epol){});
+	s = node_explain(agent.socket, false, 0, "default/a", "10.1.1.12:90");
+	assert_int_equal(s.code, 1);
+	assert_says(&s, "denied: the pod's policy is not known yet: closed: what");
+	said_release(&s);
+}
+
 static void a_service_is_told_with_backend_and_node(void **state)
 {
 	struct said s;
@@ -427,6 +491,7 @@ int main(void)
 		cmocka_unit_test(explain_agrees_with_the_programs),
 		cmocka_unit_test(policy_is_told_as_it_was_judged),
 		cmocka_unit_test(a_denial_names_pod_direction_and_policy),
+		cmocka_unit_test(the_objects_behind_a_number_are_named),
 		cmocka_unit_test(a_service_is_told_with_backend_and_node),
 		cmocka_unit_test(what_can_t_be_told_is_said),
 		cmocka_unit_test(names_need_the_agent_and_addresses_do_not),
