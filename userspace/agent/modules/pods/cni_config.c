@@ -2,7 +2,6 @@
 #include "agent/modules/pods/cni_config.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -154,22 +153,6 @@ static int refuse_unsupported(const struct cni_config *c, struct cni_error *f)
 	return 0;
 }
 
-/* Another port needs another checksum, of the whole packet, which the data plane does not make. */
-static int check_sctp(const struct cni_config *c, struct cni_error *f)
-{
-	for (size_t i = 0; i < c->n_ports; i++) {
-		const struct port_mapping *m = &c->ports[i];
-
-		if (m->proto == IPPROTO_SCTP && m->host_port != m->container_port)
-			return cni_fail(
-				f, CNI_UNSUPPORTED_FIELD, NULL,
-				"runtimeConfig.portMappings: hostPort %u/sctp: containerPort "
-				"%u: another one than hostPort is not supported",
-				m->host_port, m->container_port);
-	}
-	return 0;
-}
-
 static int parse_ports(struct cni_config *c, struct cni_error *f)
 {
 	struct json_object *list, *runtime = NULL;
@@ -178,10 +161,8 @@ static int parse_ports(struct cni_config *c, struct cni_error *f)
 	if (json_opt_object(c->json, "runtimeConfig", &runtime, &e) < 0)
 		return cni_fail(f, CNI_BAD_CONFIG, e.msg, "network configuration is invalid");
 	list = json_field(runtime, "portMappings");
-	if (!list)
+	if (!list || port_mappings_parse(list, &c->ports, &c->n_ports, &e) == 0)
 		return 0;
-	if (port_mappings_parse(list, &c->ports, &c->n_ports, &e) == 0)
-		return check_sctp(c, f);
 	err_set(&e, e.code, "runtimeConfig.portMappings%s", strdupa(e.msg));
 	return cni_fail(f, e.code == -ENOMEM ? CNI_TRY_AGAIN : CNI_BAD_CONFIG, e.msg,
 			"network configuration is invalid");
