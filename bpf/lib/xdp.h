@@ -23,7 +23,8 @@
 #define XDP_TUNNEL_LEN 50
 /*
  * The kernel's neighbours are used here, but only packets of the stack tell it that they are: it
- * would stop asking for them. So one packet of each flow takes the other way each so many ticks.
+ * would stop asking for them. So the first packet of each flow in each so many ticks takes the
+ * other way; the tc program notes in the entry that it has seen it.
  */
 #define XDP_NEIGH_TICKS 32
 
@@ -32,7 +33,7 @@ plat_inline int xdp_known(const struct pkt *p, const struct loom_ct *ct)
 {
 	if (ct->flags & (LOOM_CT_DEAD | LOOM_CT_HAIRPIN))
 		return 0;
-	if (ct->seen != p->tick && !(p->tick % XDP_NEIGH_TICKS))
+	if (ct->seen / XDP_NEIGH_TICKS != p->tick / XDP_NEIGH_TICKS)
 		return 0;
 	return ct->flags & (ct_from_initiator(p, ct) ? LOOM_CT_SVC : LOOM_CT_SVC_BACK);
 }

@@ -373,6 +373,17 @@ static void lose_entry(struct run *r)
 	check_eq(r, r->t->del("loom_ct_new", &k), 0);
 }
 
+static void rest(struct run *r)
+{
+	struct loom_ctkey k;
+	struct loom_ct v;
+
+	flow_key(r, &k);
+	check_eq(r, r->t->get("loom_ct", &k, &v), 0);
+	v.seen -= r->s->seconds;
+	check_eq(r, r->t->put("loom_ct", &k, &v), 0);
+}
+
 void golden_run(const struct target *t, const struct golden *g, int family)
 {
 	struct run r = { .t = t, .g = g, .s = g->steps, .family = family };
@@ -394,6 +405,8 @@ void golden_run(const struct target *t, const struct golden *g, int family)
 			fill_ct(&r);
 		else if (r.s->act == DO_DIRECT)
 			world_tunnel_directly(t);
+		else if (r.s->act == DO_REST)
+			rest(&r);
 		else if (r.s->act == DO_NATIVE)
 			world_natively(t);
 		else if (r.s->act == DO_LOSE_BACKEND)

@@ -22,6 +22,7 @@ enum golden_act {
 	DO_FILL_CT,	 /* loom_ct takes no more */
 	DO_DIRECT,	 /* NODE2's tunnel headers are to be written by the programs */
 	DO_NATIVE,	 /* NODE3 is reached by the uplink, by its own address as next hop */
+	DO_REST,	 /* the flow of the step in loom_ct has been quiet for `seconds` */
 	DO_LOSE_BACKEND, /* `src`'s backends are gone, as `seconds` says (enum loom_backend_flags)
 			  */
 	DO_LOSE_NEW, /* the LRU pushes out the pod side (src=A) or wire side (src=NODE) of a flow */
