@@ -99,15 +99,15 @@ def serves(net, service, *pods, nodes=("node1", "node2", "node3")):
         )
 
 
-def make(net, made, *objects):
-    """A service and its backends, ready and programmed everywhere."""
+def make(net, made, *objects, nodes=("node1", "node2", "node3")):
+    """A service and its backends, ready and programmed on these nodes."""
     net.apply(made, *objects)
     names = [o["metadata"]["name"] for o in objects]
     net.ready(*names) if names else None
     if made["spec"].get("type") == "LoadBalancer":
         name = made["metadata"]["name"]
         poll(lambda: net.get("service", name)["status"]["loadBalancer"], 5, "an address for it")
-    serves(net, made["metadata"]["name"], *names)
+    serves(net, made["metadata"]["name"], *names, nodes=nodes)
 
 
 def gone(net, *names):
