@@ -249,22 +249,25 @@ static int measure_once(struct load *l, unsigned int round)
 	return err;
 }
 
-/* Flows go on as if tc had just seen them. */
+/*
+ * Flows go on as if tc had just seen them. An entry that is written moves to the head of its
+ * bucket, so those that are written already are met again, and left alone.
+ */
 static void touch_all(void)
 {
 	struct loom_ctkey k, *last = NULL;
 	int fd = bpf_map__fd(dp->maps.loom_ct);
 	struct timespec ts;
 	struct loom_ct v;
-	__u64 ns;
+	__u32 tick;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	ns = ts.tv_sec * 1000000000ull + ts.tv_nsec;
+	tick = (ts.tv_sec * 1000000000ull + ts.tv_nsec) >> LOOM_TICK_SHIFT;
 	while (!bpf_map_get_next_key(fd, last, &k)) {
 		last = &k;
-		if (bpf_map_lookup_elem(fd, &k, &v))
+		if (bpf_map_lookup_elem(fd, &k, &v) || !v.seen || v.seen == tick)
 			continue;
-		v.seen = ns >> LOOM_TICK_SHIFT;
+		v.seen = tick;
 		bpf_map_update_elem(fd, &k, &v, BPF_EXIST);
 	}
 }
