@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A backend that says who it is and whom it sees, by TCP and UDP, on both families.
 
-usage: whoami.py NAME PORT [DRAIN]
+usage: whoami.py NAME PORT[,PORT...] [DRAIN]
 
 A TCP connection gets the line "NAME CLIENT-ADDRESS CLIENT-PORT", then its own bytes back. A datagram
 gets such a line, from the address that was asked. SIGTERM ends it after DRAIN seconds (0), in which it
@@ -18,7 +18,7 @@ import threading
 sys.dont_write_bytecode = True
 from peer import reply_from  # noqa: E402
 
-NAME, PORT = sys.argv[1], int(sys.argv[2])
+NAME, PORTS = sys.argv[1], [int(p) for p in sys.argv[2].split(",")]
 DRAIN = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
 loop = selectors.DefaultSelector()
 
@@ -57,14 +57,14 @@ def on_datagram(sock):
         pass
 
 
-def datagrams(family, address):
+def datagrams(family, address, port):
     sock = socket.socket(family, socket.SOCK_DGRAM)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     else:
         sock.setsockopt(socket.IPPROTO_IP, 8, 1)  # IP_PKTINFO
-    sock.bind((address, PORT))
+    sock.bind((address, port))
     loop.register(sock, selectors.EVENT_READ, on_datagram)
 
 
@@ -76,13 +76,14 @@ def on_term(*_):
 
 def main():
     signal.signal(signal.SIGTERM, on_term)
-    datagrams(socket.AF_INET, "0.0.0.0")
-    datagrams(socket.AF_INET6, "::")
-    listener = socket.create_server(
-        ("::", PORT), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024
-    )
-    listener.setblocking(False)
-    loop.register(listener, selectors.EVENT_READ, on_accept)
+    for port in PORTS:
+        datagrams(socket.AF_INET, "0.0.0.0", port)
+        datagrams(socket.AF_INET6, "::", port)
+        listener = socket.create_server(
+            ("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024
+        )
+        listener.setblocking(False)
+        loop.register(listener, selectors.EVENT_READ, on_accept)
     while True:
         for key, _ in loop.select():
             try:

@@ -6,7 +6,8 @@ import json
 import os
 
 import pytest
-from cluster import HERE, PYTHON, Cluster, poll, pod
+from cluster import HERE, Cluster
+from policies import Pods, namespace, server
 
 DATA = os.path.join(os.path.dirname(HERE), "data", "networkpolicy", "cases.json")
 # Together they have every tag.
@@ -19,56 +20,21 @@ KIND = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}  # some c
 BLOCKS = {"192.168.242.0/24": "10.0.0.0/8", "192.168.242.240/28": "10.244.0.0/16"}
 
 
-def server(namespace, name, labels):
-    """A pod that serves TCP and UDP on both ports and names them as the cases do."""
-    made = pod(name, NODES[name])
-    made["metadata"].update({"namespace": namespace, "labels": labels})
-    made["spec"]["containers"] = [
-        {
-            "name": f"c{port}",
-            "image": "python",
-            "command": [PYTHON, os.path.join(HERE, "whoami.py"), f"{namespace}/{name}", str(port)],
-            "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
-            "ports": [
-                {"name": f"serve-{port}-{p.lower()}", "containerPort": port, "protocol": p}
-                for p in ("TCP", "UDP", "SCTP")
-            ],
-        }
+def served(where, name, labels):
+    """A pod that names its ports as the cases do."""
+    named = [
+        {"name": f"serve-{port}-{p.lower()}", "containerPort": port, "protocol": p}
         for port in PORTS
+        for p in ("TCP", "UDP", "SCTP")
     ]
-    return made
+    return server(where, name, NODES[name], labels, PORTS, named)
 
 
-def namespace(name, labels):
-    return {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": name, "labels": {**labels, "kubernetes.io/metadata.name": name}},
-    }
-
-
-class World:
+class World(Pods):
     def __init__(self, net):
-        self.net = net
-        self.ips = {}
+        super().__init__(net)
         net.apply(*(namespace(n, {"ns": n}) for n in NAMESPACES))
-        self.add(*((n, p, {"pod": p}) for n in NAMESPACES for p in ("a", "b", "c")))
-
-    def add(self, *pods):
-        self.net.apply(*(server(*one) for one in pods))
-        for where, name, _ in pods:
-            self.net.kubectl(
-                "wait", "-n", where, "--for=condition=Ready", "--timeout=30s", f"pod/{name}"
-            )
-            found = json.loads(self.net.kubectl("get", "pod", "-n", where, name, "-o", "json"))
-            ips = [i["ip"] for i in found["status"]["podIPs"]]
-            self.ips[f"{where}/{name}"] = {("v6" if ":" in i else "v4"): i for i in ips}
-            self.net.client(f"{where}/{name}")
-
-    def remove(self, *pods):
-        for name in pods:
-            self.net.part(name)
-            del self.ips[name]
+        self.add(*(served(n, p, {"pod": p}) for n in NAMESPACES for p in ("a", "b", "c")))
 
     def set_labels(self, kind, where, labels):
         found = json.loads(self.net.kubectl("get", kind, *where, "-o", "json"))
@@ -88,37 +54,18 @@ class World:
         elif what == "SetNamespaceLabels":
             self.set_labels("namespace", [how["Namespace"]], how["Labels"])
         elif what == "DeleteNamespace":
-            self.remove(*(p for p in list(self.ips) if p.startswith(how["Namespace"] + "/")))
+            self.part(*(p for p in list(self.ips) if p.startswith(how["Namespace"] + "/")))
             self.net.kubectl("delete", "namespace", how["Namespace"])
         elif what == "CreatePod":
-            self.add((how["Namespace"], how["Pod"], how["Labels"]))
+            self.add(served(how["Namespace"], how["Pod"], how["Labels"]))
         elif what == "SetPodLabels":
             self.set_labels("pod", ["-n", how["Namespace"], how["Pod"]], how["Labels"])
         elif what == "DeletePod":
-            self.remove(f"{how['Namespace']}/{how['Pod']}")
+            self.part(f"{how['Namespace']}/{how['Pod']}")
             where = ["-n", how["Namespace"], how["Pod"]]
             self.net.kubectl("delete", "pod", "--grace-period=0", *where)
         else:
             raise AssertionError(f"unknown action {what}")
-
-    def ask(self, cells):
-        """Which of the cells (from, to, protocol, port, family) connect, all clients at once."""
-        asked = {}
-        for source in dict.fromkeys(c[0] for c in cells):
-            own = [c for c in cells if c[0] == source]
-            places = [[proto, self.ips[to][family], port] for _, to, proto, port, family in own]
-            client = self.net.client(source)
-            asked[source] = (client, own, client.call("batch", {"places": places, "timeout": 0.4}))
-        found = {}
-        for client, own, number in asked.values():
-            answers, error = client.result(number)
-            assert error is None, error
-            for cell, (answer, _) in zip(own, answers):
-                found[cell] = isinstance(answer, list) and answer[0] == cell[1]
-        return found
-
-    def clean(self):
-        self.net.kubectl("delete", "networkpolicy", "--all", "-A")
 
 
 def expectations(step, families):
@@ -161,18 +108,6 @@ def test_a_case_holds_for_real_connections(world, case):
         for number, step in enumerate(json.loads(text)):
             for action in step["actions"]:
                 world.act(action)
-            wanted = expectations(step, families)
-            wrong = dict(wanted)
-
-            def settled():
-                found = world.ask(list(wrong))
-                for cell, allowed in found.items():
-                    if wanted[cell] == allowed:
-                        wrong.pop(cell, None)
-                return not wrong
-
-            poll(settled, 8, lambda: f"step {number}: {len(wrong)} of {len(wanted)}: {wrong}")
-            found = world.ask(list(wanted))
-            assert found == wanted, {c: v for c, v in found.items() if wanted[c] != v}
+            world.expect(expectations(step, families), f"step {number}")
     finally:
-        world.clean()
+        world.clean("networkpolicy")

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tests of policies share: pods that serve, and who reaches whom."""
+import json
+import os
+
+from cluster import HERE, PYTHON, poll, pod
+
+
+def namespace(name, labels):
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": {**labels, "kubernetes.io/metadata.name": name}},
+    }
+
+
+def server(where, name, node, labels, ports, named=(), **spec):
+    """A pod that serves TCP and UDP on `ports`; `named` are its container's ports."""
+    made = pod(name, node, **spec)
+    made["metadata"].update({"namespace": where, "labels": labels})
+    serve = ",".join(str(p) for p in ports)
+    made["spec"]["containers"] = [
+        {
+            "name": "main",
+            "image": "python",
+            "command": [PYTHON, os.path.join(HERE, "whoami.py"), f"{where}/{name}", serve],
+            "readinessProbe": {"tcpSocket": {"port": ports[0]}, "periodSeconds": 1},
+            "ports": list(named),
+        }
+    ]
+    return made
+
+
+class Pods:
+    """Pods by "namespace/name", with a client in each."""
+
+    def __init__(self, net):
+        self.net, self.ips = net, {}
+
+    def add(self, *pods):
+        self.net.apply(*pods)
+        for one in pods:
+            where, name = one["metadata"]["namespace"], one["metadata"]["name"]
+            ready = ["--for=condition=Ready", "--timeout=30s", f"pod/{name}"]
+            self.net.kubectl("wait", "-n", where, *ready)
+            found = json.loads(self.net.kubectl("get", "pod", "-n", where, name, "-o", "json"))
+            ips = [i["ip"] for i in found["status"]["podIPs"]]
+            self.ips[f"{where}/{name}"] = {("v6" if ":" in i else "v4"): i for i in ips}
+            self.net.client(f"{where}/{name}")
+
+    def part(self, *names):
+        for name in names:
+            self.net.part(name)
+            del self.ips[name]
+
+    def ask(self, cells, timeout=0.4):
+        """Which of the cells (from, to, protocol, port, family) connect, all clients at once."""
+        asked = []
+        for source in dict.fromkeys(c[0] for c in cells):
+            own = [c for c in cells if c[0] == source]
+            places = [[proto, self.ips[to][family], port] for _, to, proto, port, family in own]
+            client = self.net.client(source)
+            asked.append((client, own, client.call("batch", {"places": places, "timeout": timeout})))
+        found = {}
+        for client, own, number in asked:
+            answers, error = client.result(number)
+            assert error is None, error
+            for cell, (answer, _) in zip(own, answers):
+                found[cell] = isinstance(answer, list) and answer[0] == cell[1]
+        return found
+
+    def expect(self, wanted, what):
+        """Waits until all cells are as wanted, and sees that they stay so."""
+        wrong = dict(wanted)
+
+        def settled():
+            for cell, allowed in self.ask(list(wrong)).items():
+                if wanted[cell] == allowed:
+                    wrong.pop(cell)
+            return not wrong
+
+        poll(settled, 8, lambda: f"{what}: {len(wrong)} of {len(wanted)} are not {wrong}")
+        found = self.ask(list(wanted))
+        assert found == wanted, (what, {c: v for c, v in found.items() if wanted[c] != v})
+
+    def clean(self, *kinds):
+        for kind in kinds:
+            self.net.kubectl("delete", kind, "--all", "-A")

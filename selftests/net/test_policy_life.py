@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policies as they live: connections that are there when they change, agents and etcd that are away, services
+and hosts, and what goes wrong.
+"""
+import json
+import threading
+
+import pytest
+from cluster import Cluster, poll, service
+from policies import Pods, server
+from services import node_ip, of_family, place, serves
+
+KIND = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
+NODES = {"a": "node1", "b": "node2", "c": "node1"}
+
+
+def policy(name, pods, **spec):
+    types = [d.capitalize() for d in ("ingress", "egress") if d in spec]
+    selector = {"matchLabels": {"app": pods}} if pods else {}
+    spec = {"podSelector": selector, "policyTypes": types, **spec}
+    return {**KIND, "metadata": {"name": name, "namespace": "default"}, "spec": spec}
+
+
+def peers(*labels):
+    return [{"podSelector": {"matchLabels": {"app": label}}} for label in labels]
+
+
+@pytest.fixture(scope="module")
+def world():
+    with Cluster("--nodes", "2") as net:
+        pods = Pods(net)
+        made = [server("default", p, NODES[p], {"app": p}, [8080]) for p in NODES]
+        pods.add(*made)
+        yield pods
+
+
+@pytest.fixture(autouse=True)
+def no_policy(world):
+    yield
+    world.clean("networkpolicy")
+
+
+def cells(*pairs, families=("v4", "v6")):
+    """(from, to, allowed) of pods -> what Pods.expect() takes."""
+    return {
+        (f"default/{source}", f"default/{to}", proto, 8080, family): allowed
+        for source, to, allowed in pairs
+        for proto in ("TCP", "UDP")
+        for family in families
+    }
+
+
+@pytest.mark.parametrize("server_pod", ["b", "c"])
+def test_a_change_holds_for_live_connections_both_ways(world, server_pod):
+    net, helper = world.net, world.net.client("default/a")
+    to = ["TCP", world.ips[f"default/{server_pod}"]["v4"], 8080]
+    flow = helper.ask("connect", {"place": to, "timeout": 1.0})[0]["id"]
+    net.apply(policy("allowed", server_pod, ingress=[{"from": peers("a")}]))
+    world.expect(cells(("a", server_pod, True)), "a is let in")
+    assert helper.ask("again", flow)[0] == "echo"
+    net.apply(policy("allowed", server_pod, ingress=[]))
+    world.expect(cells(("a", server_pod, False)), "a is kept out")
+    assert helper.ask("again", flow)[0] == "timeout"
+    net.apply(policy("allowed", server_pod, ingress=[{"from": peers("a")}]))
+    world.expect(cells(("a", server_pod, True)), "a is let in again")
+    # What was sent meanwhile is sent again by TCP, sooner or later.
+    poll(lambda: helper.ask("again", flow)[0] == "echo", 10, "the connection goes on")
+    net.apply(policy("egress", "a", egress=[{"to": peers("nobody")}]))
+    world.expect(cells(("a", server_pod, False)), "a may not ask")
+    assert helper.ask("again", flow)[0] == "timeout"
+    helper.ask("close", [flow])
+
+
+def test_connections_that_stay_allowed_fail_none_while_others_policies_change(world):
+    net, helper = world.net, world.net.client("default/a")
+    net.apply(policy("allowed", "b", ingress=[{"from": peers("a")}]))
+    world.expect(cells(("a", "b", True), ("c", "b", False)), "a alone is let in")
+    to = ["TCP", world.ips["default/b"]["v4"], 8080]
+    flows = [helper.ask("connect", {"place": to})[0]["id"] for _ in range(8)]
+    number = helper.ask("load", {"place": to, "rate": 100})[0]
+    for turn in range(5):
+        others = [
+            policy(f"other-{i}", None if i % 2 else "b", ingress=[{"from": peers("a", f"x{turn}")}])
+            for i in range(100)
+        ]
+        net.apply(*others)
+        assert {helper.ask("again", f)[0] for f in flows} == {"echo"}
+    result = helper.ask("load_end", number)[0]
+    assert result["sent"] > 100 and result["failed"] == [], result
+    world.expect(cells(("a", "b", True), ("c", "b", False)), "it is as before")
+
+
+def test_policies_hold_while_the_agent_is_away_and_change_when_it_is_back(world):
+    net = world.net
+    net.apply(policy("closed", "b", ingress=[{"from": peers("a")}]))
+    world.expect(cells(("a", "b", True), ("c", "b", False)), "a alone is let in")
+    net.demo("agent", "node2", "kill")
+    assert world.ask(cells(("a", "b", True), ("c", "b", False))) == cells(
+        ("a", "b", True), ("c", "b", False)
+    )
+    net.apply(policy("closed", "b", ingress=[{"from": peers("c")}]))
+    flow = net.client("default/a").ask("connect", {"place": ["TCP", world.ips["default/b"]["v4"], 8080]})
+    assert flow[1] is None, "the agent is away: what was allowed is"
+    net.demo("agent", "node2", "start", "--wait")
+    world.expect(cells(("a", "b", False), ("c", "b", True)), "c alone is let in")
+
+
+def test_labels_that_change_while_etcd_is_away_count_when_it_is_back(world):
+    net = world.net
+    rule = [{"from": [{"podSelector": {"matchLabels": {"role": "client"}}}]}]
+    net.apply(policy("by-role", "b", ingress=rule))
+    net.kubectl("label", "pod", "a", "role=client")
+    world.expect(cells(("a", "b", True), ("c", "b", False)), "a has the role")
+    net.demo("etcd", "kill")
+    net.kubectl("label", "pod", "a", "role-")
+    net.kubectl("label", "pod", "c", "role=client")
+    assert world.ask(cells(("a", "b", True), ("c", "b", False))) == cells(
+        ("a", "b", True), ("c", "b", False)
+    )
+    net.demo("etcd", "start")
+    world.expect(cells(("a", "b", False), ("c", "b", True)), "c has it")
+    net.kubectl("label", "pod", "c", "role-")
+
+
+def test_a_new_pod_is_never_open_before_its_policy(world):
+    """It is asked from the moment that its address is known, and never answers."""
+    net, helper = world.net, world.net.client("default/a")
+    net.apply(policy("closed", "late", ingress=[]))
+    net.apply(server("default", "late", "node2", {"app": "late"}, [8080]))
+    poll(lambda: net.ips("late"), 20, "an address")
+    to = ["TCP", net.ips("late")[0], 8080]
+    for _ in range(10):
+        answers, error = helper.ask("batch", {"places": [to] * 16, "timeout": 0.1})
+        assert error is None, error
+        assert {a if isinstance(a, str) else a[0] for a, _ in answers} == {"timeout"}
+    net.ready("late")
+    net.delete("late")
+
+
+def test_the_nodes_own_host_may_always_and_others_not(world):
+    net = world.net
+    net.apply(policy("closed", "b", ingress=[]))
+    world.expect(cells(("a", "b", False)), "it is closed")
+    for family in ("v4", "v6"):
+        to = ["TCP", world.ips["default/b"][family], 8080]
+        own, other = (
+            net.client(node).ask("batch", {"places": [to], "timeout": 0.5})[0][0][0]
+            for node in ("node2", "node1")
+        )
+        assert isinstance(own, list) and other == "timeout", (own, other)
+
+
+def test_services_are_judged_by_backend_and_client(world):
+    net = world.net
+    ports = [{"name": "tcp", "protocol": "TCP", "port": 80, "targetPort": 8080}]
+    net.apply(
+        service("b", {"app": "b"}, ports, type="NodePort", externalTrafficPolicy="Local"),
+        policy("egress", "a", egress=[{"to": peers("b"), "ports": [{"port": 8080}]}]),
+    )
+    serves(net, "b", "b", nodes=("node1", "node2"))
+    world.expect(cells(("a", "c", False)), "a reaches b alone")
+    ask = lambda who, to: net.client(who).ask("batch", {"places": [to], "timeout": 0.5})[0][0][0]  # noqa: E731
+    assert ask("default/a", place(net, "b")) [0] == "default/b"
+    outside = place(net, "b", frontend="NodePort", node="node2")
+    assert ask("external", outside)[0] == "default/b"
+    net.apply(policy("ingress", "b", ingress=[{"from": [{"ipBlock": {"cidr": "172.31.0.0/16"}}]}]))
+    world.expect(cells(("c", "b", False), families=("v4",)), "b takes clients outside")
+    assert ask("external", outside)[0] == "default/b"
+    assert ask("default/a", place(net, "b")) == "timeout"
+    net.apply(policy("ingress", "b", ingress=[{"from": [{"ipBlock": {"cidr": "172.30.0.0/16"}}]}]))
+    poll(lambda: ask("external", outside) == "timeout", 5, "they are kept out by their own address")
+    net.kubectl("delete", "service", "b")
+
+
+def test_log_only_denies_nothing_and_is_counted(world):
+    net = world.net
+    logged = policy("logged", "b", ingress=[])
+    logged["metadata"]["annotations"] = {"netloom.io/policy-mode": "log"}
+    metrics = ["curl", "-fsS", "http://127.0.0.1:9990/metrics"]
+
+    def counted():
+        lines = net.node("node2", *metrics).splitlines()
+        found = [x for x in lines if 'reason="policy_logged"' in x and "packets_total" in x]
+        return sum(int(x.split()[-1]) for x in found)
+
+    before = counted()
+    net.apply(logged)
+
+    def logs():
+        assert all(world.ask(cells(("a", "b", True))).values())
+        return counted() > before
+
+    poll(logs, 8, "what would be denied is counted")
+
+
+def test_a_policy_that_cannot_be_read_is_named_and_the_one_before_it_holds(world):
+    net = world.net
+    net.apply(policy("good", "b", ingress=[{"from": peers("a")}]))
+    world.expect(cells(("a", "b", True), ("c", "b", False)), "a alone is let in")
+    key = "/netloom/k8s/networkpolicy/default/good"
+    found = net.etcd(key)[key]
+    found["spec"]["ingress"] = [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["11.0.0.0/8"]}}]}]
+    net.demo("ksr", "stop")  # it would put back what Kubernetes says
+    net.node("control", "etcdctl", "put", key, json.dumps(found))
+    status = lambda: json.loads(net.node("node2", "netloom", "status", "-o", "json"))  # noqa: E731
+    refused = lambda: status()["modules"]["policy"]["refused"]  # noqa: E731
+    poll(lambda: refused() == 1, 5, "it is refused")
+    world.expect(cells(("a", "b", True), ("c", "b", False)), "a alone is let in")
+    net.demo("ksr", "start")
+    poll(lambda: refused() == 0, 10, "it is as Kubernetes has it")
+
+
+def test_policies_says_it_in_words(world):
+    net = world.net
+    net.apply(policy("words", "b", ingress=[{"from": peers("a"), "ports": [{"port": 8080}]}]))
+    world.expect(cells(("c", "b", False)), "c is kept out")
+    text = net.node("node2", "netloom", "policies", "default/b")
+    assert "networkpolicy default/words" in text and "app=a" in text and "8080" in text, text
+    assert "isolated" in net.node("node2", "netloom", "policies")
