@@ -36,9 +36,32 @@ static int unset(void *arg, enum polmap map, const void *key)
 	return err == -ENOENT ? 0 : err;
 }
 
+struct exact {
+	const struct nmap *map;
+	const void *key, *value;
+};
+
+static void match(const void *key, void *value, void *arg)
+{
+	struct exact *x = arg;
+
+	if (memcmp(key, x->key, x->map->key_size) == 0)
+		x->value = value;
+}
+
+/* A prefix of the trie itself, where nmap_lookup() may find a longer one that begins alike. */
+static const void *find_prefix(struct nmap *map, const void *key)
+{
+	struct exact x = { .map = map, .key = key };
+
+	nmap_each(map, match, &x);
+	return x.value;
+}
+
 static int lookup(void *arg, enum polmap map, const void *key, void *ret_value)
 {
-	const void *value = nmap_lookup(map_of(map), key);
+	const void *value =
+		map == POLMAP_CLASS ? find_prefix(map_of(map), key) : nmap_lookup(map_of(map), key);
 
 	if (!value)
 		return -ENOENT;

@@ -17,7 +17,12 @@ static bool is_v4(const struct prefix *p)
 
 const struct prefix *class_barrier(const struct prefix *p)
 {
-	return p->len < all_v4.len && prefix_contains(p, &all_v4.addr) ? &all_v4 : NULL;
+	union loom_addr masked = all_v4.addr;
+
+	if (p->len >= all_v4.len)
+		return NULL;
+	addr_mask(&masked, p->len);
+	return addr_equal(&masked, &p->addr) ? &all_v4 : NULL;
 }
 
 static struct loom_cidrkey key_of(const struct prefix *p)

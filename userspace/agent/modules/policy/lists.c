@@ -38,9 +38,10 @@ static size_t bytes(const struct rules *r)
 
 static struct list *find(struct lists *l, const struct rules *r)
 {
+	const void *content = r->n ? (const void *)r->v : "";
 	struct list *list;
 
-	HASH_FIND(hh, l->all, r->v, bytes(r), list);
+	HASH_FIND(hh, l->all, content, bytes(r), list);
 	return list;
 }
 

@@ -133,6 +133,8 @@ static void join(struct rules *r)
 
 int rules_settle(struct rules *r)
 {
+	if (!r->n)
+		return 0;
 	if (!drop_covered(r)) {
 		join(r);
 		if (!drop_covered(r))

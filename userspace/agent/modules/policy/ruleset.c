@@ -325,13 +325,25 @@ static int add_classes(struct rulesets *s, struct ruleset *r, const struct block
 	return err;
 }
 
+static int add_hosts(struct rulesets *s, struct ruleset *r, const struct rule *rule)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < r->n_hosts; i++)
+		if (host_is_named(rule, &r->hosts[i]))
+			err = add_class(s, r, &r->hosts[i].prefix);
+	return err;
+}
+
 static int list_classes(struct rulesets *s, struct ruleset *r, struct err *e)
 {
 	int err = 0;
 
-	for (size_t i = 0; !err && i < r->n_rules; i++)
+	for (size_t i = 0; !err && i < r->n_rules; i++) {
 		for (size_t k = 0; !err && k < r->rules[i].rule->n_blocks; k++)
 			err = add_classes(s, r, &r->rules[i].rule->blocks[k]);
+		err = err ?: add_hosts(s, r, r->rules[i].rule);
+	}
 	if (err == -ENOSPC)
 		return err_set(e, err, "no room for its CIDRs: there can be %u on a node",
 			       s->maps->max_classes);
@@ -368,9 +380,9 @@ static int compile(struct rulesets *s, struct ruleset *r, struct err *e)
 static void *key_of(const struct ruleset_wish *w, size_t *ret_len)
 {
 	const struct {
-		uint64_t dir, log_only;
+		uint64_t dir, log_only, hosts_gen;
 		struct portmap *ports;
-	} head = { w->dir, w->log_only, w->ports };
+	} head = { w->dir, w->log_only, w->hosts_gen, w->ports };
 	size_t len = w->n * sizeof(w->policies[0]);
 	char *key = malloc(sizeof(head) + len + 1);
 
@@ -398,6 +410,9 @@ static struct ruleset *create(struct rulesets *s, const struct ruleset_wish *w)
 	r->dir = w->dir;
 	r->refs = 1;
 	r->number = new_number(s);
+	r->names_hosts = w->hosts_gen;
+	r->hosts = w->hosts;
+	r->n_hosts = w->n_hosts;
 	r->flags = w->log_only ? LOOM_POLSET_LOG_ONLY : 0;
 	r->ports = w->ports ? portmap_ref(w->ports) : NULL;
 	r->policies = calloc(w->n + 1, sizeof(*r->policies));
@@ -479,6 +494,8 @@ int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct rule
 	r->key = key;
 	r->key_len = len;
 	err = compile(s, r, e);
+	r->hosts = NULL;
+	r->n_hosts = 0;
 	if (err < 0) {
 		discard(s, r);
 		return err;

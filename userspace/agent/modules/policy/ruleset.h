@@ -26,6 +26,12 @@ struct ruleset_rule {
 	uint32_t index; /* in its policy */
 };
 
+/* An address of a pod that has named ports. */
+struct host {
+	struct prefix prefix;
+	const struct portmap *ports;
+};
+
 struct rulesets;
 
 struct ruleset {
@@ -42,9 +48,12 @@ struct ruleset {
 	struct class **classes; /* of the prefixes that it names */
 	size_t n_classes;
 	uint32_t number, refs;
-	uint16_t flags; /* enum loom_polset_flags */
-	bool left;	/* an earlier run's: what it was made of is not known */
-	size_t n_used;	/* peers that it is counted in, from the first */
+	uint16_t flags;		  /* enum loom_polset_flags */
+	bool names_hosts;	  /* see ruleset_wish */
+	const struct host *hosts; /* while it is made */
+	size_t n_hosts;
+	bool left;     /* an earlier run's: what it was made of is not known */
+	size_t n_used; /* peers that it is counted in, from the first */
 	uint64_t idle_at;
 	struct list *any;
 	struct setmap ident_sets, class_sets;
@@ -73,7 +82,16 @@ struct ruleset_wish {
 	size_t n;
 	struct portmap *ports;
 	bool log_only;
+	/*
+	 * Where a rule of egress has an ipBlock and a port with a name: the pods that it may be
+	 * about. Such a rule is of an identity and of a prefix at once, so each of these addresses
+	 * becomes a class. They change more often than policies: other hosts make another rule set.
+	 */
+	const struct host *hosts;
+	size_t n_hosts;
+	uint64_t hosts_gen; /* 0: there is no such rule */
 };
+bool policy_names_hosts(const struct policy *p, enum direction dir);
 /* Counted. -E2BIG, -ENOSPC: it does not fit, `e` says what. -ENOMEM. The maps' own failures are
  * theirs (polmaps.failed). */
 int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct ruleset **ret,
@@ -107,6 +125,8 @@ int settle(struct rulesets *s, struct rules *rules, struct list **ret);
 enum emit { EMIT_NUMBERS = 1 << 0, EMIT_NAMES = 1 << 1 };
 int emit_rule(struct rules *out, const struct ruleset_rule *r, const struct portmap *ports,
 	      unsigned int what);
+/* The rule has a named port there, and a block around it. */
+bool host_is_named(const struct rule *rule, const struct host *h);
 int ruleset_compile_classes(struct rulesets *s, struct ruleset *r);
 /* Sets of classes that are new, as those above them have it, in all rule sets. */
 int rulesets_add_classes(struct rulesets *s);

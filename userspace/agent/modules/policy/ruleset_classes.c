@@ -10,6 +10,7 @@
 struct mark {
 	uint32_t rule, block, next;
 	bool except;
+	const struct portmap *ports; /* of a host; NULL: it is a block's */
 };
 
 struct marks {
@@ -23,31 +24,88 @@ struct hidden {
 	size_t n;
 };
 
-static int mark(struct rulesets *s, struct marks *m, const struct prefix *p, uint32_t rule,
-		uint32_t block, bool except)
+static int mark(struct rulesets *s, struct marks *m, const struct prefix *p, struct mark what)
 {
 	struct class *class = class_find(&s->classes, p);
 	struct mark *at = grow(&m->v, &m->n, sizeof(*at));
 
 	if (!at || !class)
 		return -ENOMEM;
-	*at = (struct mark){ rule, block, class->marks, except };
+	*at = what;
+	at->next = class->marks;
 	class->marks = m->n - 1;
 	return 0;
+}
+
+static bool has_name(const struct rule *rule, const struct portmap *ports)
+{
+	for (size_t i = 0; i < rule->n_ports; i++)
+		for (uint32_t k = 0; k < ports->n; k++)
+			if (rule->ports[i].name && rule->ports[i].name == ports->v[k].name)
+				return true;
+	return false;
+}
+
+static bool block_has(const struct block *b, const union loom_addr *addr)
+{
+	for (size_t i = 0; i < b->n_except; i++)
+		if (prefix_contains(&b->except[i], addr))
+			return false;
+	return prefix_contains(&b->cidr, addr);
+}
+
+bool host_is_named(const struct rule *rule, const struct host *h)
+{
+	if (!rule->has_names || !has_name(rule, h->ports))
+		return false;
+	for (size_t i = 0; i < rule->n_blocks; i++)
+		if (block_has(&rule->blocks[i], &h->prefix.addr))
+			return true;
+	return false;
+}
+
+bool policy_names_hosts(const struct policy *p, enum direction dir)
+{
+	for (size_t i = 0; dir == DIR_OUT && i < p->n_rules[dir]; i++)
+		if (p->rules[dir][i].has_names && p->rules[dir][i].n_blocks)
+			return true;
+	return false;
+}
+
+static int mark_hosts(struct rulesets *s, const struct ruleset *r, uint32_t rule, struct marks *m)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < r->n_hosts; i++)
+		if (host_is_named(r->rules[rule].rule, &r->hosts[i]))
+			err = mark(s, m, &r->hosts[i].prefix,
+				   (struct mark){ .rule = rule, .ports = r->hosts[i].ports });
+	return err;
+}
+
+static int mark_block(struct rulesets *s, const struct block *b, uint32_t rule, uint32_t block,
+		      struct marks *m)
+{
+	struct mark what = { .rule = rule, .block = block };
+	int err = mark(s, m, &b->cidr, what);
+
+	what.except = true;
+	for (size_t i = 0; !err && i < b->n_except; i++)
+		err = mark(s, m, &b->except[i], what);
+	return err;
 }
 
 static int mark_all(struct rulesets *s, const struct ruleset *r, struct marks *m)
 {
 	int err = grow(&m->v, &m->n, sizeof(struct mark)) ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < r->n_rules; i++)
-		for (size_t k = 0; k < r->rules[i].rule->n_blocks; k++) {
-			const struct block *b = &r->rules[i].rule->blocks[k];
+	for (size_t i = 0; !err && i < r->n_rules; i++) {
+		const struct rule *rule = r->rules[i].rule;
 
-			err = err ?: mark(s, m, &b->cidr, i, k, false);
-			for (size_t x = 0; x < b->n_except; x++)
-				err = err ?: mark(s, m, &b->except[x], i, k, true);
-		}
+		for (size_t k = 0; !err && k < rule->n_blocks; k++)
+			err = mark_block(s, &rule->blocks[k], i, k, m);
+		err = err ?: mark_hosts(s, r, i, m);
+	}
 	return err;
 }
 
@@ -76,7 +134,9 @@ static int collect(const struct ruleset *r, const struct marks *m, const struct 
 		for (uint32_t i = class->marks; i && !err; i = m->v[i].next) {
 			const struct mark *at = &m->v[i], **slot;
 
-			if (at->except) {
+			if (at->ports) {
+				err = emit_rule(rules, &r->rules[at->rule], at->ports, EMIT_NAMES);
+			} else if (at->except) {
 				slot = grow(&hidden->v, &hidden->n, sizeof(*slot));
 				if (!slot)
 					return -ENOMEM;

@@ -125,6 +125,9 @@ struct world {
 	bool wants_commit;   /* there is room for what did not fit before */
 	uint32_t enforced;   /* flags of entry 0 as written */
 	uint64_t now;
+	struct host *hosts; /* while it commits, if they are asked for */
+	size_t n_hosts;
+	uint64_t hosts_gen; /* raised when they have changed */
 	uint32_t round;
 	uint64_t commits, refused;
 	/* What does not fit, by name; may be NULL. */
@@ -202,3 +205,4 @@ void world_mark(struct world *w, const struct namespace *ns, const struct peer *
 /* Finds the rule sets of an identity that is marked. */
 void identity_resolve(struct world *w, struct identity *id);
 void identity_release(struct world *w, struct identity *id);
+void world_set_now(struct world *w, uint64_t now_ms);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* From what the world is to what the maps say, and what an earlier run has left in them. */
+/* From what the world is to what the maps say. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -111,6 +111,56 @@ static int select_list(struct policy_entry *list, const struct identity *id, enu
 	return 0;
 }
 
+static int list_hosts(struct world *w)
+{
+	if (w->hosts)
+		return 0;
+	for (struct address *a = w->addresses; a; a = a->hh.next) {
+		const struct identity *id = a->claims ? a->claims->owner->identity : NULL;
+		struct host *at;
+
+		if (!id || !id->ports || !id->ports->n)
+			continue;
+		at = grow(&w->hosts, &w->n_hosts, sizeof(*at));
+		if (!at)
+			return -ENOMEM;
+		*at = (struct host){ { a->key.addr, 128 }, id->ports };
+	}
+	return 0;
+}
+
+static int wish_hosts(struct world *w, enum direction dir, struct ruleset_wish *wish)
+{
+	bool named = false;
+	int err;
+
+	for (size_t i = 0; i < wish->n; i++)
+		named |= policy_names_hosts(wish->policies[i], dir);
+	if (!named)
+		return 0;
+	err = list_hosts(w);
+	wish->hosts = w->hosts;
+	wish->n_hosts = w->n_hosts;
+	wish->hosts_gen = w->hosts_gen + 1;
+	return err;
+}
+
+/* Rule sets about hosts are made anew when an address has changed. */
+static void mark_naming(struct world *w)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; w->dirty && i < w->ids.n_slots; i++) {
+		struct identity *id = w->ids.slots[i];
+
+		if (!id || !id->rules[DIR_OUT] || !id->rules[DIR_OUT]->names_hosts)
+			continue;
+		identity_mark(id);
+		any = true;
+	}
+	w->hosts_gen += any;
+}
+
 /* What is log-only counts only where nothing else holds: it must not let pass what others deny, nor
  * deny. */
 static int select_policies(struct world *w, const struct identity *id, enum direction dir,
@@ -132,7 +182,7 @@ static int select_policies(struct world *w, const struct identity *id, enum dire
 				wish->ports = id->ports;
 	wish->policies = ret->v;
 	wish->n = ret->n;
-	return err;
+	return err ?: wish_hosts(w, dir, wish);
 }
 
 /* Policies of the wish that the pods' present rule set does not have. */
@@ -309,7 +359,7 @@ static void write_endpoints(struct world *w)
 
 /* ---- all of it ---- */
 
-static void set_now(struct world *w, uint64_t now)
+void world_set_now(struct world *w, uint64_t now)
 {
 	w->now = w->ids.now = w->sets.now = w->sets.classes.now = now;
 }
@@ -326,7 +376,7 @@ static void rewrite(struct world *w)
 
 int world_commit(struct world *w, uint64_t now_ms)
 {
-	set_now(w, now_ms);
+	world_set_now(w, now_ms);
 	w->maps.failed = 0;
 	w->commits++;
 	w->wants_commit = false;
@@ -335,7 +385,10 @@ int world_commit(struct world *w, uint64_t now_ms)
 	if (w->adopted)
 		keep_numbers(w);
 	add_identities(w);
+	mark_naming(w);
 	resolve_identities(w);
+	free(TAKE_PTR(w->hosts));
+	w->n_hosts = 0;
 	if (!w->maps.failed)
 		write_classes(w);
 	/* What it leads to is there, or it is not flipped. */
@@ -343,7 +396,8 @@ int world_commit(struct world *w, uint64_t now_ms)
 		write_endpoints(w);
 	if (!w->maps.failed)
 		addresses_write(w);
-	if (w->bump && polmaps_bump(&w->maps) == 0)
+	/* Where nothing is judged there is nothing to judge again. */
+	if (!w->enforced || (w->bump && polmaps_bump(&w->maps) == 0))
 		w->bump = false;
 	w->broken = w->maps.failed < 0;
 	w->adopted &= w->broken;
@@ -360,193 +414,5 @@ int world_close(struct world *w)
 
 	if (!err)
 		w->enforced = node.flags;
-	return err;
-}
-
-/* ---- what nobody uses any more ---- */
-
-static bool is_due(const struct world *w, uint64_t idle_at)
-{
-	return w->now >= idle_at + REAP_AFTER_MS;
-}
-
-static bool reap_rulesets(struct world *w)
-{
-	struct ruleset *r, *next;
-	bool any = false;
-
-	if (!w->sets.n_idle)
-		return false;
-	HASH_ITER (hh, w->sets.all, r, next)
-		if (!r->refs && is_due(w, r->idle_at)) {
-			ruleset_forget(&w->sets, r);
-			any = true;
-		}
-	return any;
-}
-
-/* First the prefix, so that nobody finds the number; later the sets. */
-static bool reap_class(struct world *w, struct class *class)
-{
-	if (class->written && polmaps_del(&w->maps, POLMAP_CLASS, &class->key) == 0) {
-		class->written = false;
-		class->idle_at = w->now;
-	} else if (!class->written) {
-		rulesets_drop_class(&w->sets, class);
-		class_forget(&w->sets.classes, class);
-		return true;
-	}
-	return false;
-}
-
-static bool reap_classes(struct world *w)
-{
-	struct classes *c = &w->sets.classes;
-	bool any = false;
-
-	for (uint32_t i = 0; c->n_idle && i < c->n; i++)
-		if (c->v[i] && !c->v[i]->refs && is_due(w, c->v[i]->idle_at))
-			any |= reap_class(w, c->v[i]);
-	classes_sort(c);
-	return any;
-}
-
-static bool reap_identities(struct world *w)
-{
-	bool any = false;
-
-	for (uint32_t i = 0; w->ids.n_idle && i < w->ids.n_slots; i++) {
-		struct identity *id = w->ids.slots[i];
-
-		if (!id || id->refs || !is_due(w, id->idle_at))
-			continue;
-		identity_release(w, id);
-		rulesets_drop_identity(&w->sets, id);
-		identity_forget(&w->ids, id);
-		any = true;
-	}
-	return any;
-}
-
-/* There is room: those that had none are tried again. */
-static bool retry_starved(struct world *w)
-{
-	bool any = false;
-
-	for (uint32_t i = 0; i < w->ids.n_slots; i++) {
-		struct identity *id = w->ids.slots[i];
-
-		if (!id || !id->starved)
-			continue;
-		id->marked = true;
-		any = true;
-	}
-	return any;
-}
-
-static void reap_objects(struct world *w)
-{
-	struct namespace *ns, *next_ns;
-	struct node *node, *next_node;
-
-	HASH_ITER (hh, w->namespaces, ns, next_ns)
-		if (!ns->labels && !ns->pods && !ns->policies)
-			namespace_free(w, ns);
-	HASH_ITER (hh, w->nodes, node, next_node)
-		if (!node->labels->n && !node->owner.addrs.n)
-			node_free(w, node);
-}
-
-bool world_reap(struct world *w, uint64_t now_ms)
-{
-	bool freed;
-
-	set_now(w, now_ms);
-	w->wants_commit = false;
-	if (w->broken)
-		return true;
-	reap_objects(w);
-	freed = reap_rulesets(w);
-	freed |= reap_classes(w);
-	freed |= reap_identities(w);
-	if (w->maps.failed)
-		w->broken = true;
-	w->wants_commit = freed && (retry_starved(w) || w->ids.n_fresh);
-	return w->wants_commit || w->sets.n_idle || w->sets.classes.n_idle || w->ids.n_idle;
-}
-
-/* ---- an earlier run ---- */
-
-static int adopt_address(const void *key, void *ctx)
-{
-	struct world *w = ctx;
-	struct address *a = address_get(w, key);
-
-	if (!a)
-		return -ENOMEM;
-	w->maps.ops->lookup(w->maps.arg, POLMAP_IDENT, key, &a->written);
-	w->ids.last = MAX(w->ids.last, a->written & ~LOCAL_IDENTITY);
-	return 0;
-}
-
-static int adopt_class(const void *key, void *ctx)
-{
-	struct world *w = ctx;
-	uint32_t number = 0;
-
-	w->maps.ops->lookup(w->maps.arg, POLMAP_CLASS, key, &number);
-	class_adopt(&w->sets.classes, key, number);
-	return 0;
-}
-
-struct adoption {
-	struct world *w;
-	struct loom_polkey *bad;
-	size_t n_bad;
-};
-
-/* One that makes no sense takes nobody's room, and goes. */
-static int adopt_set(const void *key, void *ctx)
-{
-	struct adoption *ad = ctx;
-	struct world *w = ad->w;
-	struct loom_polkey *bad;
-	struct loom_polset set;
-	int err = w->maps.ops->lookup(w->maps.arg, POLMAP_POL, key, &set);
-
-	err = err ?: rulesets_adopt(&w->sets, key, &set);
-	if (err != -EINVAL)
-		return err;
-	bad = grow(&ad->bad, &ad->n_bad, sizeof(*bad));
-	if (!bad)
-		return -ENOMEM;
-	memcpy(bad, key, sizeof(*bad));
-	return 0;
-}
-
-static int adopt_sets(struct world *w)
-{
-	struct adoption ad = { .w = w };
-	int err = w->maps.ops->each(w->maps.arg, POLMAP_POL, adopt_set, &ad);
-
-	for (size_t i = 0; i < ad.n_bad; i++)
-		polmaps_del(&w->maps, POLMAP_POL, &ad.bad[i]);
-	free(ad.bad);
-	return err;
-}
-
-int world_adopt(struct world *w)
-{
-	const struct polmaps *m = &w->maps;
-	struct loom_epol node = {};
-	uint32_t zero = 0;
-	int err = m->ops->lookup(m->arg, POLMAP_EPOL, &zero, &node);
-
-	err = err ?: m->ops->each(m->arg, POLMAP_IDENT, adopt_address, w);
-	err = err ?: m->ops->each(m->arg, POLMAP_CLASS, adopt_class, w);
-	err = err ?: adopt_sets(w);
-	w->enforced = node.flags;
-	w->adopted = true;
-	addresses_touch(w);
 	return err;
 }
