@@ -216,6 +216,22 @@ def test_a_host_port_is_served_on_its_own_node(net):
         poll(lambda: ask(net, "external", to, 0.5) == ["ECONNREFUSED"], 5, f"{to} is closed")
 
 
+def test_a_sidecar_has_host_ports_and_an_init_container_has_none(net):
+    made = with_host_ports("proxy", 8091)
+    main = made["spec"]["containers"][0]
+    sidecar = {**main, "name": "proxy", "restartPolicy": "Always"}
+    once = {"name": "once", "image": "true", "command": ["/bin/true"]}
+    once["ports"] = [{"containerPort": 8080, "hostPort": 8092}]
+    made["spec"]["initContainers"] = [sidecar, once]
+    made["spec"]["containers"] = [{"name": "main", "image": "pause"}]
+    net.apply(made)
+    net.ready("proxy")
+    assert not not_served(net, "proxy", ["external", "node1"], 8091)
+    to = ["TCP", node_ip(net, "node1", "v4"), 8092]
+    assert ask(net, "external", to) == ["ECONNREFUSED"]
+    net.delete("proxy")
+
+
 def refused(net, pod, words):
     """The pod gets no network, and an event says why in these words."""
     found = lambda: [  # noqa: E731

@@ -31,10 +31,14 @@ class PodSandbox:
         self.id = cni.container_id if cni else secrets.token_hex(32)
 
 
+def _is_sidecar(spec):
+    """An init container that the next ones do not wait for, and that runs as long as the pod."""
+    return spec.get("restartPolicy") == "Always"
+
+
 def _host_ports(pod):
     """As kubelet asks for them: of containers that run as long as the pod does."""
-    inits = pod["spec"].get("initContainers") or []
-    sidecars = [c for c in inits if c.get("restartPolicy") == "Always"]
+    sidecars = [c for c in pod["spec"].get("initContainers") or [] if _is_sidecar(c)]
     return [
         {
             "hostPort": p["hostPort"],
@@ -166,14 +170,29 @@ class PodWorker:
             self._changed.set,
         )
 
+    def _new_init(self, spec):
+        policy = "Always" if _is_sidecar(spec) else "OnFailure"
+        if not _is_sidecar(spec):
+            spec = {k: v for k, v in spec.items() if not k.endswith("Probe")}
+        container = self._new(spec)
+        container.pod = {**self.pod, "spec": {**self.pod["spec"], "restartPolicy": policy}}
+        return container
+
+    def _sidecars(self):
+        return [c for c in self._init if _is_sidecar(c.spec)]
+
+    @staticmethod
+    def _init_done(container):
+        if _is_sidecar(container.spec):
+            return "running" in container.state or bool(container.last_state)
+        return container.exit_code is not None
+
     def _run_init(self):
         for spec in self.pod["spec"].get("initContainers") or []:
-            once = {**self.pod, "spec": {**self.pod["spec"], "restartPolicy": "OnFailure"}}
-            container = self._new({k: v for k, v in spec.items() if not k.endswith("Probe")})
-            container.pod = once
+            container = self._new_init(spec)
             self._init.append(container)
             container.start()
-            while container.exit_code is None and not self._ending.is_set():
+            while not self._init_done(container) and not self._ending.is_set():
                 self._changed.wait()
                 self._changed.clear()
                 self._report()
@@ -185,19 +204,28 @@ class PodWorker:
             container.start()
         while not self._ending.is_set():
             self._report()
+            if all(c.exit_code is not None for c in self._containers):
+                self._stop_sidecars(self.pod["spec"].get("terminationGracePeriodSeconds", 30))
             self._changed.wait()
             self._changed.clear()
 
+    def _stop_sidecars(self, grace):
+        """The last one first, each when the one before is gone."""
+        deadline = time.monotonic() + grace
+        for container in reversed(self._sidecars()):
+            container.stop(max(0, deadline - time.monotonic()))
+
     def _tear_down(self):
         grace = self._grace or 0
+        deadline = time.monotonic() + grace
         self._report()
-        stops = [
-            threading.Thread(target=c.stop, args=(grace,)) for c in self._init + self._containers
-        ]
+        first = [c for c in self._init if not _is_sidecar(c.spec)] + self._containers
+        stops = [threading.Thread(target=c.stop, args=(grace,)) for c in first]
         for thread in stops:
             thread.start()
         for thread in stops:
             thread.join()
+        self._stop_sidecars(max(0, deadline - time.monotonic()))
         if self._sandbox and self._sandbox.cni:
             self._delete_cni(self._sandbox.cni, 10)
             netns.remove(self._sandbox.path)
@@ -238,7 +266,9 @@ class PodWorker:
     def status(self):
         phase = self._phase()
         started = (
-            bool(self._containers) and all(c.ready for c in self._containers) and phase == "Running"
+            bool(self._containers)
+            and all(c.ready for c in self._containers + self._sidecars())
+            and phase == "Running"
         )
         foreign = [
             c for c in self.pod["status"].get("conditions") or [] if c["type"] not in OWN_CONDITIONS
@@ -246,9 +276,9 @@ class PodWorker:
         true = {c["type"] for c in foreign if c["status"] == "True"}
         gates = {g["conditionType"] for g in self.pod["spec"].get("readinessGates") or []}
         ready = started and gates <= true
-        initialized = all(c.exit_code == 0 for c in self._init) and len(self._init) == len(
-            self.pod["spec"].get("initContainers") or []
-        )
+        initialized = all(
+            self._init_done(c) if _is_sidecar(c.spec) else c.exit_code == 0 for c in self._init
+        ) and len(self._init) == len(self.pod["spec"].get("initContainers") or [])
         why = "PodCompleted" if phase == "Succeeded" else "ContainersNotReady"
         not_ready = "ReadinessGatesNotReady" if started else why
         conditions = [
