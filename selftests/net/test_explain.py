@@ -124,7 +124,7 @@ class World:
         _, target, protocol, port, family = pair
         return f"[{self.address(target, family)}]:{port}/{protocol}"
 
-    def meet(self, pairs):
+    def meet(self, pairs, timeout=REAL_TIMEOUT):
         """What real connections meet: a name of a backend, or of an error."""
         found = [None] * len(pairs)
         calls = []
@@ -135,7 +135,7 @@ class World:
                 _, target, protocol, port, family = pairs[i]
                 own = self.address(client, family) if client.startswith("node") else None
                 places.append([protocol, self.address(target, family), port, own])
-            to = {"places": places, "timeout": REAL_TIMEOUT}
+            to = {"places": places, "timeout": timeout}
             calls.append((client, mine, self.net.client(client).call("batch", to)))
         for client, mine, number in calls:
             answers, error = self.net.client(client).result(number, 120)
@@ -155,6 +155,9 @@ def expected(way, port):
 
 def compare(world, pairs):
     ways, met = world.predict(pairs), world.meet(pairs)
+    slow = [i for i, pair in enumerate(pairs) if met[i] == "timeout" != expected(ways[i], pair[3])]
+    for i, again in zip(slow, world.meet([pairs[i] for i in slow], 5 * REAL_TIMEOUT)):
+        met[i] = again  # the machine may have been busy
     wrong, verdicts = [], {}
     for pair, way, real in zip(pairs, ways, met):
         want = expected(way, pair[3])

@@ -114,6 +114,8 @@ static void result_end(struct run *r, struct json_object *o)
 	json_add_str(o, "node", r->found->who.node(r->found->who.arg, r->st.node_id) ?: "");
 	json_add(o, "steps", json_object_get(r->steps));
 	json_add_str(o, "verdict", verdict_word(r));
+	if (r->logged)
+		json_add_bool(o, "logged", true);
 	if (r->reason) {
 		json_add_str(o, "reason", loom_drop_name(r->reason));
 		json_add_str(o, "text", loom_drop_text(r->reason));

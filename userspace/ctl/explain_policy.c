@@ -38,7 +38,9 @@ struct check {
 	bool pods[2];
 	unsigned int n_ends;
 	struct judgement j;
-	bool open; /* j is being filled */
+	bool open;    /* j is being filled */
+	bool ingress; /* the receiver's policy was asked */
+	bool enforced;
 };
 
 static const char *const tier_names[LOOM_TIERS] = { "Admin", "NetworkPolicy", "Baseline" };
@@ -272,6 +274,7 @@ static void open_judgement(struct check *c, const struct overlay_lookup *l)
 				   .of = c->ends[ingress],
 				   .peer = c->ends[!ingress] };
 	memcpy(&c->j.ep, l->key, sizeof(c->j.ep));
+	c->ingress = ingress;
 	c->pods[0] = false;
 	c->open = true;
 }
@@ -285,17 +288,36 @@ static void take_end(struct check *c, const struct overlay_lookup *l)
 	c->pods[c->n_ends++] = ep && !(ep->flags & LOOM_EP_HOST);
 }
 
+static void take_epol(struct check *c, const struct overlay_lookup *l)
+{
+	const struct loom_epol *epol = l->value;
+	uint32_t ep;
+
+	memcpy(&ep, l->key, sizeof(ep));
+	if (ep) {
+		open_judgement(c, l);
+		return;
+	}
+	c->enforced = epol && (epol->flags & LOOM_EPOL_ENFORCED);
+	c->n_ends = 0;
+}
+
+/* policy_exempts() */
+static void write_exemption(const struct check *c)
+{
+	char of[WHO_STRLEN];
+
+	found_who(c->r->found, &c->ends[1], 0, of);
+	step_add(c->r->steps, "ingress",
+		 "of %s: accepted: a node's own host may always reach its pods", of);
+}
+
 static void take(struct check *c, const struct overlay_lookup *l)
 {
 	struct judgement *j = &c->j;
-	uint32_t ep;
 
 	if (l->map == &loom_epol) {
-		memcpy(&ep, l->key, sizeof(ep));
-		if (ep)
-			open_judgement(c, l);
-		else
-			c->n_ends = 0;
+		take_epol(c, l);
 	} else if (l->map == &loom_ep && c->n_ends < ARRAY_SIZE(c->ends)) {
 		take_end(c, l);
 	} else if (!c->open) {
@@ -319,4 +341,6 @@ void steps_policy(struct run *r)
 	for (size_t i = 0; i < r->overlay->n_seen; i++)
 		take(&c, &r->overlay->seen[i]);
 	close_judgement(&c);
+	if (c.enforced && !c.ingress && c.pods[1] && r->sender == SENDER_HOST)
+		write_exemption(&c);
 }

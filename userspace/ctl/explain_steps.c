@@ -76,9 +76,10 @@ static void step_flow(struct run *r, const struct loom_ct *ct, bool known)
 	found_who(r->found, &r->ask->src, r->sport, src);
 	found_who(r->found, &r->ask->dst, r->ask->port, dst);
 	o = step_add(r->steps, "flow", "%s, %s to %s: %s", proto_text(r->ask->proto), src, dst,
-		     !known			   ? "a new one"
-		     : ct->flags & LOOM_CT_REPLIED ? "known and answered"
-						   : "known, not answered yet");
+		     !known ? "a new one"
+		     : ct->flags & LOOM_CT_REPLIED
+			     ? "known and answered; policy is asked again after a change only"
+			     : "known, not answered yet");
 	json_add_bool(o, "known", known);
 	json_add_int(o, "sourcePort", r->sport);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "selftests/unit/explain/test_ask.h"
+#include "selftests/unit/explain/tests.h"
 
 #include <netinet/in.h>
 #include <setjmp.h>

@@ -18,7 +18,7 @@
 #include "lib/bpf/walk.h"
 #include "lib/json/json.h"
 #include "selftests/unit/ctl/fake_agent.h"
-#include "selftests/unit/explain/test_ask.h"
+#include "selftests/unit/explain/tests.h"
 #include "selftests/unit/explain/world.h"
 
 static const struct fake_answer answers[] = {
@@ -69,10 +69,13 @@ static void compare(const struct flow *f)
 	struct said s = node_explain_flow(f);
 	const char *want = reason > 0 ? loom_drop_name(reason) : "";
 	bool sent = !reason && (v.kind == VERDICT_TUNNEL || v.kind == VERDICT_NEIGH);
+	const char *hook =
+		json_object_get_string(json_field(said_step_json(&s, "in", false), "hook"));
 	int64_t after = json_object_get_int64(json_path(s.result, "after.id"));
 
 	if (reason < 0 || !s.result || strcmp(said_reason(&s), want) != 0 ||
-	    s.code != (reason ? 1 : 0) || (sent && v.node && after != v.node))
+	    s.code != (reason ? 1 : 0) || strcmp(hook ?: "", loom_hook_name(f->hook)) != 0 ||
+	    (sent && v.node && after != v.node))
 		fail_msg("%d -> %d, port %u, protocol %u, IPv%d by %s: the program says '%s', node "
 			 "%u; explain %d:\n%s%s",
 			 f->from, f->to, f->port, f->proto, f->family, loom_hook_name(f->hook),
@@ -343,6 +346,11 @@ static void the_objects_behind_a_number_are_named(void **state)
 		assert_says(&s, cases[i].what);
 		said_release(&s);
 	}
+	put_egress(7, LOOM_POLSET_SELECTS | LOOM_POLSET_STRICT);
+	s = node_explain(agent.socket, false, 0, "default/a", "10.1.2.21:90");
+	assert_int_equal(s.code, 1);
+	assert_says(&s, "denies it: the peer is of the cluster, but nobody knows who");
+	said_release(&s);
 	put_epol(1, (struct loom_epol){});
 	s = node_explain(agent.socket, false, 0, "default/a", "10.1.1.12:90");
 	assert_int_equal(s.code, 1);
@@ -488,6 +496,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(words_are_read_as_written),
+		cmocka_unit_test(what_is_read_is_fetched_once_and_recorded),
+		cmocka_unit_test(what_is_written_stays_in_the_overlay),
+		cmocka_unit_test(a_map_that_can_t_be_read_is_an_error_and_not_empty),
+		cmocka_unit_test(native_maps_come_back_as_they_were),
 		cmocka_unit_test(explain_agrees_with_the_programs),
 		cmocka_unit_test(policy_is_told_as_it_was_judged),
 		cmocka_unit_test(a_denial_names_pod_direction_and_policy),
