@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 #pragma once
 /*
- * The data plane's core outside of the kernel: for tests, fuzzing, and later the userspace fast
- * path and `netloom explain`. A packet is a buffer with head room; a map is a struct nmap behind
+ * The data plane's core outside of the kernel: for tests, fuzzing, `netloom explain` (overlay.h),
+ * and later the userspace fast path. A packet is a buffer with head room; a map is a struct nmap behind
  * ops, so that the same code runs over tables in memory or over a node's live maps.
  *
  * Include through lib/plat.h only. One thread: the maps are globals of the program.

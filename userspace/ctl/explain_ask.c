@@ -142,7 +142,8 @@ int ask_parse(char *const *words, size_t n, struct ask *ret, struct err *e)
 	if (n == 3 && strcmp(words[1], "service") == 0)
 		ask.to.kind = END_SERVICE;
 	else if (n != 2)
-		return err_set(e, -EINVAL, "want FROM and TO");
+		return err_set(e, -EINVAL,
+			       "want FROM and TO, or FROM service TO; --help says more");
 	if (strlen(last) >= sizeof(ask.to.text) || strlen(words[0]) >= sizeof(ask.from.text))
 		return err_set(e, -EINVAL, "a name of more than %zu letters",
 			       sizeof(ask.to.text) - 1);

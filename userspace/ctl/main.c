@@ -50,6 +50,12 @@ static const struct argp_option history_options[] = {
 };
 
 static const struct argp_option explain_options[] = {
+	{ "FROM", 0, NULL, OPTION_DOC,
+	  "a pod (NAMESPACE/NAME), an address, a node's name, or host for this node", 1 },
+	{ "TO", 0, NULL, OPTION_DOC, "as FROM, with [:PORT[/PROTO]]; without a port it is a ping",
+	  1 },
+	{ "service TO", 0, NULL, OPTION_DOC,
+	  "a service (NAMESPACE/NAME[:PORT]), by the port's number or name", 1 },
 	{ "flow", OPT_FLOW, "PORT", 0,
 	  "a packet of the flow that there is from this source port, not of a new one", 0 },
 	{},
@@ -75,8 +81,8 @@ static const struct command {
 	  dump_options, cmd_dump },
 	{ "events", "", "packets that were dropped, and why", events_options, cmd_events },
 	{ "history", "", "what the agent did, and what came of it", history_options, cmd_history },
-	{ "explain", "FROM [service] TO[:PORT[/PROTO]]",
-	  "what this node does with a packet, and why", explain_options, cmd_explain },
+	{ "explain", "FROM [service] TO", "what this node does with a packet, and why",
+	  explain_options, cmd_explain },
 	{ "version", "", "of this program and of the agent", NULL, cmd_version },
 	{},
 };
