@@ -2,8 +2,8 @@
 #pragma once
 /*
  * The data plane's core outside of the kernel: for tests, fuzzing, `netloom explain` (overlay.h),
- * and later the userspace fast path. A packet is a buffer with head room; a map is a struct nmap behind
- * ops, so that the same code runs over tables in memory or over a node's live maps.
+ * and later the userspace fast path. A packet is a buffer with head room; a map is a struct nmap
+ * behind ops, so that the same code runs over tables in memory or over a node's live maps.
  *
  * Include through lib/plat.h only. One thread: the maps are globals of the program.
  */
