@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 policy_TEST = $(addprefix selftests/unit/policy/,cluster.c native_maps.c) $(policy_CORE) bpf/native/native.c bpf/native/nmap.c
-UNIT_TESTS += test_policy_conformance test_policy_oracle
+UNIT_TESTS += test_policy_conformance test_policy_oracle test_policy_objects test_policy_world
 test_policy_conformance_SRCS = selftests/unit/policy/test_conformance.c $(policy_TEST)
 test_policy_conformance_LIBS := -ljson-c
 test_policy_oracle_SRCS = $(addprefix selftests/unit/policy/,test_oracle.c oracle.c generator.c) $(policy_TEST)
 test_policy_oracle_LIBS := -ljson-c
+test_policy_objects_SRCS = selftests/unit/policy/test_objects.c $(policy_TEST)
+test_policy_objects_LIBS := -ljson-c
+test_policy_world_SRCS = selftests/unit/policy/test_world.c $(policy_TEST)
+test_policy_world_LIBS := -ljson-c

@@ -56,7 +56,7 @@ struct policy_reader {
 	struct peers *peers;
 };
 
-/* `key`: "namespace/name". -EINVAL: "networkpolicy x/a: spec.ingress[0].from[1]: ipBlock.cidr: …".
+/* `key`: "namespace/name". Negative: "networkpolicy x/a: spec.ingress[0].from[1]: ipBlock.cidr: …".
  */
 int policy_read(const struct policy_reader *r, const char *key, struct json_object *obj,
 		struct policy **ret, struct err *e);

@@ -73,7 +73,7 @@ void set_drop(struct rulesets *s, struct ruleset *r, uint32_t kind, uint32_t pee
 	list_put(&s->lists, list);
 }
 
-int settle(struct rulesets *s, struct rules *rules, struct list **ret)
+int rules_to_list(struct rulesets *s, struct rules *rules, struct list **ret)
 {
 	int err = rules_settle(rules);
 
@@ -172,7 +172,7 @@ static int compile_identity(struct rulesets *s, struct ruleset *r, struct identi
 		else if (!rule->any_peer && names_peer(rule, id))
 			err = emit_rule(rules, &r->rules[i], ports, EMIT_NUMBERS | EMIT_NAMES);
 	}
-	err = err ?: settle(s, rules, &list);
+	err = err ?: rules_to_list(s, rules, &list);
 	if (err || !list)
 		return err;
 	err = set_put(s, r, LOOM_PEER_IDENTITY, id->number, list);

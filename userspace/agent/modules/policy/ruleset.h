@@ -120,7 +120,7 @@ void set_write(struct rulesets *s, const struct ruleset *r, uint32_t kind, uint3
 	       struct list *list);
 void set_drop(struct rulesets *s, struct ruleset *r, uint32_t kind, uint32_t peer);
 /* Rules of one set -> a list, counted, or NULL when there is none. Empties `rules`. */
-int settle(struct rulesets *s, struct rules *rules, struct list **ret);
+int rules_to_list(struct rulesets *s, struct rules *rules, struct list **ret);
 /* Adds the rule's ports; `ports` resolves named ones (NULL: they match nothing). */
 enum emit { EMIT_NUMBERS = 1 << 0, EMIT_NAMES = 1 << 1 };
 int emit_rule(struct rules *out, const struct ruleset_rule *r, const struct portmap *ports,

@@ -173,7 +173,7 @@ int ruleset_compile_classes(struct rulesets *s, struct ruleset *r)
 			continue;
 		}
 		err = collect(r, &marks, class, &hidden, &rules);
-		err = err ?: settle(s, &rules, &list);
+		err = err ?: rules_to_list(s, &rules, &list);
 		if (!err && list)
 			err = set_put(s, r, LOOM_PEER_CLASS, class->number, list);
 	}

@@ -142,7 +142,7 @@ void world_free(struct world *w);
 /* Reads the maps. 0 or a negative errno. */
 int world_adopt(struct world *w);
 
-/* `obj` NULL: gone. -EINVAL or -ENOMEM: what was there stays. */
+/* `obj` NULL: gone. Negative, with a sentence: what was there stays. */
 int world_set_namespace(struct world *w, const char *name, struct json_object *obj, struct err *e);
 int world_set_pod(struct world *w, const char *key, struct json_object *obj, struct err *e);
 int world_set_node(struct world *w, const char *name, struct json_object *obj, struct err *e);

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the compiler does over time: nothing is open that should not be, nothing is left behind. */
+#include "selftests/unit/policy/cluster.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "bpf/native/native.h"
+#include "lib/json/json.h"
+
+#define TCP IPPROTO_TCP
+
+static struct cluster c;
+
+static int setup(void **state)
+{
+	cluster_init(&c);
+	cluster_namespace(&c, "x", NULL);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	cluster_fini(&c);
+	return 0;
+}
+
+static void add_pod(const char *name, const char *app)
+{
+	_json_ *labels = json_of("{\"app\":\"%s\"}", app);
+
+	cluster_pod(&c, "x", name, labels, NULL, "", NULL, false);
+}
+
+static const union loom_addr *addr_of(const char *key)
+{
+	return &c.pods[cluster_ep(&c, key)].addrs[0];
+}
+
+static void apply(const char *name, const char *spec)
+{
+	_json_ *np = json_of("{\"metadata\":{\"name\":\"%s\",\"namespace\":\"x\"},\"spec\":%s}",
+			     name, spec);
+
+	cluster_apply(&c, np);
+}
+
+static bool reaches(const char *from, const char *to, uint16_t port)
+{
+	return cluster_egress(&c, from, addr_of(to), TCP, port) &&
+	       cluster_ingress(&c, to, addr_of(from), TCP, port);
+}
+
+static struct loom_epol epol(uint32_t ep)
+{
+	return *(struct loom_epol *)nmap_lookup(native_map("loom_epol"), &ep);
+}
+
+#define ONLY_A                                                                                    \
+	"{\"podSelector\":{},\"ingress\":[{\"from\":[{\"podSelector\":{\"matchLabels\":{\"app\":" \
+	"\"a\"}}}]}]}"
+
+static void pods_that_policies_cannot_tell_apart_share_everything(void **state)
+{
+	char name[16];
+
+	apply("only-a", ONLY_A);
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "p%d", i);
+		add_pod(name, i % 2 ? "a" : "b");
+	}
+	cluster_settle(&c);
+	assert_int_equal(epol(1).policy_in, epol(100).policy_in);
+	assert_int_equal(epol(1).identity, epol(3).identity);
+	assert_int_not_equal(epol(1).identity, epol(2).identity);
+	/* One policy: its set for any peer, and one for the one identity that it names. */
+	assert_int_equal(native_maps_count(POLMAP_POL), 2);
+	assert_true(reaches("x/p1", "x/p0", 80));
+	assert_false(reaches("x/p0", "x/p1", 80));
+}
+
+static void a_pod_is_closed_until_it_is_known(void **state)
+{
+	union loom_addr addr;
+
+	add_pod("a", "a");
+	apply("only-a", ONLY_A);
+	assert_int_equal(addr_parse("10.1.0.99", &addr, NULL), 0);
+	assert_int_equal(world_set_endpoint(c.world, 9, "x/new", "u1", &addr, 1), 0);
+	cluster_settle(&c);
+	assert_int_equal(epol(9).flags, 0);
+	/* A pod of that name, but the one before. */
+	{
+		_json_ *old = json_of("{\"metadata\":{\"uid\":\"u0\",\"labels\":{\"app\":\"a\"}}}");
+
+		assert_int_equal(world_set_pod(c.world, "x/new", old, NULL), 0);
+	}
+	cluster_settle(&c);
+	assert_int_equal(epol(9).flags, 0);
+	{
+		_json_ *pod = json_of("{\"metadata\":{\"uid\":\"u1\",\"labels\":{\"app\":\"a\"}}}");
+
+		assert_int_equal(world_set_pod(c.world, "x/new", pod, NULL), 0);
+	}
+	cluster_settle(&c);
+	assert_int_equal(epol(9).flags, LOOM_EPOL_KNOWN);
+	assert_int_equal(epol(9).identity, epol(1).identity);
+	world_del_endpoint(c.world, 9);
+	assert_int_equal(epol(9).flags, 0);
+}
+
+static void without_policies_nothing_is_enforced(void **state)
+{
+	union loom_addr addr;
+
+	assert_int_equal(addr_parse("10.1.0.99", &addr, NULL), 0);
+	assert_int_equal(world_set_endpoint(c.world, 9, "x/unknown", "", &addr, 1), 0);
+	cluster_settle(&c);
+	assert_int_equal(epol(0).flags, 0);
+	assert_int_equal(epol(9).flags, LOOM_EPOL_KNOWN);
+	assert_int_equal(c.native.bumps, 0);
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	assert_int_equal(epol(0).flags, LOOM_EPOL_ENFORCED);
+	assert_int_equal(epol(9).flags, 0);
+	assert_true(c.native.bumps > 0);
+	world_set_policy(c.world, "x/only-a", NULL, NULL);
+	cluster_settle(&c);
+	assert_int_equal(epol(0).flags, 0);
+}
+
+static void nothing_is_left_behind(void **state)
+{
+	add_pod("a", "a");
+	add_pod("b", "b");
+	apply("only-a", ONLY_A);
+	apply("blocks",
+	      "{\"podSelector\":{},\"egress\":[{\"to\":[{\"ipBlock\":{\"cidr\":\"10.0.0.0/8\","
+	      "\"except\":[\"10.1.0.0/16\"]}}]}]}");
+	cluster_settle(&c);
+	assert_int_equal(native_maps_count(POLMAP_CLASS), 2);
+	world_set_policy(c.world, "x/only-a", NULL, NULL);
+	world_set_policy(c.world, "x/blocks", NULL, NULL);
+	cluster_pod_gone(&c, "x/a");
+	cluster_pod_gone(&c, "x/b");
+	cluster_settle(&c);
+	assert_int_equal(native_maps_count(POLMAP_CLASS), 0);
+	assert_int_equal(native_maps_count(POLMAP_POL), 0);
+	assert_int_equal(native_maps_count(POLMAP_IDENT), 0);
+	assert_int_equal(c.world->sets.lists.slots.used, 0);
+}
+
+static void what_is_replaced_stays_until_nobody_can_use_it(void **state)
+{
+	uint32_t before;
+
+	add_pod("a", "a");
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	before = epol(1).policy_in;
+	apply("only-a", "{\"podSelector\":{}}");
+	assert_int_equal(world_commit(c.world, c.now), 0);
+	assert_int_not_equal(epol(1).policy_in, before);
+	assert_non_null(
+		nmap_lookup(native_map("loom_pol"), &(struct loom_polkey){ .policy = before }));
+	world_reap(c.world, c.now + REAP_AFTER_MS - 1);
+	assert_non_null(
+		nmap_lookup(native_map("loom_pol"), &(struct loom_polkey){ .policy = before }));
+	world_reap(c.world, c.now + REAP_AFTER_MS);
+	assert_null(nmap_lookup(native_map("loom_pol"), &(struct loom_polkey){ .policy = before }));
+}
+
+static void an_unrelated_policy_touches_no_other(void **state)
+{
+	uint32_t writes;
+
+	cluster_namespace(&c, "y", NULL);
+	add_pod("a", "a");
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	writes = c.native.writes;
+	{
+		_json_ *np = json_of("{\"metadata\":{\"name\":\"o\",\"namespace\":\"y\"},"
+				     "\"spec\":{\"podSelector\":{}}}");
+
+		cluster_apply(&c, np);
+	}
+	apply("none", "{\"podSelector\":{\"matchLabels\":{\"app\":\"none\"}}}");
+	/* The same again. */
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	assert_int_equal(c.native.writes, writes);
+}
+
+static void what_a_node_runs_goes_on_over_a_restart(void **state)
+{
+	struct loom_epol before;
+
+	add_pod("a", "a");
+	add_pod("b", "b");
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	before = epol(1);
+	cluster_restart(&c);
+	/* Nothing is known yet: all is as it was. */
+	assert_true(reaches("x/a", "x/b", 80));
+	assert_false(reaches("x/b", "x/a", 80));
+	cluster_namespace(&c, "x", NULL);
+	for (uint32_t ep = 1; ep <= 2; ep++) {
+		char addr[ADDR_STRLEN];
+		_json_ *pod = json_of("{\"metadata\":{\"labels\":{\"app\":\"%s\"}},"
+				      "\"status\":{\"podIPs\":[{\"ip\":\"%s\"}]}}",
+				      ep == 1 ? "a" : "b", addr_format(&c.pods[ep].addrs[0], addr));
+
+		assert_int_equal(world_set_pod(c.world, c.pods[ep].key, pod, NULL), 0);
+		assert_int_equal(
+			world_set_endpoint(c.world, ep, c.pods[ep].key, "", c.pods[ep].addrs, 1),
+			0);
+	}
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	assert_int_equal(epol(1).identity, before.identity);
+	assert_true(reaches("x/a", "x/b", 80));
+	assert_false(reaches("x/b", "x/a", 80));
+	/* And the earlier run's is gone. */
+	assert_int_equal(native_maps_count(POLMAP_POL), 2);
+}
+
+/* Each write in turn is the one that the kernel refuses, as if the agent had ended there. */
+static void a_failed_write_opens_nothing(void **state)
+{
+	uint32_t done = 0;
+
+	add_pod("a", "a");
+	add_pod("b", "b");
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	for (uint32_t at = 1; !done; at++) {
+		assert_true(at < 1000);
+		apply("extra", at % 2 ? "{\"podSelector\":{},\"egress\":[{\"to\":[{\"ipBlock\":{"
+					"\"cidr\":\"10.0.0.0/8\"}}]}]}"
+				      : "{\"podSelector\":{}}");
+		c.native.writes = 0;
+		c.native.fail_at = at;
+		done = world_commit(c.world, c.now) == 0;
+		assert_false(reaches("x/b", "x/a", 80));
+		assert_true(reaches("x/a", "x/b", 80));
+		c.native.fail_at = 0;
+		cluster_settle(&c);
+		assert_false(reaches("x/b", "x/a", 80));
+		assert_true(reaches("x/a", "x/b", 80));
+	}
+}
+
+static void what_does_not_fit_is_refused_by_name(void **state)
+{
+	add_pod("a", "a");
+	add_pod("b", "b");
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	c.world->maps.max_classes = 10;
+	{
+		char *text = NULL;
+		size_t len;
+		FILE *f = open_memstream(&text, &len);
+
+		fputs("{\"podSelector\":{},\"egress\":[{\"to\":[", f);
+		for (int i = 0; i < 20; i++)
+			fprintf(f, "%s{\"ipBlock\":{\"cidr\":\"10.9.%d.0/24\"}}", i ? "," : "", i);
+		fputs("]}]}", f);
+		fclose(f);
+		apply("large", text);
+		free(text);
+	}
+	cluster_settle(&c);
+	assert_non_null(strstr(c.problem, "networkpolicy x/large"));
+	assert_non_null(strstr(c.problem, "no room for its CIDRs"));
+	/* What was before holds for the pods that have it; a new one has nothing before. */
+	assert_false(reaches("x/b", "x/a", 80));
+	assert_true(reaches("x/a", "x/b", 80));
+	add_pod("new", "c");
+	cluster_settle(&c);
+	assert_int_equal(epol(cluster_ep(&c, "x/new")).flags, 0);
+	c.world->maps.max_classes = 100;
+	apply("only-a", "{\"podSelector\":{},\"ingress\":[]}");
+	cluster_settle(&c);
+	assert_false(reaches("x/a", "x/b", 80));
+	assert_int_equal(epol(cluster_ep(&c, "x/new")).flags, LOOM_EPOL_KNOWN);
+}
+
+static void too_many_ports_of_one_peer_are_refused(void **state)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	add_pod("a", "a");
+	fputs("{\"podSelector\":{},\"ingress\":[{\"ports\":[", f);
+	for (int i = 0; i < 300; i++)
+		fprintf(f, "%s{\"port\":%d}", i ? "," : "", 1000 + 2 * i);
+	fputs("]}]}", f);
+	fclose(f);
+	apply("ports", text);
+	cluster_settle(&c);
+	assert_non_null(strstr(c.problem, "networkpolicy x/ports"));
+	assert_int_equal(epol(1).flags, 0);
+	free(text);
+}
+
+static void neighbouring_ports_become_ranges_before_they_are_too_many(void **state)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	add_pod("a", "a");
+	add_pod("b", "b");
+	fputs("{\"podSelector\":{},\"ingress\":[{\"ports\":[", f);
+	for (int i = 0; i < 3000; i++)
+		fprintf(f, "%s{\"port\":%d}", i ? "," : "", 1000 + i);
+	fputs("]}]}", f);
+	fclose(f);
+	apply("ports", text);
+	cluster_settle(&c);
+	assert_true(reaches("x/a", "x/b", 1000));
+	assert_true(reaches("x/a", "x/b", 3999));
+	assert_false(reaches("x/a", "x/b", 999));
+	assert_false(reaches("x/a", "x/b", 4000));
+	free(text);
+}
+
+static void apply_mode(const char *name, const char *app, bool log)
+{
+	_json_ *np = json_of("{\"metadata\":{\"name\":\"%s\",\"namespace\":\"x\",\"annotations\":{"
+			     "\"netloom.io/policy-mode\":\"%s\"}},\"spec\":{\"podSelector\":{},"
+			     "\"ingress\":[{\"from\":[{\"podSelector\":{\"matchLabels\":{\"app\":"
+			     "\"%s\"}}}]}]}}",
+			     name, log ? "log" : "", app);
+
+	cluster_apply(&c, np);
+}
+
+static uint16_t flags_in(const char *key)
+{
+	struct loom_polkey any = { .policy = epol(cluster_ep(&c, key)).policy_in };
+	const struct loom_polset *set = nmap_lookup(native_map("loom_pol"), &any);
+
+	return set ? set->flags : 0;
+}
+
+static void log_only_neither_denies_nor_opens(void **state)
+{
+	add_pod("a", "a");
+	add_pod("b", "b");
+	apply_mode("would", "a", true);
+	cluster_settle(&c);
+	assert_true(reaches("x/b", "x/a", 80));
+	assert_true(flags_in("x/a") & LOOM_POLSET_LOG_ONLY);
+	/* With one that is enforced, what the other would allow does not count. */
+	apply_mode("does", "c", false);
+	cluster_settle(&c);
+	assert_false(reaches("x/a", "x/b", 80));
+	assert_false(flags_in("x/a") & LOOM_POLSET_LOG_ONLY);
+}
+
+static void an_address_follows_its_latest_pod(void **state)
+{
+	_json_ *labels = json_of("{\"app\":\"a\"}");
+	_json_ *other = json_of("{\"app\":\"b\"}");
+	const struct loom_ipkey *key;
+	struct loom_ipkey k = {};
+	uint32_t *number;
+
+	cluster_pod(&c, "x", "one", labels, NULL, "10.1.0.77", NULL, false);
+	cluster_settle(&c);
+	k.addr = *addr_of("x/one");
+	key = &k;
+	number = nmap_lookup(native_map("loom_ident"), key);
+	assert_non_null(number);
+	assert_int_equal(*number, epol(1).identity);
+	cluster_pod(&c, "x", "two", other, NULL, "10.1.0.77", NULL, false);
+	cluster_settle(&c);
+	number = nmap_lookup(native_map("loom_ident"), key);
+	assert_int_equal(*number, epol(2).identity);
+	cluster_pod_gone(&c, "x/two");
+	cluster_settle(&c);
+	number = nmap_lookup(native_map("loom_ident"), key);
+	assert_int_equal(*number, epol(1).identity);
+	cluster_pod_gone(&c, "x/one");
+	cluster_settle(&c);
+	assert_null(nmap_lookup(native_map("loom_ident"), key));
+}
+
+static void objects_that_are_not_set_again_are_gone(void **state)
+{
+	add_pod("a", "a");
+	add_pod("b", "b");
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	world_begin(c.world);
+	add_pod("a", "a");
+	cluster_namespace(&c, "x", NULL);
+	world_end(c.world);
+	cluster_settle(&c);
+	assert_int_equal(epol(0).flags, 0);
+	assert_int_equal(native_maps_count(POLMAP_IDENT), 1);
+	assert_int_equal(native_maps_count(POLMAP_POL), 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(pods_that_policies_cannot_tell_apart_share_everything),
+		TEST(a_pod_is_closed_until_it_is_known),
+		TEST(without_policies_nothing_is_enforced),
+		TEST(nothing_is_left_behind),
+		TEST(what_is_replaced_stays_until_nobody_can_use_it),
+		TEST(an_unrelated_policy_touches_no_other),
+		TEST(what_a_node_runs_goes_on_over_a_restart),
+		TEST(a_failed_write_opens_nothing),
+		TEST(what_does_not_fit_is_refused_by_name),
+		TEST(too_many_ports_of_one_peer_are_refused),
+		TEST(neighbouring_ports_become_ranges_before_they_are_too_many),
+		TEST(log_only_neither_denies_nor_opens),
+		TEST(an_address_follows_its_latest_pod),
+		TEST(objects_that_are_not_set_again_are_gone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
