@@ -22,11 +22,11 @@ WATCH = Path(__file__).with_name("mapwatch.py")
 
 
 class Watcher:
-    """mapwatch.py on the node."""
+    """mapwatch.py, or another of its kind, on a node."""
 
-    def __init__(self, world):
+    def __init__(self, world, script=WATCH, node="node1"):
         url = worlds.sh(*world.demo, "node", "control", "--", "sh", "-c", "echo $ETCDCTL_ENDPOINTS").strip()
-        command = [*world.demo, "node", "node1", "--", sys.executable, str(WATCH), url]
+        command = [*world.demo, "node", node, "--", sys.executable, str(script), url]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def order(self, op, **fields):

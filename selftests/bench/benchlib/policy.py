@@ -8,11 +8,16 @@ import json
 import os
 import subprocess
 import time
+from pathlib import Path
 
-from . import net, report, services, worlds
+from . import cni, control, net, report, services, worlds
 
 SIZES = [int(n) for n in os.environ.get("POLICIES", "1,1000,10000").split(",")]
 MODES = ("stream", "rr", "crr")
+PODS, COLD_POLICIES = 10000, 1000
+CHANGES = int(os.environ.get("CHANGES", "200"))
+WATCH = Path(__file__).with_name("polwatch.py")
+NODES = ("node1", "node2", "node3")
 
 
 class Open(worlds.Netloom):
@@ -83,12 +88,71 @@ def compare(out, opened, servers, n):
     return result
 
 
+def change_times(watchers):
+    """ms from a put into etcd until the last of the nodes has flipped its pods to the new rules."""
+    times = []
+    for i in range(CHANGES):
+        for watcher in watchers:
+            watcher.order("await", gen=watcher.ask("gen"))
+        # The first node's own watcher is busy; the fourth writes.
+        start = watchers.writer.ask("change", to=f"x{i % 7}")
+        times.append((max(w.answer() for w in watchers) - start) * 1e3)
+    return times
+
+
+class Watchers(list):
+    def __init__(self, world):
+        super().__init__(control.Watcher(world, WATCH, node) for node in NODES)
+        self.writer = control.Watcher(world, WATCH)
+
+    def close(self):
+        for watcher in (*self, self.writer):
+            watcher.close()
+
+
+def scale(world, watchers):
+    pods = "".join(worlds.POD.format(name=f"on-{n}", node=n) for n in NODES)
+    worlds.sh(*world.demo, "kubectl", "apply", "-f", "-", input=pods)
+    worlds.sh(*world.demo, "kubectl", "wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
+    worlds.sh(*world.demo, "ksr", "stop")
+    watchers.writer.ask("change", to="nobody")
+    small = cni.percentiles(change_times(watchers))
+    worlds.sh(*world.demo, "agent", "node1", "stop")
+    watchers.writer.ask("fill", pods=PODS, policies=COLD_POLICIES)
+    watchers.writer.order("idents", n=PODS)
+    worlds.sh(*world.demo, "agent", "node1", "start", "--wait")
+    pid = cni.agent_pid(world)
+    cold = watchers.writer.answer() - control.started(pid)
+    kib = control.memory(pid)
+    for watcher in watchers:
+        watcher.ask("idents", n=PODS)
+    large = cni.percentiles(change_times(watchers))
+    print(f"  {PODS:,} pods and {COLD_POLICIES:,} policies, from the agent's start to its maps: {cold:.2f} s, "
+          f"{kib['VmRSS'] / 1024:.0f} MB resident (anonymous {kib['RssAnon'] / 1024:.0f} MB, peak {kib['VmHWM'] / 1024:.0f} MB)")
+    for f, what in ((small, "a handful of pods"), (large, f"{PODS:,} pods and {COLD_POLICIES:,} policies")):
+        print(f"  a policy's change, from etcd to three nodes, with {what}: median {f['median']:.1f} ms, p99 {f['p99']:.1f} ms "
+              f"({f['min']:.1f} – {f['max']:.1f}, {f['runs']} runs)")
+    return {"cold_s": cold, "kib": kib, "change_ms": {"small": small, "large": large}}
+
+
+def at_scale(results):
+    world, watchers = worlds.Netloom("vxlan", False, nodes=3, tag="s"), None
+    try:
+        watchers = Watchers(world)
+        results["policy"]["scale"] = scale(world, watchers)
+    finally:
+        if watchers:
+            watchers.close()
+        world.close()
+
+
 def policy(out, results):
     done = subprocess.run([str(out / "policy_ns"), "--json"], stdout=subprocess.PIPE, text=True, check=True)
     verdicts = json.loads(done.stdout)
     for v in verdicts:
         print(f"  a verdict, {v['name']:<28} {v['ns']:>4} ns  (spread {v['spread']})")
     results["policy"] = {"verdict_ns": verdicts}
+    at_scale(results)
     opened, servers = [], []
     try:
         for make in (Open, Policed):
