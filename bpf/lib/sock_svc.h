@@ -62,9 +62,13 @@ sock_fn __u32 sock_node_kinds(const union loom_addr *addr)
 
 sock_fn struct loom_svc *sock_find(const struct sock_dst *dst)
 {
-	struct loom_svc *svc = sock_lookup(dst, &dst->addr);
 	union loom_addr any = {};
+	struct loom_svc *svc;
 
+	/* A pod's loopback is its own. */
+	if (sock_is_loopback(&dst->addr) && dst->netns != loom_cfg.host_netns)
+		return NULL;
+	svc = sock_lookup(dst, &dst->addr);
 	if (svc)
 		return svc;
 	if (sock_is_v4(&dst->addr))

@@ -211,6 +211,14 @@ def test_cluster_ips_are_not_served_to_the_outside(world):
     assert [c for c, (found, _) in zip(cells, answers) if isinstance(found, list)] == []
 
 
+def test_a_pods_loopback_is_its_own(world):
+    if world.xdp == "on":
+        pytest.skip("the same without XDP")
+    places = [["TCP", own, world.place("local", "NodePort", "v4", "TCP")[2]] for own in ("127.0.0.1", "::1")]
+    answers, error = world.batch("pod", places)
+    assert error is None and [a for a, _ in answers] == ["ECONNREFUSED"] * 2, (answers, error)
+
+
 def test_a_pod_that_the_service_is_made_of_reaches_itself_by_it(world):
     if world.xdp == "on":
         pytest.skip("the same without XDP")

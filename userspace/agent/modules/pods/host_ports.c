@@ -52,10 +52,10 @@ static bool is_loopback(const union loom_addr *a)
 	return addr_equal(a, &one6) || (addr_is_v4(a) && addr_to_v4(a) >> 24 == 127);
 }
 
-/* Only the sockets of hosts are translated on loopback addresses, and pods have their own there. */
+/* Only sockets are translated on loopback addresses, and only those of hosts. */
 static bool serves_loopback(const struct agent_config *cfg, const struct port_mapping *m)
 {
-	return cfg->services.sockets == LOOM_SOCKETS_HOST && m->proto != IPPROTO_SCTP;
+	return cfg->services.sockets != LOOM_SOCKETS_NONE && m->proto != IPPROTO_SCTP;
 }
 
 static int is_it(const union loom_addr *addr, void *arg)
