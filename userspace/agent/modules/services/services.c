@@ -6,6 +6,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/core/agent_config.h"
 #include "agent/modules/datapath/datapath.h"
@@ -161,12 +162,21 @@ static void on_large(evutil_socket_t fd, short what, void *arg)
 	services_run(arg);
 }
 
+/* Of this thread's own work: what others on the CPU take makes no service a large one. */
+static uint64_t work_ms(void)
+{
+	struct timespec ts = {};
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
+}
+
 static void program_one(struct services *s, struct service *svc)
 {
-	uint64_t start_ms = clock_ms(), took_ms;
+	uint64_t start_ms = work_ms(), took_ms;
 
 	service_program(s, svc);
-	took_ms = clock_ms() - start_ms;
+	took_ms = work_ms() - start_ms;
 	svc->next_ms =
 		took_ms < LARGE_MS ? 0 : clock_ms() + MIN(took_ms * LARGE_FACTOR, LARGE_MAX_MS);
 	service_tell(svc);
