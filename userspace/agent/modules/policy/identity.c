@@ -15,10 +15,22 @@ static void put_text(FILE *f, const char *text)
 
 static void put_labels(FILE *f, const struct labels *l)
 {
-	fprintf(f, "%u:", l->n);
 	for (uint32_t i = 0; i < l->n; i++) {
+		if (!l->v[i].key->chosen)
+			continue;
+		fputc('=', f);
 		put_text(f, l->v[i].key->text);
 		put_text(f, l->v[i].value->text);
+	}
+}
+
+static void put_ports(FILE *f, const struct portmap *m)
+{
+	for (uint32_t i = 0; i < m->n; i++) {
+		if (!m->v[i].name->chosen)
+			continue;
+		put_text(f, m->v[i].name->text);
+		fprintf(f, "%u/%u,", m->v[i].proto, m->v[i].port);
 	}
 }
 
@@ -35,8 +47,11 @@ static char *canonical(enum identity_kind kind, const struct str *ns,
 	put_text(f, ns ? ns->text : "");
 	if (ns_labels)
 		put_labels(f, ns_labels);
+	fputc(';', f);
 	put_labels(f, labels);
-	put_text(f, ports ? ports->key : "");
+	fputc(';', f);
+	if (ports)
+		put_ports(f, ports);
 	if (fclose(f) == 0)
 		return key;
 	free(key);
@@ -130,10 +145,15 @@ struct identity *identity_get(struct identities *ids, enum identity_kind kind, s
 		return NULL;
 	id->kind = kind;
 	id->ns = str_ref(ns);
-	id->ns_labels = ns_labels ? labels_ref(ns_labels) : NULL;
-	id->labels = labels_ref(labels);
-	id->ports = ports ? portmap_ref(ports) : NULL;
-	return id;
+	id->ns_labels = ns_labels ? labels_chosen(ns_labels) : NULL;
+	id->labels = labels_chosen(labels);
+	id->ports = ports ? portmap_chosen(ports) : NULL;
+	if (id->labels && !id->ns_labels == !ns_labels && !id->ports == !ports)
+		return id;
+	id->refs = 0;
+	ids->n_idle++;
+	identity_forget(ids, id);
+	return NULL;
 }
 
 void identity_put(struct identities *ids, struct identity *id)

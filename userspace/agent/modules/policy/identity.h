@@ -2,7 +2,9 @@
 #pragma once
 /*
  * Identities: what policies can tell peers apart by. One for each distinct namespace with its
- * labels, pod labels, and named ports; nodes have theirs by their labels. Counted by whoever has
+ * labels, pod labels, and named ports; nodes have theirs by their labels. Labels and ports count
+ * whose keys and names some policy has (strs.h); when that is no longer so, all are to be asked for
+ * again. Counted by whoever has
  * one; one that nobody has any more stays, with its sets, until identities_forget(), so that it can
  * come back, and packets that still look for it find it.
  */
@@ -25,7 +27,7 @@ struct identity {
 	struct str *ns;		  /* NULL: a node's */
 	struct labels *ns_labels; /* NULL: a node's */
 	struct labels *labels;
-	struct portmap *ports; /* NULL: a node's */
+	struct portmap *ports; /* NULL: a node's; these three: what is chosen of them */
 
 	uint32_t refs, slot, number;
 	uint32_t n_sets;	     /* of it, in all rule sets */
@@ -51,7 +53,7 @@ struct identities {
 
 #define LOCAL_IDENTITY 0x80000000u
 
-/* Counted; NULL: out of memory. Namespace, labels and ports are referenced. */
+/* Counted; NULL: out of memory. */
 struct identity *identity_get(struct identities *ids, enum identity_kind kind, struct str *ns,
 			      struct labels *ns_labels, struct labels *labels,
 			      struct portmap *ports);

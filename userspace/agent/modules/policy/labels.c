@@ -78,6 +78,22 @@ int labels_read(struct strs *strs, struct json_object *map, const char *implied_
 	return 0;
 }
 
+struct labels *labels_chosen(const struct labels *l)
+{
+	struct labels *ret = calloc(1, sizeof(*ret) + l->n * sizeof(l->v[0]));
+
+	if (!ret)
+		return NULL;
+	ret->refs = 1;
+	for (uint32_t i = 0; i < l->n; i++) {
+		if (!l->v[i].key->chosen)
+			continue;
+		ret->v[ret->n++] = (struct label){ .key = str_ref(l->v[i].key),
+						   .value = str_ref(l->v[i].value) };
+	}
+	return ret;
+}
+
 struct labels *labels_ref(struct labels *l)
 {
 	l->refs++;
@@ -167,6 +183,7 @@ static int read_expression(struct strs *strs, struct json_object *obj, struct re
 	r->key = str_get(strs, key);
 	if (!r->key)
 		return err_set(e, -ENOMEM, "out of memory");
+	str_choose(r->key);
 	err = read_values(strs, list, r, e);
 	if (err < 0)
 		return err;
@@ -204,6 +221,7 @@ static int read_match_labels(struct strs *strs, struct json_object *map, struct 
 			return err_prefix(e, "matchLabels");
 		r->op = SELECTOR_IN;
 		r->key = str_get(strs, key);
+		str_choose(r->key);
 		r->values = calloc(1, sizeof(*r->values));
 		if (r->values)
 			r->values[0] = str_get(strs, text);
@@ -247,6 +265,7 @@ void selector_free(struct selector *s)
 		for (uint32_t k = 0; k < s->v[i].n_values; k++)
 			str_put(s->v[i].values[k]);
 		free(s->v[i].values);
+		str_unchoose(s->v[i].key);
 		str_put(s->v[i].key);
 	}
 	free(s);

@@ -23,6 +23,8 @@ struct labels { /* never changed once made */
  * it. */
 int labels_read(struct strs *strs, struct json_object *map, const char *implied_key,
 		const char *implied_value, struct labels **ret, struct err *e);
+/* Those whose key is chosen (strs.h); NULL: out of memory. */
+struct labels *labels_chosen(const struct labels *l);
 struct labels *labels_ref(struct labels *l);
 void labels_put(struct labels *l); /* accepts NULL */
 DEFINE_FREEP(struct labels, labels_put)

@@ -56,8 +56,10 @@ static void rule_clear(struct rule *r)
 		peer_put(r->peers[i]);
 	for (size_t i = 0; i < r->n_blocks; i++)
 		free(r->blocks[i].except);
-	for (size_t i = 0; i < r->n_ports; i++)
+	for (size_t i = 0; i < r->n_ports; i++) {
+		str_unchoose(r->ports[i].name);
 		str_put(r->ports[i].name);
+	}
 	free(r->peers);
 	free(r->blocks);
 	free(r->ports);

@@ -157,6 +157,7 @@ static int read_named(struct reading *rd, struct rule *rule, struct json_object 
 	if (!*name)
 		return err_set(e, -EINVAL, "destinationNamedPort: is empty");
 	m->name = str_get(rd->r->strs, name);
+	str_choose(m->name);
 	rule->has_names = true;
 	return m->name ? 0 : err_set(e, -ENOMEM, "out of memory");
 }

@@ -41,6 +41,7 @@ static int read_named(struct reading *rd, struct json_object *obj, struct port_m
 	if (json_field(obj, "endPort"))
 		return err_set(e, -EINVAL, "endPort: the port has a name, not a number");
 	m->name = str_get(rd->r->strs, name);
+	str_choose(m->name);
 	return m->name ? 0 : err_set(e, -ENOMEM, "out of memory");
 }
 

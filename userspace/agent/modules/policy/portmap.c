@@ -158,7 +158,8 @@ static struct portmap *intern(struct portmaps *maps, struct portmap *m)
 {
 	struct portmap *same = NULL;
 
-	qsort(m->v, m->n, sizeof(m->v[0]), by_name);
+	if (m->n)
+		qsort(m->v, m->n, sizeof(m->v[0]), by_name);
 	m->key = key_of(m);
 	if (m->key)
 		HASH_FIND_STR(maps->all, m->key, same);
@@ -192,6 +193,21 @@ int portmap_read(struct portmaps *maps, struct json_object *spec, struct portmap
 		return err_set(e, -ENOMEM, "out of memory");
 	*ret = m;
 	return 0;
+}
+
+struct portmap *portmap_chosen(const struct portmap *m)
+{
+	struct portmap *ret = calloc(1, sizeof(*ret) + m->n * sizeof(m->v[0]));
+
+	if (!ret)
+		return NULL;
+	for (uint32_t i = 0; i < m->n; i++) {
+		if (!m->v[i].name->chosen)
+			continue;
+		ret->v[ret->n] = m->v[i];
+		str_ref(ret->v[ret->n++].name);
+	}
+	return intern(m->of, ret);
 }
 
 struct portmap *portmap_ref(struct portmap *m)

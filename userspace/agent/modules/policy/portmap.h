@@ -35,6 +35,8 @@ struct portmaps {
  * -EINVAL names the field. */
 int portmap_read(struct portmaps *maps, struct json_object *spec, struct portmap **ret,
 		 struct err *e);
+/* Those whose name is chosen (strs.h), counted; NULL: out of memory. */
+struct portmap *portmap_chosen(const struct portmap *m);
 struct portmap *portmap_ref(struct portmap *m);
 void portmap_put(struct portmap *m); /* accepts NULL */
 

@@ -43,3 +43,15 @@ void str_put(struct str *s)
 	HASH_DEL(s->of->all, s);
 	free(s);
 }
+
+void str_choose(struct str *s)
+{
+	if (s && !s->chosen++)
+		s->of->newly_chosen = true;
+}
+
+void str_unchoose(struct str *s)
+{
+	if (s)
+		s->chosen--;
+}

@@ -13,7 +13,7 @@
  *
  * An object that can't be read is refused whole: the one before it stays, and the error names the
  * field. Nothing is written before world_commit(), which writes in an order that leaves no gap:
- * sets, classes, endpoints, addresses, and only then the generation that has live flows judged
+ * sets, classes, addresses, endpoints, and only then the generation that has live flows judged
  * again. Costs follow what changed: a pod costs a look at each selector in use when its labels are
  * new to the cluster, a policy costs the rule sets of the local pods that it selects.
  */
@@ -177,6 +177,8 @@ void owner_set(struct world *w, struct owner *o, struct identity *identity, stru
 void owner_clear(struct world *w, struct owner *o);
 struct address *address_get(struct world *w, const struct loom_ipkey *key);
 void addresses_write(struct world *w);
+/* Removes those that are not what the map says. */
+void addresses_withdraw(struct world *w);
 void addresses_free(struct world *w);
 void addresses_touch(struct world *w); /* all are to be written */
 void addrs_clear(struct addrs *a);
@@ -190,6 +192,7 @@ struct namespace *namespace_get(struct world *w, const char *name);
 void namespace_free(struct world *w, struct namespace *ns);
 void node_free(struct world *w, struct node *node);
 int pod_refresh(struct world *w, struct pod *pod);
+int node_refresh(struct world *w, struct node *node);
 struct pod *pod_get(struct world *w, const char *key);
 void pod_forget_empty(struct world *w, struct pod *pod);
 void pods_free(struct world *w);

@@ -212,6 +212,18 @@ static void write_address(struct world *w, struct address *a)
 	set_held(w, a, id);
 }
 
+void addresses_withdraw(struct world *w)
+{
+	for (struct address *a = w->addresses; a; a = a->hh.next) {
+		struct identity *id = a->claims ? a->claims->owner->identity : NULL;
+
+		if (!a->written || (id && id->number == a->written))
+			continue;
+		if (polmaps_del(&w->maps, POLMAP_IDENT, &a->key) == 0)
+			set_held(w, a, NULL);
+	}
+}
+
 void addresses_write(struct world *w)
 {
 	while (w->dirty) {

@@ -87,6 +87,18 @@ static void add_identities(struct world *w)
 			add_identity(w, w->ids.slots[i]);
 }
 
+/* Policies look at labels, or at names of ports, that they did not look at before. */
+static void refresh_identities(struct world *w)
+{
+	if (!w->strs.newly_chosen)
+		return;
+	w->strs.newly_chosen = false;
+	for (struct pod *pod = w->pods; pod; pod = pod->hh.next)
+		pod_refresh(w, pod);
+	for (struct node *node = w->nodes; node; node = node->hh.next)
+		node_refresh(w, node);
+}
+
 /* ---- rule sets ---- */
 
 struct selected {
@@ -374,6 +386,23 @@ static void rewrite(struct world *w)
 	w->bump = true;
 }
 
+/*
+ * Addresses first: all rule sets have the sets of their new identities, those that endpoints are
+ * about to leave too. Only those of an earlier run have not. So addresses whose number would mean
+ * something else have none until endpoints are flipped: they match nothing, or are denied.
+ */
+static void flip(struct world *w)
+{
+	if (w->adopted)
+		addresses_withdraw(w);
+	else
+		addresses_write(w);
+	if (!w->maps.failed)
+		write_endpoints(w);
+	if (!w->maps.failed)
+		addresses_write(w);
+}
+
 int world_commit(struct world *w, uint64_t now_ms)
 {
 	world_set_now(w, now_ms);
@@ -382,6 +411,7 @@ int world_commit(struct world *w, uint64_t now_ms)
 	w->wants_commit = false;
 	if (w->broken)
 		rewrite(w);
+	refresh_identities(w);
 	if (w->adopted)
 		keep_numbers(w);
 	add_identities(w);
@@ -391,11 +421,9 @@ int world_commit(struct world *w, uint64_t now_ms)
 	w->n_hosts = 0;
 	if (!w->maps.failed)
 		write_classes(w);
-	/* What it leads to is there, or it is not flipped. */
+	/* What they lead to is there, or nothing is flipped. */
 	if (!w->maps.failed)
-		write_endpoints(w);
-	if (!w->maps.failed)
-		addresses_write(w);
+		flip(w);
 	/* Where nothing is judged there is nothing to judge again. */
 	if (!w->enforced || (w->bump && polmaps_bump(&w->maps) == 0))
 		w->bump = false;

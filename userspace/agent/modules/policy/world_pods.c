@@ -269,7 +269,7 @@ static struct node *node_get(struct world *w, const char *name)
 	return node;
 }
 
-static int node_refresh(struct world *w, struct node *node)
+int node_refresh(struct world *w, struct node *node)
 {
 	struct identity *id = identity_get(&w->ids, IDENTITY_NODE, NULL, NULL, node->labels, NULL);
 	struct addrs addrs = {};
