@@ -24,16 +24,25 @@ static bool fails(struct native_maps *m)
 	return ++m->writes == m->fail_at;
 }
 
+static int written(struct native_maps *m, int err)
+{
+	if (m->written)
+		m->written(m->arg);
+	return err;
+}
+
 static int update(void *arg, enum polmap map, const void *key, const void *value)
 {
-	return fails(arg) ? -EIO : nmap_update(map_of(map), key, value, BPF_ANY);
+	if (fails(arg))
+		return -EIO;
+	return written(arg, nmap_update(map_of(map), key, value, BPF_ANY));
 }
 
 static int unset(void *arg, enum polmap map, const void *key)
 {
 	int err = fails(arg) ? -EIO : nmap_delete(map_of(map), key);
 
-	return err == -ENOENT ? 0 : err;
+	return written(arg, err == -ENOENT ? 0 : err);
 }
 
 struct exact {

@@ -6,7 +6,9 @@
 struct native_maps {
 	uint32_t bumps;
 	uint32_t writes;
-	uint32_t fail_at; /* this write fails; 0: none */
+	uint32_t fail_at;	    /* this write fails; 0: none */
+	void (*written)(void *arg); /* after each; NULL: nobody looks */
+	void *arg;
 };
 
 /* Empties the native maps. */

@@ -23,12 +23,25 @@
 #define STEPS	      6 /* changes that a world sees */
 #define FLOWS_OF_STEP 40
 
+#define WATCHED 12
+
+/* A flow that is looked at after each write of a step. */
+struct watched {
+	size_t pod;
+	bool ingress, before, after;
+	union loom_addr peer;
+	uint8_t proto;
+	uint16_t port;
+};
+
 struct run {
 	struct random random;
 	struct model model;
 	struct cluster cluster;
 	uint64_t seed;
-	size_t world, step, flows, denied;
+	size_t world, step, flows, denied, looks;
+	struct watched watched[WATCHED];
+	bool disturbs; /* the change closes pods for a while, as it has to */
 };
 
 static const char *key_of(struct json_object *obj, char *buf, size_t len)
@@ -135,7 +148,11 @@ static void change(struct run *run)
 	struct model *m = &run->model;
 	size_t pod = random_below(r, MODEL_PODS), policy = random_below(r, MODEL_POLICIES);
 
-	switch (random_below(r, 8)) {
+	uint32_t what = random_below(r, 8);
+
+	/* Pods whose endpoint is made anew, and a new agent that finds other identities. */
+	run->disturbs = (what >= 2 && what <= 4) || what == 7;
+	switch (what) {
 	case 0:
 		pod = random_below(r, MODEL_SPACES);
 		replace(run, world_set_namespace, &m->spaces[pod], random_space(r, pod));
@@ -202,6 +219,74 @@ static void one_flow(struct run *run)
 	run->denied += !want;
 }
 
+/* ---- while it changes ---- */
+
+static bool ask(const struct run *run, const struct watched *f)
+{
+	const struct cluster *c = &run->cluster;
+	const char *key = c->pods[f->pod + 1].key;
+
+	if (!*key)
+		return false;
+	return (f->ingress ? cluster_ingress : cluster_egress)(c, key, &f->peer, f->proto, f->port);
+}
+
+/* What is denied before and after is never open; what is open before and after never denied. */
+static void on_written(void *arg)
+{
+	struct run *run = arg;
+	char addr[ADDR_STRLEN];
+
+	for (size_t i = 0; i < WATCHED; i++) {
+		const struct watched *f = &run->watched[i];
+		bool now;
+
+		if (f->before != f->after || (f->before && run->disturbs))
+			continue;
+		now = ask(run, f);
+		run->looks++;
+		if (now != f->before)
+			fail_msg("seed %llu, world %zu, step %zu: %s of pod %zu, peer %s, protocol "
+				 "%u, "
+				 "port %u: %s for a moment",
+				 (unsigned long long)run->seed, run->world, run->step,
+				 f->ingress ? "ingress" : "egress", f->pod,
+				 addr_format(&f->peer, addr), f->proto, f->port,
+				 now ? "open" : "denied");
+	}
+}
+
+static void watch(struct run *run)
+{
+	for (size_t i = 0; i < WATCHED; i++) {
+		struct watched *f = &run->watched[i];
+
+		f->pod = random_below(&run->random, MODEL_PODS);
+		f->ingress = random_below(&run->random, 2);
+		random_addr(&run->random, &f->peer);
+		random_port(&run->random, &f->proto, &f->port);
+		f->before = oracle_counts(run->model.pods[f->pod]) && ask(run, f);
+	}
+}
+
+static void settle(struct run *run)
+{
+	for (size_t i = 0; i < WATCHED; i++) {
+		struct watched *f = &run->watched[i];
+		struct json_object *pod = run->model.pods[f->pod];
+
+		f->after = oracle_counts(pod) &&
+			   oracle_allows(&run->model, pod, f->ingress, &f->peer, f->proto, f->port);
+		/* One without an address of its own is nobody's. */
+		if (!oracle_counts(pod))
+			f->after = !f->before;
+	}
+	run->cluster.native.written = run->step ? on_written : NULL;
+	run->cluster.native.arg = run;
+	cluster_settle(&run->cluster);
+	run->cluster.native.written = NULL;
+}
+
 static void forget(struct run *run)
 {
 	struct json_object **all = (struct json_object **)&run->model;
@@ -233,14 +318,16 @@ static void the_maps_say_what_the_objects_say(void **state)
 		cluster_init(&run.cluster);
 		fill(&run);
 		for (run.step = 0; run.step < STEPS; run.step++) {
-			cluster_settle(&run.cluster);
+			settle(&run);
 			for (int i = 0; i < FLOWS_OF_STEP; i++)
 				one_flow(&run);
+			watch(&run);
 			change(&run);
 		}
 		forget(&run);
 	}
-	printf("%zu flows in %zu worlds, %zu denied\n", run.flows, run.world, run.denied);
+	printf("%zu flows in %zu worlds, %zu denied; %zu looks between writes\n", run.flows,
+	       run.world, run.denied, run.looks);
 	assert_true(run.denied > run.flows / 10 && run.denied < run.flows * 9 / 10);
 }
 
