@@ -77,7 +77,8 @@ static int add_links(struct nl_sock *nl, struct err *e)
 			     .name = UPLINK,
 			     .mac = hmac_a,
 			     .peer = { .ifindex = LINK_WIRE, .name = "nlt-wire", .netns_fd = -1 } };
-	struct nl_link_set wire = { .ifindex = LINK_WIRE, .up = NL_ON };
+	/* What the far end says of itself would come in between two packets of the test. */
+	struct nl_link_set wire = { .ifindex = LINK_WIRE, .up = NL_ON, .no_addrgen = true };
 	struct nl_link_set up = { .ifindex = LINK_UPLINK, .up = NL_ON, .no_addrgen = true };
 	int err = nl_link_add_veth(nl, &v, e);
 
