@@ -2,7 +2,7 @@
 # The targets that people and CI call, apart from `all`. `deps` installs what deploy/packages.txt
 # lists and a fresh Debian 12 lacks; it is a no-op in milliseconds when nothing is missing.
 
-FUZZ_SECONDS ?= 5
+FUZZ_SECONDS ?= 4
 RUN = O='$(abspath $(O))' UNIT_TESTS='$(UNIT_TESTS)' FUZZERS='$(FUZZERS)' FUZZ_SECONDS=$(FUZZ_SECONDS)
 BENCH ?=
 

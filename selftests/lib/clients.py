@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 sys.dont_write_bytecode = True
 import peer  # noqa: E402
 
-AT_ONCE = 32
+AT_ONCE = 64
 _numbers = itertools.count(1)
 _open = {}
 
