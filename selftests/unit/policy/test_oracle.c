@@ -150,8 +150,9 @@ static void change(struct run *run)
 
 	uint32_t what = random_below(r, 8);
 
-	/* Pods whose endpoint is made anew, and a new agent that finds other identities. */
-	run->disturbs = (what >= 2 && what <= 4) || what == 7;
+	/* Labels of many pods at once, pods whose endpoint is made anew, and a new agent that finds
+	 * other identities. */
+	run->disturbs = what == 0 || (what >= 2 && what <= 4) || what == 7;
 	switch (what) {
 	case 0:
 		pod = random_below(r, MODEL_SPACES);
@@ -269,8 +270,37 @@ static void watch(struct run *run)
 	}
 }
 
+static void each_addr(struct json_object *pod, void (*fn)(const struct loom_ipkey *key))
+{
+	struct json_object *list = json_path(pod, "status.podIPs");
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct loom_ipkey key = {};
+		const char *ip = "";
+
+		json_opt_str(json_object_array_get_idx(list, i), "ip", &ip, NULL);
+		if (addr_parse(ip, &key.addr, NULL) == 0)
+			fn(&key);
+	}
+}
+
+static void wire(const struct loom_ipkey *key)
+{
+	nmap_update(native_map("loom_ep"), key, &(struct loom_ep){ .ep = 1 }, 0);
+}
+
+/* The data plane knows which addresses are the cluster's, whoever they are. */
+static void wire_pods(struct run *run)
+{
+	nmap_clear(native_map("loom_ep"));
+	for (size_t i = 0; i < MODEL_PODS; i++)
+		if (oracle_counts(run->model.pods[i]))
+			each_addr(run->model.pods[i], wire);
+}
+
 static void settle(struct run *run)
 {
+	wire_pods(run);
 	for (size_t i = 0; i < WATCHED; i++) {
 		struct watched *f = &run->watched[i];
 		struct json_object *pod = run->model.pods[f->pod];

@@ -122,6 +122,7 @@ struct world {
 	bool broken;	     /* a write failed: the maps may be anything */
 	bool bump;	     /* verdicts may have changed */
 	bool adopted;	     /* the first commit is still to come */
+	bool relabelled;     /* pods are not what they were */
 	bool wants_commit;   /* there is room for what did not fit before */
 	uint32_t enforced;   /* flags of entry 0 as written */
 	uint64_t now;

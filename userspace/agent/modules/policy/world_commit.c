@@ -87,9 +87,12 @@ static void add_identities(struct world *w)
 			add_identity(w, w->ids.slots[i]);
 }
 
-/* Policies look at labels, or at names of ports, that they did not look at before. */
+/* Policies look at labels, or at names of ports, that they did not look at before. To the rule sets
+ * that there are, what is told apart now is the same. */
 static void refresh_identities(struct world *w)
 {
+	bool before = w->relabelled;
+
 	if (!w->strs.newly_chosen)
 		return;
 	w->strs.newly_chosen = false;
@@ -97,6 +100,7 @@ static void refresh_identities(struct world *w)
 		pod_refresh(w, pod);
 	for (struct node *node = w->nodes; node; node = node->hh.next)
 		node_refresh(w, node);
+	w->relabelled = before;
 }
 
 /* ---- rule sets ---- */
@@ -386,14 +390,31 @@ static void rewrite(struct world *w)
 	w->bump = true;
 }
 
+static bool is_pending(const struct world *w, const struct endpoint *ep)
+{
+	struct loom_epol e;
+
+	return wanted(w, ep, &e) && memcmp(&e, &ep->written, sizeof(e)) != 0;
+}
+
+static bool endpoints_are_pending(const struct world *w)
+{
+	for (const struct endpoint *ep = w->endpoints; ep; ep = ep->hh.next)
+		if (is_pending(w, ep))
+			return true;
+	return false;
+}
+
 /*
  * Addresses first: all rule sets have the sets of their new identities, those that endpoints are
- * about to leave too. Only those of an earlier run have not. So addresses whose number would mean
- * something else have none until endpoints are flipped: they match nothing, or are denied.
+ * about to leave too. But where labels have changed, what a pod is and what holds for others may
+ * change at once, and the one without the other could be open. And an earlier run's rule sets know
+ * no new identities. Then addresses have none until endpoints are flipped: they match nothing, or
+ * are denied. Live flows don't see it: they are judged again when all is done.
  */
 static void flip(struct world *w)
 {
-	if (w->adopted)
+	if (w->adopted || (w->relabelled && endpoints_are_pending(w)))
 		addresses_withdraw(w);
 	else
 		addresses_write(w);
@@ -401,6 +422,7 @@ static void flip(struct world *w)
 		write_endpoints(w);
 	if (!w->maps.failed)
 		addresses_write(w);
+	w->relabelled = false;
 }
 
 int world_commit(struct world *w, uint64_t now_ms)

@@ -112,6 +112,7 @@ int pod_refresh(struct world *w, struct pod *pod)
 		identity_put(&w->ids, id);
 		return -ENOMEM;
 	}
+	w->relabelled |= before && before != id;
 	if (before && before != id)
 		count_local(pod, before, -1);
 	if (id && before != id)
