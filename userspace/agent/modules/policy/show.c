@@ -84,14 +84,21 @@ static int by_pod(const struct endpoint *a, const struct endpoint *b)
 	return strcmp(a->pod ? a->pod->key : "", b->pod ? b->pod->key : "");
 }
 
-static void not_found(struct httpd_reply *reply)
+static void not_found(const struct world *w, const char *key, struct httpd_reply *reply)
 {
+	struct pod *pod = NULL;
+
+	if (w)
+		HASH_FIND_STR(w->pods, key, pod);
 	free(TAKE_PTR(reply->text));
 	reply->status = 404;
 	reply->content_type = NULL;
 	reply->json = json_object_new_object();
 	if (reply->json)
-		json_add_str(reply->json, "error", "no such pod on this node");
+		json_add_str(reply->json, "error",
+			     pod && pod->host_network
+				     ? "the pod is on the host's network: no policy selects it"
+				     : "no such pod on this node");
 }
 
 static void get(const struct httpd_request *req, struct httpd_reply *reply, void *arg)
@@ -120,7 +127,7 @@ static void get(const struct httpd_request *req, struct httpd_reply *reply, void
 	fputs("]\n", f);
 	fclose(f);
 	if (only && !n)
-		not_found(reply);
+		not_found(m->world, only, reply);
 }
 
 int policy_routes(struct policy_module *m)
@@ -195,6 +202,24 @@ void policy_metrics(struct agent *a, struct metrics *m)
 		       NULL);
 }
 
+#define MAX_PROBLEMS 8
+
+/* The first of those that are refused. */
+static void add_problems(struct json_object *o, const struct world *w)
+{
+	struct json_object *list = json_object_new_array();
+	int n = 0;
+
+	for (const struct policy_entry *e = w->policies; list && e && n < MAX_PROBLEMS;
+	     e = e->hh.next) {
+		if (!e->problem)
+			continue;
+		json_append_str(list, e->problem);
+		n++;
+	}
+	json_add(o, "problems", list);
+}
+
 struct json_object *policy_status(struct agent *a)
 {
 	const struct policy_module *p = policy_get(a);
@@ -214,5 +239,6 @@ struct json_object *policy_status(struct agent *a)
 	json_add_int(o, "closedPods", c.closed);
 	json_add_int(o, "outdatedPods", c.starved);
 	json_add_int(o, "identities", HASH_COUNT(p->world->ids.all));
+	add_problems(o, p->world);
 	return o;
 }
