@@ -9,3 +9,6 @@ test_policy_objects_SRCS = selftests/unit/policy/test_objects.c $(policy_TEST)
 test_policy_objects_LIBS := -ljson-c
 test_policy_world_SRCS = selftests/unit/policy/test_world.c $(policy_TEST)
 test_policy_world_LIBS := -ljson-c
+UNIT_TESTS += test_policy_kmaps
+test_policy_kmaps_SRCS = selftests/unit/policy/test_kmaps.c userspace/agent/modules/policy/kmaps.c $(policy_CORE)
+test_policy_kmaps_LIBS := -ljson-c -lbpf -lelf -lz
