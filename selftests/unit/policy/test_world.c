@@ -85,6 +85,32 @@ static void pods_that_policies_cannot_tell_apart_share_everything(void **state)
 	assert_false(reaches("x/p0", "x/p1", 80));
 }
 
+static void labels_that_no_policy_names_tell_no_pods_apart(void **state)
+{
+	char name[16];
+
+	apply("only-a", ONLY_A);
+	for (int i = 0; i < 50; i++) {
+		_json_ *labels = json_of("{\"app\":\"a\",\"hash\":\"%d\"}", i);
+
+		snprintf(name, sizeof(name), "p%d", i);
+		cluster_pod(&c, "x", name, labels, NULL, "", NULL, false);
+	}
+	cluster_settle(&c);
+	assert_int_equal(HASH_COUNT(c.world->ids.all), 1);
+	/* Until one does. */
+	apply("hash", "{\"podSelector\":{\"matchLabels\":{\"hash\":\"7\"}},\"ingress\":[]}");
+	apply("only-a",
+	      "{\"podSelector\":{\"matchLabels\":{\"hash\":\"8\"}},\"ingress\":[{\"from\":["
+	      "{\"podSelector\":{\"matchLabels\":{\"hash\":\"9\"}}}]}]}");
+	cluster_settle(&c);
+	assert_int_equal(HASH_COUNT(c.world->ids.all), 50);
+	assert_false(reaches("x/p1", "x/p7", 80));
+	assert_false(reaches("x/p1", "x/p8", 80));
+	assert_true(reaches("x/p9", "x/p8", 80));
+	assert_true(reaches("x/p1", "x/p9", 80));
+}
+
 static void a_pod_is_closed_until_it_is_known(void **state)
 {
 	union loom_addr addr;
@@ -418,6 +444,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(pods_that_policies_cannot_tell_apart_share_everything),
+		TEST(labels_that_no_policy_names_tell_no_pods_apart),
 		TEST(a_pod_is_closed_until_it_is_known),
 		TEST(without_policies_nothing_is_enforced),
 		TEST(nothing_is_left_behind),
