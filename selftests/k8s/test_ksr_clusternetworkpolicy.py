@@ -69,9 +69,8 @@ def test_a_server_that_is_none_takes_no_policy_away(bed, api):
     api.put(POLICIES, policy("one"))
     ksr = bed.follow_api(api).wait_ready()
     asked = api.n_requests("clusternetworkpolicies?limit")
-    api.fail("/apis", 404, body="default backend - 404")
-    for _ in range(3):
-        api.fail(POLICIES, 404, body="default backend - 404")
+    for path in ("/apis", POLICIES):
+        api.fail(path, 404, times=3, body="default backend - 404")
     api.end_watches()
     poll(lambda: "no word of an API server" in ksr.logged(), 20, "what is wrong")
     assert bed.keys("clusternetworkpolicy") == {"one"}
