@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the matrix does not cover: errors, odd packets, many at once; on both transports."""
 import json
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from cluster import PYTHON, Cluster, pod, poll
@@ -124,3 +126,13 @@ def test_a_pod_of_the_hosts_network_is_reached_by_pods(net, family):
     for source in ("a1", "a2"):
         net.exec(source, "curl", "-fsS", "-m5", *retry, "-o", "/dev/null", url)
     net.delete(f"host-{family}")
+
+
+@pytest.mark.parametrize("where, port", [("node1", 9990), ("control", 9991)])
+def test_every_metric_has_its_line_in_the_manual(net, where, port):
+    manual = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `(\w+)` \| (\w+) \| (.*) \|$", manual, re.M))
+    text = net.node(where, "curl", "-fsS", f"http://127.0.0.1:{port}/metrics")
+    kinds = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.M))
+    found = {(name, kinds[name], meaning) for name, meaning in re.findall(r"^# HELP (\w+) (.*)$", text, re.M)}
+    assert len(found) > 10 and found <= told, found - told

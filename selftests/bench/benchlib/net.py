@@ -13,6 +13,18 @@ MS = os.environ.get("MS", "1500")
 MODES = {"stream": (0, 1), "rr": (0, 0), "crr": (0, 0), "pps": (0, 1)}
 
 
+def modes(*of):
+    """Those of a part, or which of them MODES names."""
+    wanted = os.environ.get("MODES")
+    return [m for m in of if not wanted or m in wanted.split(",")]
+
+
+def in_turn(things, turn):
+    """The same, each time with another one first."""
+    first = turn % len(things)
+    return things[first:] + things[:first]
+
+
 class Servers:
     """One server a CPU in a world, ready when it says so."""
 
@@ -44,17 +56,18 @@ def measure(out, world, servers, mode):
 
 
 def compare(out, makers):
-    """Runs every mode in every world in turn, ROUNDS times; the last world is ours."""
+    """Runs every mode in every world in turn, ROUNDS times, each round with another world first; the last is ours."""
     opened, servers = [], []
     try:
         for make in makers:
             opened.append(make())
             servers.append(Servers(out, opened[-1]))
         result = {}
-        for mode in MODES:
+        for mode in modes(*MODES):
             samples = {w.name: [] for w in opened}
-            for _ in range(ROUNDS):
-                for world, server in zip(opened, servers):
+            turns = list(zip(opened, servers))
+            for turn in range(ROUNDS):
+                for world, server in in_turn(turns, turn):
                     samples[world.name].append(measure(out, world, server, mode))
             ratios = report.table(mode, samples, opened[-1].name)
             result[mode] = {"samples": samples, "ratios": ratios}
@@ -72,6 +85,6 @@ def same_node(out, results):
 
 
 def across(out, results, transport):
-    other = worlds.HandVxlan if transport == "vxlan" else worlds.HandRoutes
+    others = [worlds.HandVxlan, worlds.TrackedVxlan] if transport == "vxlan" else [worlds.HandRoutes, worlds.TrackedRoutes]
     key = "overlay" if transport == "vxlan" else "native"
-    results[key] = compare(out, [other, lambda: worlds.Netloom(transport, False)])
+    results[key] = compare(out, [*others, lambda: worlds.Netloom(transport, False)])

@@ -13,7 +13,7 @@ from pathlib import Path
 from . import cni, control, net, report, services, worlds
 
 SIZES = [int(n) for n in os.environ.get("POLICIES", "1,1000,10000").split(",")]
-MODES = ("stream", "rr", "crr")
+MODES = net.modes("stream", "rr", "crr")
 PODS, COLD_POLICIES = 10000, 1000
 CHANGES = int(os.environ.get("CHANGES", "200"))
 WATCH = Path(__file__).with_name("polwatch.py")
@@ -80,8 +80,9 @@ def compare(out, opened, servers, n):
     result = {}
     for mode in MODES:
         samples = {w.name: [] for w in opened}
-        for _ in range(net.ROUNDS):
-            for world, server in zip(opened, servers):
+        turns = list(zip(opened, servers))
+        for turn in range(net.ROUNDS):
+            for world, server in net.in_turn(turns, turn):
                 samples[world.name].append(net.measure(out, world, server, mode))
         r = result[mode] = report.ratio(samples[Policed.name], samples[Open.name])
         print(f"  {mode:<8}{n:>7,} policies / none: {r['median']:.3f}  ({r['min']:.3f} – {r['max']:.3f})", flush=True)

@@ -18,7 +18,7 @@ SIZES = [int(n) for n in os.environ.get("SERVICES", "10,1000,10000").split(",")]
 BACKENDS = 10
 PORTS = [7000, 7001, 7002, 7010, 7011, 7012]  # of netbench's two servers
 VIP = "10.96.200.1"
-MODES = ("stream", "rr", "crr")
+MODES = net.modes("stream", "rr", "crr")
 
 
 def other_vip(i):
@@ -192,11 +192,11 @@ class Netloom(worlds.Netloom):
         raise RuntimeError(f"not all of {n} services are programmed")
 
 
-def measure(out, opened, servers, mode):
-    """One round: each world's backend and service, in turns."""
+def measure(out, opened, servers, mode, turn):
+    """One round: each world's backend and service."""
     row = {}
-    for world, server in zip(opened, servers):
-        for what, address in (("pod", world.address), ("service", world.service)):
+    for world, server in net.in_turn(list(zip(opened, servers)), turn):
+        for what, address in net.in_turn([("pod", world.address), ("service", world.service)], turn):
             at = type("Place", (), {"name": world.name, "client": world.client, "address": address})
             row[world.name, what] = net.measure(out, at, server, mode)
     return row
@@ -205,7 +205,7 @@ def measure(out, opened, servers, mode):
 def compare(out, opened, servers, n):
     result = {}
     for mode in MODES:
-        rows = [measure(out, opened, servers, mode) for _ in range(net.ROUNDS)]
+        rows = [measure(out, opened, servers, mode, turn) for turn in range(net.ROUNDS)]
         result[mode] = {}
         print(f"{mode}, {n} services")
         for world in opened:

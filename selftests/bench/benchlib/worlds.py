@@ -128,8 +128,8 @@ class HandVxlan(TwoNodes):
     """A point-to-point kernel VXLAN with static neighbours, and routes over it."""
     name = "hand-made VXLAN"
 
-    def __init__(self):
-        super().__init__("x")
+    def __init__(self, tag="x"):
+        super().__init__(tag)
 
     def connect(self):
         for i, peer in ((1, 2), (2, 1)):
@@ -147,12 +147,46 @@ class HandRoutes(TwoNodes):
     """Plain kernel routing between the nodes."""
     name = "kernel routing"
 
-    def __init__(self):
-        super().__init__("r")
+    def __init__(self, tag="r"):
+        super().__init__(tag)
 
     def connect(self):
         for i, peer in ((1, 2), (2, 1)):
             self.ns.ip(f"n{i}", "route", "add", f"10.96.{peer}.0/24", "via", f"10.97.0.{peer}")
+
+
+TRACK = """
+table inet bench {
+	chain forward {
+		type filter hook forward priority 0; policy accept;
+		ct state established,related accept
+		ct state invalid drop
+	}
+}
+"""
+
+
+def track(world):
+    """The kernel's conntrack for what the nodes forward, as on any node that has kube-proxy or a firewall."""
+    for node in ("n1", "n2"):
+        sh(*world.ns.enter(node), "nft", "-f", "-", input=TRACK)
+        world.ns.sysctl(node, "net.netfilter.nf_conntrack_tcp_timeout_time_wait", 1)
+
+
+class TrackedVxlan(HandVxlan):
+    name = "same with conntrack"
+
+    def __init__(self):
+        super().__init__("xt")
+        track(self)
+
+
+class TrackedRoutes(HandRoutes):
+    name = "same with conntrack"
+
+    def __init__(self):
+        super().__init__("rt")
+        track(self)
 
 
 POD = """

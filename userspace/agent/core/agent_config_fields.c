@@ -112,7 +112,8 @@ const struct config_field agent_config_fields[] = {
 	      "The same on every node.",
 	      RANGE(1, 1000)),
 	FIELD("services.nodePortAddresses", CONFIG_PREFIXES, services.node_ports, "[]",
-	      "The addresses of the node that serve NodePorts and hostPorts. Empty: all.",
+	      "The addresses of the node that serve NodePorts. Empty: all. hostPorts are not "
+	      "asked.",
 	      RANGE(0, 64)),
 	FIELD("services.maxFrontends", CONFIG_INT, services.max_frontends,
 	      TEXT_OF(LOOM_DEFAULT_FRONTENDS), "Addresses and ports that lead to services.",
