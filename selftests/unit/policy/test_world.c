@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the compiler does over time: nothing is open that should not be, nothing is left behind. */
-#include "selftests/unit/policy/cluster.h"
+#include "selftests/unit/policy/namespace_x.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,58 +12,6 @@
 
 #include "bpf/native/native.h"
 #include "lib/json/json.h"
-
-#define TCP IPPROTO_TCP
-
-static struct cluster c;
-
-static int setup(void **state)
-{
-	cluster_init(&c);
-	cluster_namespace(&c, "x", NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	cluster_fini(&c);
-	return 0;
-}
-
-static void add_pod(const char *name, const char *app)
-{
-	_json_ *labels = json_of("{\"app\":\"%s\"}", app);
-
-	cluster_pod(&c, "x", name, labels, NULL, "", NULL, false);
-}
-
-static const union loom_addr *addr_of(const char *key)
-{
-	return &c.pods[cluster_ep(&c, key)].addrs[0];
-}
-
-static void apply(const char *name, const char *spec)
-{
-	_json_ *np = json_of("{\"metadata\":{\"name\":\"%s\",\"namespace\":\"x\"},\"spec\":%s}",
-			     name, spec);
-
-	cluster_apply(&c, np);
-}
-
-static bool reaches(const char *from, const char *to, uint16_t port)
-{
-	return cluster_egress(&c, from, addr_of(to), TCP, port) &&
-	       cluster_ingress(&c, to, addr_of(from), TCP, port);
-}
-
-static struct loom_epol epol(uint32_t ep)
-{
-	return *(struct loom_epol *)nmap_lookup(native_map("loom_epol"), &ep);
-}
-
-#define ONLY_A                                                                                    \
-	"{\"podSelector\":{},\"ingress\":[{\"from\":[{\"podSelector\":{\"matchLabels\":{\"app\":" \
-	"\"a\"}}}]}]}"
 
 static void pods_that_policies_cannot_tell_apart_share_everything(void **state)
 {
@@ -284,83 +231,6 @@ static void a_failed_write_opens_nothing(void **state)
 	}
 }
 
-static void what_does_not_fit_is_refused_by_name(void **state)
-{
-	add_pod("a", "a");
-	add_pod("b", "b");
-	apply("only-a", ONLY_A);
-	cluster_settle(&c);
-	c.world->maps.max_classes = 10;
-	{
-		char *text = NULL;
-		size_t len;
-		FILE *f = open_memstream(&text, &len);
-
-		fputs("{\"podSelector\":{},\"egress\":[{\"to\":[", f);
-		for (int i = 0; i < 20; i++)
-			fprintf(f, "%s{\"ipBlock\":{\"cidr\":\"10.9.%d.0/24\"}}", i ? "," : "", i);
-		fputs("]}]}", f);
-		fclose(f);
-		apply("large", text);
-		free(text);
-	}
-	cluster_settle(&c);
-	assert_non_null(strstr(c.problem, "networkpolicy x/large"));
-	assert_non_null(strstr(c.problem, "no room for its CIDRs"));
-	/* What was before holds for the pods that have it; a new one has nothing before. */
-	assert_false(reaches("x/b", "x/a", 80));
-	assert_true(reaches("x/a", "x/b", 80));
-	add_pod("new", "c");
-	cluster_settle(&c);
-	assert_int_equal(epol(cluster_ep(&c, "x/new")).flags, 0);
-	c.world->maps.max_classes = 100;
-	apply("only-a", "{\"podSelector\":{},\"ingress\":[]}");
-	cluster_settle(&c);
-	assert_false(reaches("x/a", "x/b", 80));
-	assert_int_equal(epol(cluster_ep(&c, "x/new")).flags, LOOM_EPOL_KNOWN);
-}
-
-static void too_many_ports_of_one_peer_are_refused(void **state)
-{
-	char *text = NULL;
-	size_t len;
-	FILE *f = open_memstream(&text, &len);
-
-	add_pod("a", "a");
-	fputs("{\"podSelector\":{},\"ingress\":[{\"ports\":[", f);
-	for (int i = 0; i < 300; i++)
-		fprintf(f, "%s{\"port\":%d}", i ? "," : "", 1000 + 2 * i);
-	fputs("]}]}", f);
-	fclose(f);
-	apply("ports", text);
-	cluster_settle(&c);
-	assert_non_null(strstr(c.problem, "networkpolicy x/ports"));
-	assert_int_equal(epol(1).flags, 0);
-	free(text);
-}
-
-static void neighbouring_ports_become_ranges_before_they_are_too_many(void **state)
-{
-	char *text = NULL;
-	size_t len;
-	FILE *f = open_memstream(&text, &len);
-
-	add_pod("a", "a");
-	add_pod("b", "b");
-	fputs("{\"podSelector\":{},\"ingress\":[{\"ports\":[", f);
-	for (int i = 0; i < 3000; i++)
-		fprintf(f, "%s{\"port\":%d}", i ? "," : "", 1000 + i);
-	fputs("]}]}", f);
-	fclose(f);
-	apply("ports", text);
-	cluster_settle(&c);
-	assert_true(reaches("x/a", "x/b", 1000));
-	assert_true(reaches("x/a", "x/b", 3999));
-	assert_false(reaches("x/a", "x/b", 999));
-	assert_false(reaches("x/a", "x/b", 4000));
-	free(text);
-}
-
 static void apply_mode(const char *name, const char *app, bool log)
 {
 	_json_ *np = json_of("{\"metadata\":{\"name\":\"%s\",\"namespace\":\"x\",\"annotations\":{"
@@ -441,7 +311,7 @@ static void objects_that_are_not_set_again_are_gone(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, x_setup, x_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(pods_that_policies_cannot_tell_apart_share_everything),
 		TEST(labels_that_no_policy_names_tell_no_pods_apart),
@@ -452,9 +322,6 @@ int main(void)
 		TEST(an_unrelated_policy_touches_no_other),
 		TEST(what_a_node_runs_goes_on_over_a_restart),
 		TEST(a_failed_write_opens_nothing),
-		TEST(what_does_not_fit_is_refused_by_name),
-		TEST(too_many_ports_of_one_peer_are_refused),
-		TEST(neighbouring_ports_become_ranges_before_they_are_too_many),
 		TEST(log_only_neither_denies_nor_opens),
 		TEST(an_address_follows_its_latest_pod),
 		TEST(objects_that_are_not_set_again_are_gone),

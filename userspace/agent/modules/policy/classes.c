@@ -99,7 +99,7 @@ struct class *class_adopt(struct classes *c, const struct loom_cidrkey *key, uin
 	if (!class)
 		return NULL;
 	class->number = number;
-	class->written = true;
+	class->written = class->seen = true;
 	c->last = MAX(c->last, number);
 	c->n_idle++;
 	return class;

@@ -106,6 +106,64 @@ void policy_put(struct policy *p)
 	free(p);
 }
 
+/* ---- closed ---- */
+
+/* An Accept without peers matches nothing. */
+void rule_close(struct rule *rule)
+{
+	if (rule->action == LOOM_POL_ACCEPT) {
+		for (size_t i = 0; i < rule->n_peers; i++)
+			peer_put(rule->peers[i]);
+		for (size_t i = 0; i < rule->n_blocks; i++)
+			free(rule->blocks[i].except);
+		rule->n_peers = rule->n_blocks = 0;
+		return;
+	}
+	rule->action = LOOM_POL_DENY;
+	rule->any_peer = rule->any_port = true;
+}
+
+static int close_rules(struct policy *p, const struct policy *of, enum direction dir)
+{
+	for (size_t i = 0; i < of->n_rules[dir]; i++) {
+		const struct rule *from = &of->rules[dir][i];
+		struct rule *rule = grow(&p->rules[dir], &p->n_rules[dir], sizeof(*rule));
+
+		if (!rule)
+			return -ENOMEM;
+		rule->action = from->action;
+		rule->name = from->name ? strdup(from->name) : NULL;
+		rule_close(rule);
+	}
+	return 0;
+}
+
+struct policy *policy_closed(const struct policy *of)
+{
+	struct policy *p = calloc(1, sizeof(*p));
+	int err = 0;
+
+	if (!p)
+		return NULL;
+	*p = (struct policy){
+		.refs = 1,
+		.tier = of->tier,
+		.name = strdup(of->name),
+		.text = strdup(of->text),
+		.ns = str_ref(of->ns),
+		.priority = of->priority,
+		.log_only = of->log_only,
+		.subject = peer_ref(of->subject),
+	};
+	memcpy(p->decides, of->decides, sizeof(p->decides));
+	for (enum direction dir = 0; !err && of->tier != LOOM_TIER_NP && dir < DIRS; dir++)
+		err = close_rules(p, of, dir);
+	if (!err && p->name && p->text)
+		return p;
+	policy_put(p);
+	return NULL;
+}
+
 /* ---- parts ---- */
 
 /* As net.ParseCIDR() does, bits behind the length are no error, and don't count. */

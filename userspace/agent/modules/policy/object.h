@@ -64,6 +64,14 @@ int cluster_policy_read(const struct policy_reader *r, const char *name, struct 
 			struct policy **ret, struct err *e);
 struct policy *policy_ref(struct policy *p);
 void policy_put(struct policy *p); /* accepts NULL */
+/*
+ * What stands for a policy that can't hold where none of before does: it selects the same pods, in
+ * the same directions, and lets nothing through that the policy might not. A NetworkPolicy isolates
+ * without rules. Of a ClusterNetworkPolicy Accept matches nothing, and Deny and Pass deny
+ * everything, as its API has it for rules that an implementation does not understand. NULL: out of
+ * memory.
+ */
+struct policy *policy_closed(const struct policy *p);
 DEFINE_FREEP(struct policy, policy_put)
 const char *direction_name(enum direction dir);
 /* "Accept", "Deny", "Pass" */
@@ -78,4 +86,6 @@ bool object_is_log_only(struct json_object *obj);
 void *grow(void *array_ptr, size_t *n, size_t size);
 int block_read(struct rule *rule, const char *cidr, struct json_object *except, struct err *e);
 int port_number(struct json_object *obj, const char *field, uint16_t *ret, struct err *e);
+/* The rule of a ClusterNetworkPolicy fails closed: see policy_closed(). */
+void rule_close(struct rule *rule);
 struct policy *policy_new(const char *kind, const char *key, struct json_object *obj);

@@ -261,21 +261,6 @@ static bool names_ports_of_none(const struct rule *rule)
 	return rule->has_names && nodes;
 }
 
-/* An Accept without peers and ports matches nothing. */
-static void fail_closed(struct rule *rule)
-{
-	if (rule->action == LOOM_POL_ACCEPT) {
-		for (size_t i = 0; i < rule->n_peers; i++)
-			peer_put(rule->peers[i]);
-		for (size_t i = 0; i < rule->n_blocks; i++)
-			free(rule->blocks[i].except);
-		rule->n_peers = rule->n_blocks = 0;
-		return;
-	}
-	rule->action = LOOM_POL_DENY;
-	rule->any_peer = rule->any_port = true;
-}
-
 static int read_rule(struct reading *rd, enum direction dir, struct json_object *obj, struct err *e)
 {
 	struct rule *rule = grow(&rd->p->rules[dir], &rd->p->n_rules[dir], sizeof(*rule));
@@ -297,7 +282,7 @@ static int read_rule(struct reading *rd, enum direction dir, struct json_object 
 			       "protocols: a named port stands with nodes or networks, which have "
 			       "none");
 	if (rd->unknown)
-		fail_closed(rule);
+		rule_close(rule);
 	return 0;
 }
 

@@ -75,6 +75,12 @@ int peer_get(struct peers *peers, enum peer_kind kind, struct str *ns, struct js
 	return 0;
 }
 
+struct peer *peer_ref(struct peer *p)
+{
+	p->refs++;
+	return p;
+}
+
 void peer_put(struct peer *p)
 {
 	if (!p || --p->refs)

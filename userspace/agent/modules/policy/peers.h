@@ -33,6 +33,7 @@ struct peers {
 /* Counted. Selectors are JSON, NULL: none. -EINVAL: `e` says which field of which selector. */
 int peer_get(struct peers *peers, enum peer_kind kind, struct str *ns, struct json_object *ns_sel,
 	     struct json_object *sel, struct peer **ret, struct err *e);
+struct peer *peer_ref(struct peer *p);
 void peer_put(struct peer *p); /* accepts NULL */
 
 /* What the selectors say, without the bits. */

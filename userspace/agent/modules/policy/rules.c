@@ -131,6 +131,16 @@ static void join(struct rules *r)
 	r->n = kept;
 }
 
+void rules_drop_tier(struct rules *r, unsigned int tier)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < r->n; i++)
+		if (tier_of(&r->v[i]) != tier)
+			r->v[kept++] = r->v[i];
+	r->n = kept;
+}
+
 int rules_settle(struct rules *r)
 {
 	if (!r->n)

@@ -37,9 +37,14 @@ void set_write(struct rulesets *s, const struct ruleset *r, uint32_t kind, uint3
 	polmaps_put(s->maps, POLMAP_POL, &key, &set);
 }
 
+uint32_t rulesets_room(const struct rulesets *s, uint32_t max)
+{
+	return s->modest ? max - max / 8 : max;
+}
+
 int set_put(struct rulesets *s, struct ruleset *r, uint32_t kind, uint32_t peer, struct list *list)
 {
-	int err = s->n_sets < s->maps->max_sets ? 0 : -ENOSPC;
+	int err = s->n_sets < rulesets_room(s, s->maps->max_sets) ? 0 : -ENOSPC;
 
 	if (!err && kind != LOOM_PEER_ANY)
 		err = setmap_add(sets_of(r, kind), peer, list);
@@ -73,12 +78,21 @@ void set_drop(struct rulesets *s, struct ruleset *r, uint32_t kind, uint32_t pee
 	list_put(&s->lists, list);
 }
 
+static int get_list(struct rulesets *s, const struct rules *rules, struct list **ret)
+{
+	const struct slots *slots = &s->lists.slots;
+
+	if (slots->used + rules->n > rulesets_room(s, slots->n))
+		return -ENOSPC;
+	return list_get(&s->lists, rules, ret);
+}
+
 int rules_to_list(struct rulesets *s, struct rules *rules, struct list **ret)
 {
 	int err = rules_settle(rules);
 
 	if (!err && rules->n)
-		err = list_get(&s->lists, rules, ret);
+		err = get_list(s, rules, ret);
 	else if (!err)
 		*ret = NULL;
 	rules->n = 0;
@@ -144,7 +158,7 @@ static int compile_any(struct rulesets *s, struct ruleset *r)
 		if (r->rules[i].rule->any_peer)
 			err = emit_rule(&rules, &r->rules[i], r->ports, EMIT_NUMBERS | EMIT_NAMES);
 	err = err ?: rules_settle(&rules);
-	err = err ?: list_get(&s->lists, &rules, &list);
+	err = err ?: get_list(s, &rules, &list);
 	rules_fini(&rules);
 	return err ?: set_put(s, r, LOOM_PEER_ANY, 0, list);
 }
@@ -157,11 +171,9 @@ static bool names_peer(const struct rule *rule, const struct identity *id)
 	return false;
 }
 
-static int compile_identity(struct rulesets *s, struct ruleset *r, struct identity *id,
-			    struct rules *rules)
+static int emit_identity(const struct ruleset *r, const struct identity *id, struct rules *rules)
 {
 	const struct portmap *ports = r->dir == DIR_IN ? r->ports : id->ports;
-	struct list *list = NULL;
 	int err = 0;
 
 	for (size_t i = 0; !err && i < r->n_rules; i++) {
@@ -172,12 +184,41 @@ static int compile_identity(struct rulesets *s, struct ruleset *r, struct identi
 		else if (!rule->any_peer && names_peer(rule, id))
 			err = emit_rule(rules, &r->rules[i], ports, EMIT_NUMBERS | EMIT_NAMES);
 	}
-	err = err ?: rules_to_list(s, rules, &list);
+	return err;
+}
+
+static int put_identity(struct rulesets *s, struct ruleset *r, struct identity *id,
+			struct rules *rules)
+{
+	struct list *list = NULL;
+	int err = rules_to_list(s, rules, &list);
+
 	if (err || !list)
 		return err;
 	err = set_put(s, r, LOOM_PEER_IDENTITY, id->number, list);
 	id->n_sets += !err;
 	return err;
+}
+
+static int compile_identity(struct rulesets *s, struct ruleset *r, struct identity *id,
+			    struct rules *rules)
+{
+	return emit_identity(r, id, rules) ?: put_identity(s, r, id, rules);
+}
+
+/* Instead of more rules than a set can hold: Admin and Baseline alone, and where these are too
+ * many, nothing. */
+static int close_identity(struct rulesets *s, struct ruleset *r, struct identity *id,
+			  struct rules *rules)
+{
+	const struct loom_polrule deny = { .verdict = LOOM_TIER_ADMIN << 4 | LOOM_POL_DENY };
+	int err = emit_identity(r, id, rules);
+
+	rules_drop_tier(rules, LOOM_TIER_NP);
+	err = err ?: put_identity(s, r, id, rules);
+	if (err != -E2BIG)
+		return err;
+	return rules_add(rules, &deny) ?: put_identity(s, r, id, rules);
 }
 
 static int compile_identities(struct rulesets *s, struct ruleset *r)
@@ -195,14 +236,21 @@ static int compile_identities(struct rulesets *s, struct ruleset *r)
 	return err;
 }
 
-int rulesets_add_identity(struct rulesets *s, struct identity *id)
+int rulesets_add_identity(struct rulesets *s, struct identity *id,
+			  const struct ruleset **ret_crowded)
 {
 	struct rules rules = {};
 	int err = peers_look(s->peers, id);
 
-	for (struct ruleset *r = s->all; r && !err; r = r->hh.next)
-		if (!r->left && (r->flags & LOOM_POLSET_SELECTS))
-			err = compile_identity(s, r, id, &rules);
+	for (struct ruleset *r = s->all; r && !err; r = r->hh.next) {
+		if (r->left || !(r->flags & LOOM_POLSET_SELECTS))
+			continue;
+		err = compile_identity(s, r, id, &rules);
+		if (err != -E2BIG)
+			continue;
+		err = close_identity(s, r, id, &rules);
+		*ret_crowded = r;
+	}
 	rules_fini(&rules);
 	if (err < 0)
 		rulesets_drop_identity(s, id);
@@ -295,7 +343,7 @@ static int add_class(struct rulesets *s, struct ruleset *r, const struct prefix 
 {
 	struct class **at, *class;
 
-	if (s->classes.n >= s->maps->max_classes && !class_find(&s->classes, p))
+	if (s->classes.n >= rulesets_room(s, s->maps->max_classes) && !class_find(&s->classes, p))
 		return -ENOSPC;
 	class = class_get(&s->classes, p);
 	if (!class)
@@ -346,7 +394,7 @@ static int list_classes(struct rulesets *s, struct ruleset *r, struct err *e)
 	}
 	if (err == -ENOSPC)
 		return err_set(e, err, "no room for its CIDRs: there can be %u on a node",
-			       s->maps->max_classes);
+			       rulesets_room(s, s->maps->max_classes));
 	classes_sort(&s->classes);
 	return err;
 }
@@ -371,7 +419,7 @@ static int compile(struct rulesets *s, struct ruleset *r, struct err *e)
 		err_set(e, err, "a peer's rules are more than %u ports", LOOM_POLSET_MAX);
 	if (err == -ENOSPC)
 		err_set(e, err, "no room for its rules and peers: %u of %u sets are taken",
-			s->n_sets, s->maps->max_sets);
+			s->n_sets, rulesets_room(s, s->maps->max_sets));
 	return err;
 }
 
@@ -467,6 +515,14 @@ static void discard(struct rulesets *s, struct ruleset *r)
 	free(r);
 }
 
+static bool has_tenants_rules(const struct ruleset *r)
+{
+	for (size_t i = 0; i < r->n_policies; i++)
+		if (r->policies[i]->tier == LOOM_TIER_NP && r->policies[i]->n_rules[r->dir])
+			return true;
+	return false;
+}
+
 int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct ruleset **ret,
 		struct err *e)
 {
@@ -493,11 +549,14 @@ int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct rule
 	}
 	r->key = key;
 	r->key_len = len;
+	s->modest = has_tenants_rules(r);
 	err = compile(s, r, e);
+	s->modest = false;
 	r->hosts = NULL;
 	r->n_hosts = 0;
 	if (err < 0) {
 		discard(s, r);
+		rulesets_drop_unseen(s);
 		return err;
 	}
 	HASH_ADD_KEYPTR(hh, s->all, r->key, r->key_len, r);

@@ -68,6 +68,7 @@ struct rulesets {
 	struct polmaps *maps;
 	uint32_t n_sets, last, n_idle;
 	bool closing; /* the maps are to stay as they are */
+	bool modest;  /* what is kept back for administrators is not to be used */
 	uint64_t now;
 };
 
@@ -93,16 +94,24 @@ struct ruleset_wish {
 };
 bool policy_names_hosts(const struct policy *p, enum direction dir);
 /* Counted. -E2BIG, -ENOSPC: it does not fit, `e` says what. -ENOMEM. The maps' own failures are
- * theirs (polmaps.failed). */
+ * theirs (polmaps.failed). NetworkPolicies with rules get seven eighths of the room, so that
+ * tenants can't keep out what an administrator wants. */
 int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct ruleset **ret,
 		struct err *e);
 void ruleset_put(struct rulesets *s, struct ruleset *r); /* accepts NULL */
 void ruleset_forget(struct rulesets *s, struct ruleset *r);
+/* Of one that nobody was given: with all that was made for it. */
+void ruleset_undo(struct rulesets *s, struct ruleset *r);
 /* Tiers, then priorities, then names. For qsort() of pointers. */
 int policy_order(const void *a, const void *b);
 
-/* Sets of an identity that is new, in all rule sets. 0, or what does not fit. */
-int rulesets_add_identity(struct rulesets *s, struct identity *id);
+/*
+ * Sets of an identity that is new, in all rule sets. 0, or what does not fit. Where it has more
+ * rules of one rule set than a set can hold, NetworkPolicies allow it nothing there, and
+ * `ret_crowded` is such a rule set (else untouched): its other peers need not care.
+ */
+int rulesets_add_identity(struct rulesets *s, struct identity *id,
+			  const struct ruleset **ret_crowded);
 void rulesets_drop_identity(struct rulesets *s, struct identity *id);
 void rulesets_drop_class(struct rulesets *s, struct class *class);
 /* Everything into the maps once more. */
@@ -119,6 +128,9 @@ int set_put(struct rulesets *s, struct ruleset *r, uint32_t kind, uint32_t peer,
 void set_write(struct rulesets *s, const struct ruleset *r, uint32_t kind, uint32_t peer,
 	       struct list *list);
 void set_drop(struct rulesets *s, struct ruleset *r, uint32_t kind, uint32_t peer);
+void rulesets_drop_unseen(struct rulesets *s);
+/* Of `max` entries of a map. */
+uint32_t rulesets_room(const struct rulesets *s, uint32_t max);
 /* Rules of one set -> a list, counted, or NULL when there is none. Empties `rules`. */
 int rules_to_list(struct rulesets *s, struct rules *rules, struct list **ret);
 /* Adds the rule's ports; `ports` resolves named ones (NULL: they match nothing). */

@@ -40,6 +40,30 @@ int policy_order(const void *va, const void *vb)
 	return by_name(a, b);
 }
 
+/* ---- what was only tried ---- */
+
+/* Prefixes of what did not fit: no address has found them, so they need not wait. */
+void rulesets_drop_unseen(struct rulesets *s)
+{
+	struct classes *c = &s->classes;
+
+	for (uint32_t i = 0; c->n_idle && i < c->n; i++) {
+		struct class *class = c->v[i];
+
+		if (!class || class->refs || class->seen)
+			continue;
+		rulesets_drop_class(s, class);
+		class_forget(c, class);
+	}
+	classes_sort(c);
+}
+
+void ruleset_undo(struct rulesets *s, struct ruleset *r)
+{
+	ruleset_forget(s, r);
+	rulesets_drop_unseen(s);
+}
+
 /* ---- once more ---- */
 
 static void rewrite_sets(struct rulesets *s, struct ruleset *r, uint32_t kind,

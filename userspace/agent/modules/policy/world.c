@@ -156,45 +156,67 @@ static struct policy_entry **list_of(struct world *w, const struct policy *p)
 
 static void mark_selected(struct world *w, const struct policy *p)
 {
-	world_mark(w, p->ns ? namespace_get(w, p->ns->text) : NULL, p->subject);
+	if (p)
+		world_mark(w, p->ns ? namespace_get(w, p->ns->text) : NULL, p->subject);
 }
 
-static void entry_unlink(struct world *w, struct policy_entry *entry)
+void entry_mark(struct world *w, const struct policy_entry *entry)
 {
-	struct policy_entry **list = entry->policy ? list_of(w, entry->policy) : NULL;
-
-	if (!list)
-		return;
-	DL_DELETE(*list, entry);
 	mark_selected(w, entry->policy);
-	policy_put(entry->policy);
-	entry->policy = NULL;
+	mark_selected(w, entry->before);
 }
 
 static void entry_free(struct world *w, struct policy_entry *entry)
 {
+	struct policy_entry **list;
+
 	if (!entry)
 		return;
-	entry_unlink(w, entry);
+	list = entry->policy ? list_of(w, entry->policy) : NULL;
+	if (list)
+		DL_DELETE(*list, entry);
+	entry_mark(w, entry);
+	policy_put(entry->policy);
+	policy_put(entry->before);
+	policy_put(entry->closed);
 	HASH_DEL(w->policies, entry);
 	free(entry->key);
 	free(entry->problem);
+	free(entry->unfit);
 	free(entry);
 }
 
+/* The present text becomes the one of before, if it ever held. */
+static void entry_step(struct policy_entry *entry)
+{
+	if (entry->settled && entry->use == USE_LATEST) {
+		policy_put(entry->before);
+		entry->before = entry->policy;
+	} else {
+		policy_put(entry->policy);
+	}
+	policy_put(TAKE_PTR(entry->closed));
+	entry->use = USE_LATEST;
+	entry->settled = false;
+}
+
+/* Takes `p`. */
 static int entry_set(struct world *w, struct policy_entry *entry, struct policy *p)
 {
 	struct policy_entry **list = list_of(w, p);
 
-	free(entry->problem);
-	entry->problem = NULL;
+	free(TAKE_PTR(entry->problem));
 	if (!list || (entry->policy && strcmp(entry->policy->text, p->text) == 0)) {
 		policy_put(p);
 		return list ? 0 : -ENOMEM;
 	}
-	entry_unlink(w, entry);
+	entry_mark(w, entry);
+	if (entry->policy)
+		entry_step(entry);
+	else
+		DL_APPEND(*list, entry);
 	entry->policy = p;
-	DL_APPEND(*list, entry);
+	w->unsettled = true;
 	mark_selected(w, p);
 	return 0;
 }

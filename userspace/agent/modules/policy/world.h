@@ -49,13 +49,22 @@ struct address {
 	struct address *next_dirty;
 };
 
+/* Which text of a policy holds on this node: the latest, or where it does not fit, what stands for
+ * it. */
+enum policy_use { USE_LATEST, USE_BEFORE, USE_CLOSED };
+
 struct policy_entry {
 	UT_hash_handle hh;
 	struct policy_entry *prev, *next; /* of the namespace, or of the cluster */
-	char *key;			  /* "namespace/name", or "name" */
-	struct policy *policy;		  /* what holds; NULL: none that can be read came yet */
-	char *problem;			  /* why the latest does not hold; NULL: it does */
-	uint32_t round;			  /* when it was last set */
+	char *key;			  /* "networkpolicy namespace/name" … */
+	struct policy *policy;		  /* the latest; NULL: none that can be read came yet */
+	struct policy *before;		  /* what held until then; NULL: nothing, or it is over */
+	struct policy *closed;		  /* policy_closed() of the latest, once it is needed */
+	enum policy_use use;
+	bool settled;	/* the latest has come through a commit: it fits */
+	char *problem;	/* why the latest can't be read; NULL: it can */
+	char *unfit;	/* why it does not fit; NULL: it does */
+	uint32_t round; /* when it was last set */
 };
 
 struct namespace
@@ -123,6 +132,7 @@ struct world {
 	bool bump;	     /* verdicts may have changed */
 	bool adopted;	     /* the first commit is still to come */
 	bool relabelled;     /* pods are not what they were */
+	bool unsettled;	     /* some policies are not, or were refused */
 	bool wants_commit;   /* there is room for what did not fit before */
 	uint32_t enforced;   /* flags of entry 0 as written */
 	uint64_t now;
@@ -201,12 +211,23 @@ void endpoints_free(struct world *w);
 void endpoint_drop(struct world *w, struct endpoint *ep);
 /* False: the pod has the name of the endpoint's, but is one of before, or to come. */
 bool endpoint_is_of(const struct endpoint *ep, const struct pod *pod);
+/* Says what does not fit. */
+void world_problem(struct world *w, const char *fmt, ...) _printf_(2, 3);
 /* Its rule sets are to be found again. */
 void identity_mark(struct identity *id);
 /* Marks the identities of this node's pods: of the namespace (NULL: all), that `subject` (NULL:
  * any) selects. */
 void world_mark(struct world *w, const struct namespace *ns, const struct peer *subject);
-/* Finds the rule sets of an identity that is marked. */
-void identity_resolve(struct world *w, struct identity *id);
+/* Of those that any of the policy's texts selects. */
+void entry_mark(struct world *w, const struct policy_entry *entry);
+/* Finds the rule sets of all that are marked. What does not fit is refused on the way: the
+ * policy's text of before, or else policy_closed(), stands for it. */
+void identities_resolve(struct world *w);
+/* Rule sets about hosts are to be made anew when an address has changed. */
+void identities_mark_naming(struct world *w);
+/* The maps have everything: what fits has come to stay. */
+void policies_settle(struct world *w);
+/* There is room: those that did not fit are tried again. True: there are such. */
+bool policies_retry(struct world *w);
 void identity_release(struct world *w, struct identity *id);
 void world_set_now(struct world *w, uint64_t now_ms);

@@ -1,33 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* From what the world is to what the maps say. */
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/modules/policy/world.h"
 
-static void problem(struct world *w, const char *fmt, ...) _printf_(2, 3);
-static void problem(struct world *w, const char *fmt, ...)
-{
-	char text[1200];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	w->refused++;
-	if (w->on_problem)
-		w->on_problem(text, w->arg);
-}
-
 /* ---- identities ---- */
-
-void identity_mark(struct identity *id)
-{
-	id->marked = true;
-}
 
 static bool number_is_taken(struct setmap *taken, uint32_t number)
 {
@@ -62,15 +40,23 @@ static uint32_t new_number(struct identities *ids)
 
 static void add_identity(struct world *w, struct identity *id)
 {
+	const struct ruleset *crowded = NULL;
 	int err;
 
 	if (!id->number)
 		id->number = new_number(&w->ids);
-	err = rulesets_add_identity(&w->sets, id);
+	err = rulesets_add_identity(&w->sets, id, &crowded);
+	if (crowded)
+		world_problem(
+			w,
+			"%s: a pod of namespace '%.64s' has more than %u of the rules that hold "
+			"together with it: NetworkPolicies allow it nothing there",
+			crowded->policies[0]->name, id->ns ? id->ns->text : "", LOOM_POLSET_MAX);
 	if (err < 0) {
 		if (!id->homeless)
-			problem(w, "no room for the rules about pods of namespace '%.64s': %s",
-				id->ns ? id->ns->text : "", strerror(-err));
+			world_problem(w,
+				      "no room for the rules about pods of namespace '%.64s': %s",
+				      id->ns ? id->ns->text : "", strerror(-err));
 		id->homeless = true;
 		return;
 	}
@@ -103,178 +89,6 @@ static void refresh_identities(struct world *w)
 	w->relabelled = before;
 }
 
-/* ---- rule sets ---- */
-
-struct selected {
-	struct policy **v;
-	size_t n;
-};
-
-static int select_list(struct policy_entry *list, const struct identity *id, enum direction dir,
-		       bool ns_log_only, bool log_only, struct selected *ret)
-{
-	for (struct policy_entry *entry = list; entry; entry = entry->next) {
-		struct policy *p = entry->policy, **at;
-
-		if (!p->decides[dir] || (p->log_only || ns_log_only) != log_only ||
-		    !peer_matches(p->subject, id))
-			continue;
-		at = grow(&ret->v, &ret->n, sizeof(struct policy *));
-		if (!at)
-			return -ENOMEM;
-		*at = p;
-	}
-	return 0;
-}
-
-static int list_hosts(struct world *w)
-{
-	if (w->hosts)
-		return 0;
-	for (struct address *a = w->addresses; a; a = a->hh.next) {
-		const struct identity *id = a->claims ? a->claims->owner->identity : NULL;
-		struct host *at;
-
-		if (!id || !id->ports || !id->ports->n)
-			continue;
-		at = grow(&w->hosts, &w->n_hosts, sizeof(*at));
-		if (!at)
-			return -ENOMEM;
-		*at = (struct host){ { a->key.addr, 128 }, id->ports };
-	}
-	return 0;
-}
-
-static int wish_hosts(struct world *w, enum direction dir, struct ruleset_wish *wish)
-{
-	bool named = false;
-	int err;
-
-	for (size_t i = 0; i < wish->n; i++)
-		named |= policy_names_hosts(wish->policies[i], dir);
-	if (!named)
-		return 0;
-	err = list_hosts(w);
-	wish->hosts = w->hosts;
-	wish->n_hosts = w->n_hosts;
-	wish->hosts_gen = w->hosts_gen + 1;
-	return err;
-}
-
-/* Rule sets about hosts are made anew when an address has changed. */
-static void mark_naming(struct world *w)
-{
-	bool any = false;
-
-	for (uint32_t i = 0; w->dirty && i < w->ids.n_slots; i++) {
-		struct identity *id = w->ids.slots[i];
-
-		if (!id || !id->rules[DIR_OUT] || !id->rules[DIR_OUT]->names_hosts)
-			continue;
-		identity_mark(id);
-		any = true;
-	}
-	w->hosts_gen += any;
-}
-
-/* What is log-only counts only where nothing else holds: it must not let pass what others deny, nor
- * deny. */
-static int select_policies(struct world *w, const struct identity *id, enum direction dir,
-			   struct ruleset_wish *wish, struct selected *ret)
-{
-	struct namespace *ns = namespace_get(w, id->ns->text);
-	int err = ns ? 0 : -ENOMEM;
-
-	for (int log_only = 0; !err && !ret->n && log_only < 2; log_only++) {
-		err = select_list(w->cluster, id, dir, false, log_only, ret);
-		err = err ?: select_list(ns->policies, id, dir, ns->log_only, log_only, ret);
-		wish->log_only = log_only;
-	}
-	if (ret->n)
-		qsort(ret->v, ret->n, sizeof(ret->v[0]), policy_order);
-	for (size_t i = 0; dir == DIR_IN && i < ret->n; i++)
-		for (size_t k = 0; k < ret->v[i]->n_rules[dir]; k++)
-			if (ret->v[i]->rules[dir][k].has_names)
-				wish->ports = id->ports;
-	wish->policies = ret->v;
-	wish->n = ret->n;
-	return err ?: wish_hosts(w, dir, wish);
-}
-
-/* Policies of the wish that the pods' present rule set does not have. */
-static void name_new(const struct ruleset_wish *wish, const struct ruleset *now, char *buf,
-		     size_t len)
-{
-	size_t at = 0;
-
-	buf[0] = 0;
-	for (size_t i = 0; i < wish->n && at + 1 < len; i++) {
-		bool known = false;
-
-		for (size_t k = 0; now && k < now->n_policies; k++)
-			known |= now->policies[k] == wish->policies[i];
-		if (!known)
-			at += snprintf(buf + at, len - at, "%s%s", at ? ", " : "",
-				       wish->policies[i]->name);
-	}
-}
-
-static int resolve(struct world *w, struct identity *id, enum direction dir)
-{
-	struct ruleset_wish wish = { .dir = dir };
-	struct selected selected = {};
-	struct ruleset *r = NULL;
-	struct err e = {};
-	char names[600];
-	int err = select_policies(w, id, dir, &wish, &selected);
-
-	if (!err && wish.n)
-		err = ruleset_get(&w->sets, &wish, &r, &e);
-	if (err < 0) {
-		name_new(&wish, id->rules[dir], names, sizeof(names));
-		problem(w, "%s: %s rules for pods of namespace '%.64s' stay as they were: %.200s",
-			names, direction_name(dir), id->ns->text, e.msg);
-	} else {
-		ruleset_put(&w->sets, id->rules[dir]);
-		id->rules[dir] = r;
-	}
-	free(selected.v);
-	return err;
-}
-
-void identity_resolve(struct world *w, struct identity *id)
-{
-	int err = 0;
-
-	id->marked = false;
-	for (enum direction dir = 0; dir < DIRS; dir++)
-		err = resolve(w, id, dir) ?: err;
-	/* It is tried again when there is room. */
-	id->starved = err < 0;
-	id->known |= !err;
-}
-
-void identity_release(struct world *w, struct identity *id)
-{
-	for (enum direction dir = 0; dir < DIRS; dir++) {
-		ruleset_put(&w->sets, id->rules[dir]);
-		id->rules[dir] = NULL;
-	}
-	id->known = id->starved = id->marked = false;
-}
-
-static void resolve_identities(struct world *w)
-{
-	for (uint32_t i = 0; i < w->ids.n_slots; i++) {
-		struct identity *id = w->ids.slots[i];
-
-		if (id && !id->n_local && id->known)
-			identity_release(w, id);
-		else if (id && id->marked && id->n_local)
-			identity_resolve(w, id);
-	}
-}
-
 static void write_classes(struct world *w)
 {
 	struct classes *c = &w->sets.classes;
@@ -285,6 +99,7 @@ static void write_classes(struct world *w)
 
 		if (class->written || class->fresh || !class->refs)
 			continue;
+		class->seen = true;
 		class->written =
 			polmaps_put(&w->maps, POLMAP_CLASS, &class->key, &class->number) == 0;
 	}
@@ -437,8 +252,8 @@ int world_commit(struct world *w, uint64_t now_ms)
 	if (w->adopted)
 		keep_numbers(w);
 	add_identities(w);
-	mark_naming(w);
-	resolve_identities(w);
+	identities_mark_naming(w);
+	identities_resolve(w);
 	free(TAKE_PTR(w->hosts));
 	w->n_hosts = 0;
 	if (!w->maps.failed)
@@ -451,6 +266,8 @@ int world_commit(struct world *w, uint64_t now_ms)
 		w->bump = false;
 	w->broken = w->maps.failed < 0;
 	w->adopted &= w->broken;
+	if (!w->broken)
+		policies_settle(w);
 	return w->maps.failed;
 }
 

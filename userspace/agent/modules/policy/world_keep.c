@@ -71,22 +71,6 @@ static bool reap_identities(struct world *w)
 	return any;
 }
 
-/* There is room: those that had none are tried again. */
-static bool retry_starved(struct world *w)
-{
-	bool any = false;
-
-	for (uint32_t i = 0; i < w->ids.n_slots; i++) {
-		struct identity *id = w->ids.slots[i];
-
-		if (!id || !id->starved)
-			continue;
-		id->marked = true;
-		any = true;
-	}
-	return any;
-}
-
 static void reap_objects(struct world *w)
 {
 	struct namespace *ns, *next_ns;
@@ -114,7 +98,7 @@ bool world_reap(struct world *w, uint64_t now_ms)
 	freed |= reap_identities(w);
 	if (w->maps.failed)
 		w->broken = true;
-	w->wants_commit = freed && (retry_starved(w) || w->ids.n_fresh);
+	w->wants_commit = freed && (policies_retry(w) || w->ids.n_fresh);
 	return w->wants_commit || w->sets.n_idle || w->sets.classes.n_idle || w->ids.n_idle;
 }
 

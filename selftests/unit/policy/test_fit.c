@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Policies that do not fit: what is said of them, what holds instead, and that others go on. */
+#include "selftests/unit/policy/namespace_x.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/json/json.h"
+
+static void what_does_not_fit_is_refused_by_name(void **state)
+{
+	const union loom_addr outside = ipv4("10.9.3.1");
+
+	add_pod("a", "a");
+	add_pod("b", "b");
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	c.world->maps.max_classes = 10;
+	{
+		char *text = NULL;
+		size_t len;
+		FILE *f = open_memstream(&text, &len);
+
+		fputs("{\"podSelector\":{},\"egress\":[{\"to\":[", f);
+		for (int i = 0; i < 20; i++)
+			fprintf(f, "%s{\"ipBlock\":{\"cidr\":\"10.9.%d.0/24\"}}", i ? "," : "", i);
+		fputs("]}]}", f);
+		fclose(f);
+		apply("large", text);
+		free(text);
+	}
+	cluster_settle(&c);
+	assert_non_null(strstr(c.problem, "networkpolicy x/large"));
+	assert_non_null(strstr(c.problem, "no room for its CIDRs"));
+	/* It lets nothing through; others hold, for new pods too. */
+	assert_false(cluster_egress(&c, "x/a", &outside, TCP, 80));
+	add_pod("new", "c");
+	cluster_settle(&c);
+	assert_false(cluster_egress(&c, "x/new", &outside, TCP, 80));
+	assert_true(cluster_ingress(&c, "x/new", addr_of("x/a"), TCP, 80));
+	assert_false(cluster_ingress(&c, "x/new", addr_of("x/b"), TCP, 80));
+	/* There is room, and something goes: it is tried again. */
+	c.world->maps.max_classes = 100;
+	apply("only-a", "{\"podSelector\":{},\"ingress\":[]}");
+	cluster_settle(&c);
+	assert_true(cluster_egress(&c, "x/a", &outside, TCP, 80));
+	assert_null(entry_of("networkpolicy x/large")->unfit);
+}
+
+/* Ingress from everybody to `n` ports, of which no two are neighbours. */
+static void apply_ports(const char *name, const char *app, int first, int n)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	fprintf(f, "{\"podSelector\":{\"matchLabels\":{\"app\":\"%s\"}},\"ingress\":[{\"ports\":[",
+		app);
+	for (int i = 0; i < n; i++)
+		fprintf(f, "%s{\"port\":%d}", i ? "," : "", first + 2 * i);
+	fputs("]}]}", f);
+	fclose(f);
+	apply(name, text);
+	free(text);
+}
+
+static void too_many_ports_of_one_peer_are_refused(void **state)
+{
+	add_pod("a", "a");
+	add_pod("b", "b");
+	apply_ports("ports", "a", 1000, 300);
+	cluster_settle(&c);
+	assert_non_null(strstr(c.problem, "networkpolicy x/ports"));
+	assert_non_null(strstr(entry_of("networkpolicy x/ports")->unfit, "more than 256 ports"));
+	assert_false(reaches("x/b", "x/a", 1000));
+	assert_true(reaches("x/a", "x/b", 1000));
+	/* A text that fits, one that does not, and again. */
+	apply_ports("ports", "a", 1000, 2);
+	cluster_settle(&c);
+	assert_true(reaches("x/b", "x/a", 1002));
+	assert_null(entry_of("networkpolicy x/ports")->unfit);
+	for (int i = 0; i < 2; i++) {
+		apply_ports("ports", "a", 2000, 300 + i);
+		cluster_settle(&c);
+		assert_true(reaches("x/b", "x/a", 1002));
+		assert_false(reaches("x/b", "x/a", 2000));
+	}
+	world_set_policy(c.world, "x/ports", NULL, NULL);
+	cluster_settle(&c);
+	assert_true(reaches("x/b", "x/a", 2000));
+	assert_int_equal(native_maps_count(POLMAP_POL), 0);
+}
+
+static void what_does_not_fit_keeps_no_other_policy_away(void **state)
+{
+	add_pod("a", "a");
+	add_pod("b", "b");
+	add_pod("c", "c");
+	apply_ports("ports", "b", 80, 1);
+	cluster_settle(&c);
+	apply_ports("ports", "b", 80, 300);
+	cluster_settle(&c);
+	assert_true(reaches("x/a", "x/b", 80));
+	assert_true(reaches("x/c", "x/b", 80));
+	/* An administrator's, that comes, changes and goes. */
+	apply_cluster("admin", "Admin", CNP_RULE("Deny", "a"));
+	cluster_settle(&c);
+	assert_false(reaches("x/a", "x/b", 80));
+	assert_true(reaches("x/c", "x/b", 80));
+	apply_cluster("admin", "Admin", CNP_RULE("Accept", "a"));
+	cluster_settle(&c);
+	assert_true(reaches("x/a", "x/b", 9));
+	world_set_cluster_policy(c.world, "admin", NULL, NULL);
+	cluster_settle(&c);
+	assert_false(reaches("x/a", "x/b", 9));
+	/* One of the same namespace. */
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	assert_true(reaches("x/a", "x/b", 9));
+	assert_false(reaches("x/c", "x/b", 9));
+	world_set_policy(c.world, "x/only-a", NULL, NULL);
+	cluster_settle(&c);
+	assert_false(reaches("x/a", "x/b", 9));
+	assert_true(reaches("x/a", "x/b", 80));
+}
+
+static void of_two_that_do_not_fit_together_the_one_that_held_stays(void **state)
+{
+	add_pod("a", "a");
+	add_pod("b", "b");
+	apply_ports("first", "a", 1000, 200);
+	cluster_settle(&c);
+	apply_ports("second", "a", 2000, 100);
+	cluster_settle(&c);
+	assert_true(reaches("x/b", "x/a", 1000));
+	assert_false(reaches("x/b", "x/a", 2000));
+	assert_null(entry_of("networkpolicy x/first")->unfit);
+	assert_non_null(entry_of("networkpolicy x/second")->unfit);
+	world_set_policy(c.world, "x/first", NULL, NULL);
+	cluster_settle(&c);
+	assert_false(reaches("x/b", "x/a", 1000));
+	assert_true(reaches("x/b", "x/a", 2000));
+	assert_null(entry_of("networkpolicy x/second")->unfit);
+}
+
+static void many_policies_of_which_some_do_not_fit(void **state)
+{
+	char name[32];
+
+	add_pod("a", "a");
+	add_pod("b", "b");
+	for (int i = 0; i < 60; i++) {
+		snprintf(name, sizeof(name), "p%d", i);
+		apply_ports(name, "a", 1000 + i, i % 20 == 7 ? 300 : 1);
+	}
+	cluster_settle(&c);
+	for (int i = 0; i < 60; i++) {
+		snprintf(name, sizeof(name), "networkpolicy x/p%d", i);
+		assert_int_equal(entry_of(name)->unfit != NULL, i % 20 == 7);
+		assert_int_equal(reaches("x/b", "x/a", 1000 + i), i % 20 != 7);
+	}
+}
+
+/* A refusal is of the whole policy: of directions and pods that would fit, too. */
+static void what_is_refused_is_refused_whole(void **state)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+	const union loom_addr outside = ipv4("10.9.3.1");
+
+	add_pod("a", "a");
+	add_pod("b", "b");
+	apply("both", "{\"podSelector\":{\"matchLabels\":{\"app\":\"a\"}},\"policyTypes\":["
+		      "\"Egress\"]}");
+	cluster_settle(&c);
+	fputs("{\"podSelector\":{},\"egress\":[{}],\"ingress\":[{\"ports\":[", f);
+	for (int i = 0; i < 300; i++)
+		fprintf(f, "%s{\"port\":%d}", i ? "," : "", 1000 + 2 * i);
+	fputs("]}]}", f);
+	fclose(f);
+	apply("both", text);
+	free(text);
+	cluster_settle(&c);
+	assert_false(cluster_egress(&c, "x/a", &outside, TCP, 80));
+	assert_true(cluster_egress(&c, "x/b", &outside, TCP, 80));
+	assert_true(cluster_ingress(&c, "x/b", &outside, TCP, 80));
+}
+
+static void tenants_cannot_take_all_the_room(void **state)
+{
+	char name[32], spec[300];
+
+	add_pod("a", "a");
+	add_pod("b", "b");
+	c.world->maps.max_classes = 40;
+	for (int i = 0; i < 50; i++) {
+		snprintf(name, sizeof(name), "p%d", i);
+		snprintf(spec, sizeof(spec),
+			 "{\"podSelector\":{\"matchLabels\":{\"app\":\"a\"}},\"egress\":[{\"to\":[{"
+			 "\"ipBlock\":{\"cidr\":\"10.%d.0.0/16\"}}]}]}",
+			 i);
+		apply(name, spec);
+	}
+	cluster_settle(&c);
+	assert_int_equal(native_maps_count(POLMAP_CLASS), 35);
+	{
+		_json_ *cnp =
+			json_of("{\"kind\":\"ClusterNetworkPolicy\",\"metadata\":{\"name\":\"n\"},"
+				"\"spec\":{\"tier\":\"Admin\",\"priority\":1,\"subject\":{"
+				"\"namespaces\":{}},\"egress\":[{\"action\":\"Deny\",\"to\":[{"
+				"\"networks\":[\"1.0.0.0/8\",\"2.0.0.0/8\"]}]}]}}");
+		const union loom_addr one = ipv4("1.1.1.1"), two = ipv4("3.1.1.1");
+
+		cluster_apply(&c, cnp);
+		cluster_settle(&c);
+		assert_false(cluster_egress(&c, "x/b", &one, TCP, 80));
+		assert_false(cluster_egress(&c, "x/a", &one, TCP, 80));
+		assert_true(cluster_egress(&c, "x/b", &two, TCP, 80));
+	}
+}
+
+/* It has more rules of a rule set than a set can hold; others are none the worse for it. */
+static void a_new_peer_of_too_many_rules_is_let_in_by_none(void **state)
+{
+	_json_ *labels = json_of("{\"l0\":\"\",\"l1\":\"\",\"l2\":\"\"}");
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	add_pod("b", "b");
+	add_pod("d", "d");
+	fputs("{\"podSelector\":{\"matchLabels\":{\"app\":\"b\"}},\"ingress\":[", f);
+	for (int rule = 0; rule < 3; rule++) {
+		fprintf(f,
+			"%s{\"from\":[{\"podSelector\":{\"matchExpressions\":[{\"key\":\"l%d\","
+			"\"operator\":\"Exists\"}]}}],\"ports\":[",
+			rule ? "," : "", rule);
+		for (int i = 0; i < 100; i++)
+			fprintf(f, "%s{\"port\":%d}", i ? "," : "", 1000 * rule + 1000 + 2 * i);
+		fputs("]}", f);
+	}
+	fputs("]}", f);
+	fclose(f);
+	apply("labels", text);
+	free(text);
+	apply("only-a",
+	      "{\"podSelector\":{\"matchLabels\":{\"app\":\"d\"}},\"ingress\":[{\"from\":["
+	      "{\"podSelector\":{\"matchExpressions\":[{\"key\":\"l1\",\"operator\":"
+	      "\"Exists\"}]}}]}]}");
+	cluster_settle(&c);
+	cluster_pod(&c, "x", "all", labels, NULL, "", NULL, false);
+	cluster_settle(&c);
+	assert_non_null(strstr(c.problem, "networkpolicy x/labels"));
+	assert_false(reaches("x/all", "x/b", 1000));
+	assert_true(reaches("x/all", "x/d", 1000));
+	assert_false(reaches("x/b", "x/d", 1000));
+}
+
+static void neighbouring_ports_become_ranges_before_they_are_too_many(void **state)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	add_pod("a", "a");
+	add_pod("b", "b");
+	fputs("{\"podSelector\":{},\"ingress\":[{\"ports\":[", f);
+	for (int i = 0; i < 3000; i++)
+		fprintf(f, "%s{\"port\":%d}", i ? "," : "", 1000 + i);
+	fputs("]}]}", f);
+	fclose(f);
+	apply("ports", text);
+	cluster_settle(&c);
+	assert_true(reaches("x/a", "x/b", 1000));
+	assert_true(reaches("x/a", "x/b", 3999));
+	assert_false(reaches("x/a", "x/b", 999));
+	assert_false(reaches("x/a", "x/b", 4000));
+	free(text);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, x_setup, x_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(what_does_not_fit_is_refused_by_name),
+		TEST(too_many_ports_of_one_peer_are_refused),
+		TEST(what_does_not_fit_keeps_no_other_policy_away),
+		TEST(of_two_that_do_not_fit_together_the_one_that_held_stays),
+		TEST(many_policies_of_which_some_do_not_fit),
+		TEST(what_is_refused_is_refused_whole),
+		TEST(tenants_cannot_take_all_the_room),
+		TEST(a_new_peer_of_too_many_rules_is_let_in_by_none),
+		TEST(neighbouring_ports_become_ranges_before_they_are_too_many),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

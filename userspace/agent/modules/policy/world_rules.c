@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Which rule sets the identities of this node's pods have; and where their policies do not all fit,
+ * which of them hold.
+ *
+ * A policy that does not fit is refused whole, on all of the node: it is not the policies of others
+ * that pay for it. Which one that is shows by trying, from the least suspect to the most: Admin and
+ * Baseline before NetworkPolicies, those that held before those that are new, small ones before
+ * large ones.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/modules/policy/world.h"
+
+void world_problem(struct world *w, const char *fmt, ...)
+{
+	char text[1200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	w->refused++;
+	if (w->on_problem)
+		w->on_problem(text, w->arg);
+}
+
+void identity_mark(struct identity *id)
+{
+	id->marked = true;
+}
+
+/* ---- what selects an identity ---- */
+
+struct selected {
+	struct policy_entry **entries;
+	struct policy **v;
+	size_t n_entries, n;
+};
+
+static void selected_clear(struct selected *s)
+{
+	free(s->entries);
+	free(s->v);
+	*s = (struct selected){};
+}
+
+static struct policy *text_of(const struct policy_entry *entry)
+{
+	struct policy *const texts[] = {
+		[USE_LATEST] = entry->policy,
+		[USE_BEFORE] = entry->before,
+		[USE_CLOSED] = entry->closed,
+	};
+
+	return texts[entry->use];
+}
+
+static int select_list(struct policy_entry *list, const struct identity *id, enum direction dir,
+		       bool ns_log_only, bool log_only, struct selected *ret)
+{
+	for (struct policy_entry *entry = list; entry; entry = entry->next) {
+		struct policy *p = text_of(entry), **at;
+		struct policy_entry **slot;
+
+		if (!p->decides[dir] || (p->log_only || ns_log_only) != log_only ||
+		    !peer_matches(p->subject, id))
+			continue;
+		at = grow(&ret->v, &ret->n, sizeof(struct policy *));
+		slot = grow(&ret->entries, &ret->n_entries, sizeof(*slot));
+		if (!at || !slot)
+			return -ENOMEM;
+		*at = p;
+		*slot = entry;
+	}
+	return 0;
+}
+
+static int list_hosts(struct world *w)
+{
+	if (w->hosts)
+		return 0;
+	for (struct address *a = w->addresses; a; a = a->hh.next) {
+		const struct identity *id = a->claims ? a->claims->owner->identity : NULL;
+		struct host *at;
+
+		if (!id || !id->ports || !id->ports->n)
+			continue;
+		at = grow(&w->hosts, &w->n_hosts, sizeof(*at));
+		if (!at)
+			return -ENOMEM;
+		*at = (struct host){ { a->key.addr, 128 }, id->ports };
+	}
+	return 0;
+}
+
+static int wish_hosts(struct world *w, enum direction dir, struct ruleset_wish *wish)
+{
+	bool named = false;
+	int err;
+
+	for (size_t i = 0; i < wish->n; i++)
+		named |= policy_names_hosts(wish->policies[i], dir);
+	if (!named)
+		return 0;
+	err = list_hosts(w);
+	wish->hosts = w->hosts;
+	wish->n_hosts = w->n_hosts;
+	wish->hosts_gen = w->hosts_gen + 1;
+	return err;
+}
+
+/* What is log-only counts only where nothing else holds: it must not let pass what others deny, nor
+ * deny. */
+static int select_policies(struct world *w, const struct identity *id, enum direction dir,
+			   struct ruleset_wish *wish, struct selected *ret)
+{
+	struct namespace *ns = namespace_get(w, id->ns->text);
+	int err = ns ? 0 : -ENOMEM;
+
+	for (int log_only = 0; !err && !ret->n && log_only < 2; log_only++) {
+		err = select_list(w->cluster, id, dir, false, log_only, ret);
+		err = err ?: select_list(ns->policies, id, dir, ns->log_only, log_only, ret);
+		wish->log_only = log_only;
+	}
+	if (ret->n)
+		qsort(ret->v, ret->n, sizeof(ret->v[0]), policy_order);
+	for (size_t i = 0; dir == DIR_IN && i < ret->n; i++)
+		for (size_t k = 0; k < ret->v[i]->n_rules[dir]; k++)
+			if (ret->v[i]->rules[dir][k].has_names)
+				wish->ports = id->ports;
+	wish->policies = ret->v;
+	wish->n = ret->n;
+	return err ?: wish_hosts(w, dir, wish);
+}
+
+/* ---- one identity ---- */
+
+/* As the entries say now. 0 and what holds (counted; NULL: nothing does), or what does not fit. */
+static int find_rules(struct world *w, const struct identity *id, enum direction dir,
+		      struct ruleset **ret, struct err *e)
+{
+	struct ruleset_wish wish = { .dir = dir };
+	struct selected selected = {};
+	struct ruleset *r = NULL;
+	int err = select_policies(w, id, dir, &wish, &selected);
+
+	if (!err && wish.n)
+		err = ruleset_get(&w->sets, &wish, &r, e);
+	selected_clear(&selected);
+	if (!err)
+		*ret = r;
+	return err;
+}
+
+/* ---- what does not fit ---- */
+
+struct fit {
+	struct world *w;
+	struct identity *id;
+	enum direction dir;
+	struct policy_entry **v; /* the least suspect first */
+	enum policy_use *most;	 /* of each: how it came */
+	size_t n;
+	struct err e; /* of the last that did not fit */
+};
+
+static size_t weight(const struct policy *p)
+{
+	size_t n = 0;
+
+	for (enum direction dir = 0; dir < DIRS; dir++)
+		for (size_t i = 0; i < p->n_rules[dir]; i++) {
+			const struct rule *r = &p->rules[dir][i];
+
+			n += 1 + r->n_ports + r->n_peers + r->n_blocks;
+			for (size_t k = 0; k < r->n_blocks; k++)
+				n += r->blocks[k].n_except;
+		}
+	return n;
+}
+
+static int by_suspicion(const void *va, const void *vb)
+{
+	const struct policy_entry *a = *(struct policy_entry *const *)va;
+	const struct policy_entry *b = *(struct policy_entry *const *)vb;
+	bool np_a = a->policy->tier == LOOM_TIER_NP, np_b = b->policy->tier == LOOM_TIER_NP;
+	size_t weight_a = weight(a->policy), weight_b = weight(b->policy);
+
+	if (np_a != np_b)
+		return np_a - np_b;
+	if (a->settled != b->settled)
+		return b->settled - a->settled;
+	if (weight_a != weight_b)
+		return weight_a < weight_b ? -1 : 1;
+	return strcmp(a->key, b->key);
+}
+
+static bool fits(struct fit *f)
+{
+	struct rulesets *sets = &f->w->sets;
+	uint32_t before = sets->last;
+	struct ruleset *r = NULL;
+	struct err e = {};
+
+	if (find_rules(f->w, f->id, f->dir, &r, &e) < 0) {
+		f->e = e;
+		return false;
+	}
+	ruleset_put(sets, r);
+	/* It was only to see: its room is for the next one. */
+	if (r && !r->refs && sets->last != before)
+		ruleset_undo(sets, r);
+	return true;
+}
+
+static void refuse(struct fit *f, struct policy_entry *entry)
+{
+	static const char *const instead[] = {
+		[USE_BEFORE] = "its text of before holds",
+		[USE_CLOSED] = "no text of before holds, it lets nothing through",
+	};
+	char *text = NULL;
+
+	if (asprintf(&text, "%s does not fit: %s; %s", entry->key, f->e.msg, instead[entry->use]) <
+	    0)
+		return;
+	if (!entry->unfit || strcmp(entry->unfit, text) != 0)
+		world_problem(f->w, "%s", text);
+	free(entry->unfit);
+	entry->unfit = text;
+}
+
+static void admit_one(struct fit *f, struct policy_entry *entry)
+{
+	if (entry->use == USE_LATEST && entry->before) {
+		struct err e = f->e;
+
+		entry->use = USE_BEFORE;
+		if (fits(f)) {
+			f->e = e;
+			return;
+		}
+	}
+	entry->use = USE_CLOSED;
+}
+
+/* Those from `from` on are closed: which of the first of them need not be? */
+static void admit(struct fit *f, size_t from, size_t to)
+{
+	size_t half = from + (to - from) / 2;
+
+	for (size_t i = from; i < to; i++)
+		f->v[i]->use = f->most[i];
+	if (fits(f))
+		return;
+	if (to - from == 1) {
+		admit_one(f, f->v[from]);
+		if (f->v[from]->use != f->most[from])
+			refuse(f, f->v[from]);
+		return;
+	}
+	for (size_t i = from; i < to; i++)
+		f->v[i]->use = USE_CLOSED;
+	admit(f, from, half);
+	admit(f, half, to);
+}
+
+static int close_all(struct fit *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		struct policy_entry *entry = f->v[i];
+
+		f->most[i] = entry->use;
+		if (!entry->closed)
+			entry->closed = policy_closed(entry->policy);
+		if (!entry->closed)
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < f->n; i++)
+		f->v[i]->use = USE_CLOSED;
+	return 0;
+}
+
+static int admit_all(struct fit *f)
+{
+	int err = close_all(f);
+
+	if (err < 0)
+		return err;
+	if (!fits(f)) {
+		for (size_t i = 0; i < f->n; i++)
+			f->v[i]->use = f->most[i];
+		return f->e.code;
+	}
+	if (f->n)
+		admit(f, 0, f->n);
+	for (size_t i = 0; i < f->n; i++)
+		if (f->v[i]->use != f->most[i])
+			entry_mark(f->w, f->v[i]);
+	return 0;
+}
+
+/* Refuses policies until the others fit. */
+static int make_fit(struct world *w, struct identity *id, enum direction dir, struct err *e)
+{
+	struct fit f = { .w = w, .id = id, .dir = dir };
+	struct ruleset_wish wish = { .dir = dir };
+	struct selected selected = {};
+	int err = select_policies(w, id, dir, &wish, &selected);
+
+	f.v = selected.entries;
+	f.n = selected.n_entries;
+	f.most = calloc(f.n + 1, sizeof(f.most[0]));
+	if (!f.most)
+		err = -ENOMEM;
+	if (!err) {
+		qsort(f.v, f.n, sizeof(f.v[0]), by_suspicion);
+		err = admit_all(&f);
+	}
+	if (err < 0)
+		err_set(e, err, "%s", f.e.code ? f.e.msg : strerror(-err));
+	free(f.most);
+	selected_clear(&selected);
+	return err;
+}
+
+/* ---- all of them ---- */
+
+static int resolve(struct world *w, struct identity *id, enum direction dir)
+{
+	struct ruleset *r = NULL;
+	struct err e = {};
+	int err = find_rules(w, id, dir, &r, &e);
+
+	if (err == -E2BIG || err == -ENOSPC) {
+		err = make_fit(w, id, dir, &e);
+		err = err ?: find_rules(w, id, dir, &r, &e);
+	}
+	if (err < 0) {
+		if (!id->starved)
+			world_problem(w,
+				      "%s rules for pods of namespace '%.64s' stay as they were: "
+				      "%.300s",
+				      direction_name(dir), id->ns->text,
+				      e.code ? e.msg : strerror(-err));
+		return err;
+	}
+	ruleset_put(&w->sets, id->rules[dir]);
+	id->rules[dir] = r;
+	return 0;
+}
+
+static void identity_resolve(struct world *w, struct identity *id)
+{
+	int err = 0;
+
+	id->marked = false;
+	for (enum direction dir = 0; dir < DIRS; dir++)
+		err = resolve(w, id, dir) ?: err;
+	/* It is tried again when there is room. */
+	id->starved = err < 0;
+	id->known |= !err;
+}
+
+void identity_release(struct world *w, struct identity *id)
+{
+	for (enum direction dir = 0; dir < DIRS; dir++) {
+		ruleset_put(&w->sets, id->rules[dir]);
+		id->rules[dir] = NULL;
+	}
+	id->known = id->starved = id->marked = false;
+}
+
+static bool resolve_marked(struct world *w)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < w->ids.n_slots; i++) {
+		struct identity *id = w->ids.slots[i];
+
+		if (id && !id->n_local && id->known) {
+			identity_release(w, id);
+		} else if (id && id->marked && id->n_local) {
+			identity_resolve(w, id);
+			any = true;
+		}
+	}
+	return any;
+}
+
+void identities_resolve(struct world *w)
+{
+	/* What is refused is so for those too that had it already; in one commit nothing that was
+	 * refused comes back, so this ends. */
+	while (resolve_marked(w))
+		;
+}
+
+/* Rule sets about hosts are made anew when an address has changed. */
+void identities_mark_naming(struct world *w)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; w->dirty && i < w->ids.n_slots; i++) {
+		struct identity *id = w->ids.slots[i];
+
+		if (!id || !id->rules[DIR_OUT] || !id->rules[DIR_OUT]->names_hosts)
+			continue;
+		identity_mark(id);
+		any = true;
+	}
+	w->hosts_gen += any;
+}
+
+/* ---- from one commit to the next ---- */
+
+void policies_settle(struct world *w)
+{
+	if (!w->unsettled)
+		return;
+	w->unsettled = false;
+	for (struct policy_entry *e = w->policies; e; e = e->hh.next) {
+		if (e->settled || e->use != USE_LATEST || !e->policy)
+			continue;
+		e->settled = true;
+		policy_put(TAKE_PTR(e->before));
+		policy_put(TAKE_PTR(e->closed));
+		free(TAKE_PTR(e->unfit));
+	}
+}
+
+bool policies_retry(struct world *w)
+{
+	bool any = false;
+
+	for (struct policy_entry *e = w->policies; e; e = e->hh.next) {
+		if (e->use == USE_LATEST)
+			continue;
+		e->use = USE_LATEST;
+		e->settled = false;
+		entry_mark(w, e);
+		w->unsettled = any = true;
+	}
+	for (uint32_t i = 0; i < w->ids.n_slots; i++) {
+		struct identity *id = w->ids.slots[i];
+
+		if (!id || !id->starved)
+			continue;
+		identity_mark(id);
+		any = true;
+	}
+	return any;
+}
