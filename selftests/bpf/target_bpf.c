@@ -109,7 +109,7 @@ static void bpf_reset(void)
 	clear_array("loom_metrics", LOOM_DROP_MAX * LOOM_HOOK_MAX, sizeof(struct loom_counter),
 		    true);
 	clear_array("loom_epstats", 8, sizeof(struct loom_epstats), true);
-	clear_array("loom_epol", 8, sizeof(struct loom_epol), false);
+	clear_array("loom_epol", 16, sizeof(struct loom_epol), false);
 	clear_array("loom_evlimit", 2, sizeof(struct loom_evlimit), true);
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "selftests/unit/policy/cluster.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include "bpf/native/native.h"
 #include "lib/json/json.h"
 
 static void on_problem(const char *text, void *arg)
@@ -28,14 +26,11 @@ static void start(struct cluster *c, const struct polmaps *maps)
 	assert_int_equal(world_adopt(c->world), 0);
 }
 
-void cluster_init(struct cluster *c)
+void cluster_begin(struct cluster *c, const struct polmaps *maps)
 {
-	struct polmaps maps;
-
 	memset(c, 0, sizeof(*c));
 	c->now = 1000;
-	native_maps_init(&c->native, &maps);
-	start(c, &maps);
+	start(c, maps);
 }
 
 void cluster_fini(struct cluster *c)
@@ -47,10 +42,12 @@ void cluster_fini(struct cluster *c)
 void cluster_restart(struct cluster *c)
 {
 	struct polmaps maps = c->world->maps;
+	bool police_host = c->world->police_host;
 
 	world_free(c->world);
 	maps.failed = 0;
 	start(c, &maps);
+	c->world->police_host = police_host;
 }
 
 struct json_object *json_of(const char *fmt, ...)
@@ -189,32 +186,4 @@ void cluster_settle(struct cluster *c)
 		if (world_reap(c->world, c->now))
 			assert_int_equal(world_commit(c->world, c->now), 0);
 	}
-}
-
-static bool asks(const struct cluster *c, uint32_t ep, bool in, const union loom_addr *peer,
-		 uint8_t proto, uint16_t port)
-{
-	static const uint32_t zero;
-	const struct loom_epol *node = nmap_lookup(native_map("loom_epol"), &zero);
-	const struct loom_epol *e = nmap_lookup(native_map("loom_epol"), &ep);
-	struct native_policy ask = { .peer = *peer, .port = htons(port), .proto = proto };
-
-	if (!ep || !(node->flags & LOOM_EPOL_ENFORCED) || c->pods[ep].host_network)
-		return true;
-	if (!(e->flags & LOOM_EPOL_KNOWN))
-		return false;
-	ask.policy = in ? e->policy_in : e->policy_out;
-	return native_policy(&ask) != 1;
-}
-
-bool cluster_ingress(const struct cluster *c, const char *to, const union loom_addr *from,
-		     uint8_t proto, uint16_t port)
-{
-	return asks(c, cluster_ep(c, to), true, from, proto, port);
-}
-
-bool cluster_egress(const struct cluster *c, const char *from, const union loom_addr *to,
-		    uint8_t proto, uint16_t port)
-{
-	return asks(c, cluster_ep(c, from), false, to, proto, port);
 }

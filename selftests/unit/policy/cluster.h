@@ -2,7 +2,8 @@
 #pragma once
 /*
  * A cluster in one world: all its pods are local, so one set of maps answers for both ends of every
- * flow. Objects are what the API has; the maps are those of the native data plane.
+ * flow. Objects are what the API has; the maps are those of the native data plane, or what the test
+ * gives.
  */
 #include "agent/modules/policy/world.h"
 #include "selftests/unit/policy/native_maps.h"
@@ -20,7 +21,9 @@ struct cluster {
 	char problem[1200];
 };
 
+/* Over the native data plane's maps, which are emptied; or over others. */
 void cluster_init(struct cluster *c);
+void cluster_begin(struct cluster *c, const struct polmaps *maps);
 void cluster_fini(struct cluster *c);
 /* Drops the world and makes a new one over the same maps, as a restart does. */
 void cluster_restart(struct cluster *c);

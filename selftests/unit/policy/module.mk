@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-policy_TEST = $(addprefix selftests/unit/policy/,cluster.c native_maps.c) $(policy_CORE) bpf/native/native.c bpf/native/nmap.c
+policy_TEST = $(addprefix selftests/unit/policy/,cluster.c cluster_native.c native_maps.c) $(policy_CORE) bpf/native/native.c bpf/native/nmap.c
 UNIT_TESTS += test_policy_conformance test_policy_oracle test_policy_objects test_policy_world
 test_policy_conformance_SRCS = selftests/unit/policy/test_conformance.c $(policy_TEST)
 test_policy_conformance_LIBS := -ljson-c
-test_policy_oracle_SRCS = $(addprefix selftests/unit/policy/,test_oracle.c oracle.c generator.c) $(policy_TEST)
+test_policy_oracle_SRCS = $(addprefix selftests/unit/policy/,test_oracle.c history.c oracle.c generator.c) $(policy_TEST)
 test_policy_oracle_LIBS := -ljson-c
 test_policy_objects_SRCS = selftests/unit/policy/test_objects.c $(policy_TEST)
 test_policy_objects_LIBS := -ljson-c
@@ -15,3 +15,7 @@ test_policy_fit_LIBS := -ljson-c
 UNIT_TESTS += test_policy_kmaps
 test_policy_kmaps_SRCS = selftests/unit/policy/test_kmaps.c userspace/agent/modules/policy/kmaps.c $(policy_CORE)
 test_policy_kmaps_LIBS := -ljson-c -lbpf -lelf -lz
+UNIT_TESTS += test_policy_programs
+test_policy_programs_SRCS = $(addprefix selftests/unit/policy/,test_programs.c lab.c history.c cluster.c oracle.c generator.c) \
+	$(addprefix selftests/bpf/,target_bpf.c packet.c) userspace/agent/modules/policy/kmaps.c $(policy_CORE)
+test_policy_programs_LIBS := -ljson-c -lbpf -lelf -lz
