@@ -129,22 +129,17 @@ static void put_policy(const struct target *t, __u32 policy, __u16 flags, const 
 		.kind = LOOM_PEER_CLASS, 0 \
 	}
 
-/* Reason for which a packet ends, or 0. */
-static int send_tcp(const struct target *t, enum loom_hook hook, enum who src, __u16 sport,
-		    enum who dst, __u16 dport, __u8 flags, int family)
+/* Reason for which a packet ends, or 0. `in` has no addresses yet. */
+static int send_packet(const struct target *t, enum loom_hook hook, enum who src, enum who dst,
+		       struct packet in, int family)
 {
-	struct packet in = { .src = world_addr(src, family),
-			     .dst = world_addr(dst, family),
-			     .proto = IPPROTO_TCP,
-			     .tcp_flags = flags,
-			     .ttl = 64,
-			     .sport = sport,
-			     .dport = dport,
-			     .payload = 8 };
 	struct target_packet bytes;
 	struct target_verdict v = {};
 	struct loom_event ev;
 
+	in.src = world_addr(src, family);
+	in.dst = world_addr(dst, family);
+	in.ttl = 64;
 	memcpy(in.smac, src == B ? mac_b : mac_a, 6);
 	memcpy(in.dmac, src == B ? hmac_b : hmac_a, 6);
 	world_set_link(t, hook, src);
@@ -156,6 +151,18 @@ static int send_tcp(const struct target *t, enum loom_hook hook, enum who src, _
 	assert_int_equal(t->run(hook, &bytes, &v), 0);
 	t->event(&ev);
 	return v.reason;
+}
+
+static int send_tcp(const struct target *t, enum loom_hook hook, enum who src, __u16 sport,
+		    enum who dst, __u16 dport, __u8 flags, int family)
+{
+	struct packet in = { .proto = IPPROTO_TCP,
+			     .tcp_flags = flags,
+			     .sport = sport,
+			     .dport = dport,
+			     .payload = 8 };
+
+	return send_packet(t, hook, src, dst, in, family);
 }
 
 #define SYN 0x02
@@ -418,6 +425,91 @@ static void a_change_holds_for_flows_through_services(const struct target *t, in
 			 LOOM_DROP_POLICY);
 }
 
+enum chunk { DATA, INIT };
+
+static int send_sctp(const struct target *t, enum loom_hook hook, enum who src, __u16 sport,
+		     enum who dst, __u16 dport, enum chunk chunk, int family)
+{
+	struct packet in = { .proto = IPPROTO_SCTP,
+			     .sctp_init = chunk == INIT,
+			     .sport = sport,
+			     .dport = dport,
+			     .payload = 20 };
+
+	return send_packet(t, hook, src, dst, in, family);
+}
+
+/* Who asks for an association with B at that port: a pod here, one of another node, the outside. */
+static void expect_inits(const struct target *t, __u16 dport, int reason, int family)
+{
+	static __u16 sport = 30000;
+
+	assert_int_equal(send_sctp(t, LOOM_HOOK_FROM_POD, A, sport++, B, dport, INIT, family),
+			 reason);
+	assert_int_equal(send_sctp(t, LOOM_HOOK_FROM_OVERLAY, C, sport++, B, dport, INIT, family),
+			 reason);
+	assert_int_equal(send_sctp(t, LOOM_HOOK_FROM_NET, OUT, sport++, B, dport, INIT, family),
+			 reason);
+}
+
+static void sctp_has_rules_of_its_own(const struct target *t, int family)
+{
+	begin(t, LOOM_HOOK_FROM_POD);
+	know(t, EP_B, 5, 0);
+	POLICY(t, 5, LOOM_POLSET_ISOLATES,
+	       { .kind = LOOM_PEER_ANY,
+		 .tier = LOOM_TIER_NP,
+		 .lo = 80,
+		 .hi = 81,
+		 .proto = IPPROTO_SCTP },
+	       { .kind = LOOM_PEER_ANY,
+		 .tier = LOOM_TIER_NP,
+		 .lo = 90,
+		 .hi = 90,
+		 .proto = IPPROTO_TCP });
+	expect_inits(t, 80, 0, family);
+	expect_inits(t, 81, 0, family);
+	expect_inits(t, 82, LOOM_DROP_POLICY, family);
+	expect_inits(t, 90, LOOM_DROP_POLICY, family);
+	assert_int_equal(from_pod(t, A, B, 90, family), 0);
+	assert_int_equal(from_pod(t, A, B, 80, family), LOOM_DROP_POLICY);
+}
+
+/* A packet of the association from B:1000 to E:8080. */
+static int chat(const struct target *t, enum who src, enum chunk chunk, int family)
+{
+	return src == B ? send_sctp(t, LOOM_HOOK_FROM_POD, B, 1000, E, 8080, chunk, family)
+			: send_sctp(t, LOOM_HOOK_FROM_POD, E, 8080, B, 1000, chunk, family);
+}
+
+static void an_association_ends_with_its_policy(const struct target *t, int family)
+{
+	begin(t, LOOM_HOOK_FROM_POD);
+	identify(t, B, ID_A);
+	know(t, EP_E, 5, 0);
+	POLICY(t, 5, LOOM_POLSET_ISOLATES,
+	       { .kind = LOOM_PEER_IDENTITY,
+		 .peer = ID_A,
+		 .tier = LOOM_TIER_NP,
+		 .lo = 8080,
+		 .hi = 8080,
+		 .proto = IPPROTO_SCTP });
+	assert_int_equal(chat(t, B, INIT, family), 0);
+	assert_int_equal(chat(t, E, DATA, family), 0);
+	assert_int_equal(chat(t, B, DATA, family), 0);
+	POLICY(t, 6, LOOM_POLSET_ISOLATES, NOTHING);
+	know(t, EP_E, 6, 0);
+	bump(t);
+	assert_int_equal(chat(t, B, DATA, family), LOOM_DROP_POLICY);
+	assert_int_equal(chat(t, E, DATA, family), LOOM_DROP_POLICY);
+	assert_int_equal(chat(t, B, INIT, family), LOOM_DROP_POLICY);
+	know(t, EP_E, 5, 0);
+	bump(t);
+	assert_int_equal(chat(t, E, DATA, family), 0);
+	assert_int_equal(chat(t, B, INIT, family), 0);
+	assert_int_equal(chat(t, B, DATA, family), 0);
+}
+
 const struct golden_check golden_policy_checks[] = {
 	{ "pods without policy are open", pods_without_policy_are_open },
 	{ "a pod is closed until its policy is known", a_pod_is_closed_until_its_policy_is_known },
@@ -432,6 +524,8 @@ const struct golden_check golden_policy_checks[] = {
 	{ "services are judged by the backend", services_are_judged_by_the_backend },
 	{ "a change holds for live flows, both ways", a_change_holds_for_live_flows_both_ways },
 	{ "a change holds for flows through services", a_change_holds_for_flows_through_services },
+	{ "SCTP has rules of its own", sctp_has_rules_of_its_own },
+	{ "an association ends with its policy", an_association_ends_with_its_policy },
 };
 const unsigned int golden_policy_check_count =
 	sizeof(golden_policy_checks) / sizeof(golden_policy_checks[0]);

@@ -145,6 +145,15 @@ static __u8 icmp6_type(__u8 type)
 	return type == 8 ? 128 : type == 0 ? 129 : type;
 }
 
+static void build_chunk(const struct packet *s, __u8 *h)
+{
+	if (s->payload < 4)
+		return;
+	h[0] = s->sctp_init; /* RFC 9260, 3.2: DATA 0, INIT 1 */
+	h[1] = s->sctp_init ? 0 : 3;
+	put16(h + 2, s->payload);
+}
+
 static __u32 build_l4(const struct packet *s, __u8 proto, __u8 *h)
 {
 	__u32 n = l4_header(proto);
@@ -159,12 +168,14 @@ static __u32 build_l4(const struct packet *s, __u8 proto, __u8 *h)
 			h[12] = 0x50;
 			h[13] = s->tcp_flags;
 		} else if (proto == IPPROTO_SCTP) {
-			put16(h + 4, 0xabcd); /* verification tag */
+			put16(h + 4, s->sctp_init ? 0 : 0xabcd); /* verification tag */
 		} else {
 			put16(h + 4, 8 + s->payload);
 		}
 	}
 	memset(h + n, 'x', s->payload);
+	if (proto == IPPROTO_SCTP)
+		build_chunk(s, h + n);
 	return n + s->payload;
 }
 

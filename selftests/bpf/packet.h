@@ -25,7 +25,8 @@ struct packet {
 	__u16 sport, dport; /* host order; ICMP echo: sport is the identifier */
 	__u16 payload;
 	bool df;
-	bool no_csum; /* UDP, SCTP */
+	bool no_csum;	/* UDP, SCTP */
+	bool sctp_init; /* SCTP: its first chunk is INIT, else DATA */
 	enum packet_shape shape;
 	__u8 smac[6], dmac[6];
 	/* Of the packet that an ICMP error quotes; its protocol is UDP unless it says another. */
