@@ -3,16 +3,18 @@
  * What the data plane is measured against: the least that a program can do to deliver a packet by
  * its destination, one hash lookup with a key of conntrack's size and a redirect. And the frame
  * around both: BPF_PROG_TEST_RUN hands in the same packet again and again, as the last run left
- * it, so bench_frame() puts its first bytes back before it calls the program to be measured.
+ * it, so base_frame() puts its first bytes back before it calls the program to be measured. With
+ * `flows` each packet gets ports of its own (IPv4), and begins a flow.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 
 #include <bpf/bpf_helpers.h>
 
+#include "selftests/bench/datapath/baseline.h"
 #include "shared/loom_maps.h"
 
-#define HEADER_LEN 74
+#define PORTS_AT 34 /* behind an IPv4 header without options */
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -22,10 +24,6 @@ struct {
 	__type(key, struct loom_ctkey);
 	__type(value, struct loom_ct);
 } base_table SEC(".maps");
-
-struct base_header {
-	__u8 bytes[HEADER_LEN];
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -47,6 +45,8 @@ int base_frame(struct __sk_buff *skb)
 	__u32 zero = 0;
 	struct base_header *h = bpf_map_lookup_elem(&base_header, &zero);
 
+	if (h && h->fresh)
+		*(__u32 *)(h->bytes + PORTS_AT) = ++h->flows;
 	if (h)
 		bpf_skb_store_bytes(skb, 0, h->bytes, HEADER_LEN, 0);
 	bpf_tail_call(skb, &base_next, 0);
