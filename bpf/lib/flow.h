@@ -209,23 +209,11 @@ plat_inline void flow_entry(const struct pkt *p, const struct loom_state *st, in
 	if (p->flags & PKT_FROM_B) {
 		ct->flags |= LOOM_CT_FROM_B;
 		ct->tcp_b = p->tcp_flags;
-		ct->identity_a = p->target_identity;
 		ct->out_a = out;
 	} else {
 		ct->tcp_a = p->tcp_flags;
-		ct->identity_b = p->target_identity;
 		ct->out_b = out;
 	}
-}
-
-plat_inline void flow_sender(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *ct)
-{
-	__u32 identity = route_identity(ctx);
-
-	if (p->flags & PKT_FROM_B)
-		ct->identity_b = identity;
-	else
-		ct->identity_a = identity;
 }
 
 /* Enters a new flow, in p->entry, into loom_ct_new. 0 or a negative reason. */
@@ -246,7 +234,6 @@ plat_inline int flow_create(struct plat_ctx *ctx, struct pkt *p, const struct lo
 		if (err)
 			return err;
 	}
-	flow_sender(ctx, p, ct);
 	err = plat_update(&loom_ct_new, &p->key, ct, BPF_ANY);
 	return err && (ct->flags & LOOM_CT_SNAT) ? -LOOM_DROP_CT_FULL : 0;
 }
@@ -270,7 +257,6 @@ plat_fn int flow_start_svc(struct plat_ctx *ctx, __u32 out)
 	if (!p || !st)
 		return -LOOM_DROP_HELPER;
 	flow_entry(p, st, out, &p->entry);
-	flow_sender(ctx, p, &p->entry);
 	if (p->entry.flags & LOOM_CT_HAIRPIN)
 		p->flags |= PKT_HAIRPIN;
 	err = deliver_check(ctx, p, st, out);

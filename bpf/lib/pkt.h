@@ -80,7 +80,6 @@ struct pkt {
 	union loom_addr target;
 	__u32 target_scope;
 	__u32 target_flags; /* enum loom_remote_flags */
-	__u32 target_identity;
 	__u32 target_outside;
 	/* Question to policy_judge(): who is at the other end, and to which port. */
 	union loom_addr pol_peer;

@@ -47,34 +47,9 @@ plat_inline const struct loom_remote *route_remote(const struct loom_ipkey *k)
 }
 
 /*
- * Identity of the packet's sender, 0 when nothing is known about it. Pods send from this node,
- * uplink and overlay bring what others sent; only the host's stack may forward for either.
- */
-plat_fn int route_identity(struct plat_ctx *ctx)
-{
-	struct pkt *p = plat_pkt(ctx);
-	const struct loom_remote *r;
-	struct loom_ipkey k;
-	struct loom_ep *ep;
-
-	if (!p)
-		return 0;
-	k.scope = p->target_scope;
-	k.pad = 0;
-	addr_copy(&k.addr, &p->saddr);
-	if (p->hook == LOOM_HOOK_FROM_POD || p->hook == LOOM_HOOK_FROM_HOST) {
-		ep = plat_lookup(&loom_ep, &k);
-		if (ep || p->hook == LOOM_HOOK_FROM_POD)
-			return ep ? ep->identity : 0;
-	}
-	r = route_remote(&k);
-	return r ? r->identity : 0;
-}
-
-/*
  * Resolves p->target in p->target_scope to a LOOM_OUT() value, or a negative reason. What comes
  * from other machines (uplink, overlay) is delivered on this node or not at all, unless a service
- * sends it on (PKT_TRANSIT). Also sets target_flags, target_identity and target_outside.
+ * sends it on (PKT_TRANSIT). Also sets target_flags and target_outside.
  */
 plat_fn int route_resolve(struct plat_ctx *ctx)
 {
@@ -90,14 +65,12 @@ plat_fn int route_resolve(struct plat_ctx *ctx)
 	if (!p || !st)
 		return -LOOM_DROP_HELPER;
 	p->target_flags = 0;
-	p->target_identity = 0;
 	p->target_outside = 0;
 	k.scope = p->target_scope;
 	k.pad = 0;
 	addr_copy(&k.addr, &p->target);
 	ep = plat_lookup(&loom_ep, &k);
 	if (ep) {
-		p->target_identity = ep->identity;
 		if (ep->flags & LOOM_EP_HOST)
 			return LOOM_OUT(LOOM_OUT_STACK, 0);
 		return LOOM_OUT(LOOM_OUT_PEER, ep->ifindex & 0x0fffffff);
@@ -108,7 +81,6 @@ plat_fn int route_resolve(struct plat_ctx *ctx)
 	r = route_remote(&k);
 	if (r) {
 		p->target_flags = r->flags;
-		p->target_identity = r->identity;
 		if (r->flags & LOOM_REMOTE_UNREACHABLE)
 			return -LOOM_DROP_NO_ROUTE;
 		out = r->node ? route_node(st, r->node) : 0;

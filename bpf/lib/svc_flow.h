@@ -187,15 +187,11 @@ plat_fn int svc_start(struct plat_ctx *ctx)
 plat_inline void svc_back(const struct pkt *p, const struct loom_ct *ct, int init_b,
 			  struct loom_ct *ret)
 {
-	int swap = !(ct->flags & LOOM_CT_FROM_B) != !init_b;
-
 	plat_zero(ret, sizeof(*ret));
 	ret->seen = ct->seen;
 	ret->created = ct->created;
 	ret->flags = LOOM_CT_SVC_BACK | (init_b ? LOOM_CT_FROM_B : 0) |
 		     (ct->flags & (LOOM_CT_SVC_SNAT | LOOM_CT_HAIRPIN | LOOM_CT_FROM_HOST));
-	ret->identity_a = swap ? ct->identity_b : ct->identity_a;
-	ret->identity_b = swap ? ct->identity_a : ct->identity_b;
 	ret->backend = ct->backend;
 	if (ct->flags & LOOM_CT_SVC_SNAT) {
 		addr_copy(&ret->xaddr, &p->saddr);

@@ -171,7 +171,6 @@ plat_fn int xdp_start(struct plat_ctx *ctx)
 	if (out <= 0 || !svc_leaves(out))
 		return 0;
 	flow_entry(p, st, out, &p->entry);
-	flow_sender(ctx, p, &p->entry);
 	return xdp_way(ctx, &p->entry, out) && !policy_check(ctx, &p->entry) && !svc_enter(ctx);
 }
 

@@ -5,7 +5,8 @@
  * Keys and values of the data plane's maps: the contract between the BPF programs, the native build
  * of the same code, the agent and the CLI, and (through BTF) a public interface for `bpftool map
  * dump name loom_...`. Field names are part of it. All structs are free of implicit padding, and
- * sized below.
+ * sized below. A field that is needed no more becomes `reserved…`, so that pinned maps of before
+ * can be used on: it is written as 0, never read, and may hold what an earlier version has left.
  *
  *	loom_state   ARRAY[1]          u32 -> loom_state           generations, node-wide dynamic state
  *	loom_ifcfg   ARRAY             ifindex -> loom_ifcfg
@@ -99,10 +100,7 @@ enum loom_ep_flags {
 struct loom_ep {
 	__u32 ifindex; /* host side of the pod's veth; 0 with LOOM_EP_HOST */
 	__u32 ep;      /* endpoint number; with LOOM_EP_HOST the address's number in loom_vip */
-	__u32 identity;
-	__u32 ipclass;
-	__u32 policy_in;
-	__u32 policy_out;
+	__u32 reserved[4];
 	__u32 flags; /* enum loom_ep_flags */
 	__u8 mac[6];
 	__u8 hmac[6];
@@ -122,9 +120,9 @@ enum loom_remote_flags {
 };
 
 struct loom_remote {
-	__u32 identity;
+	__u32 reserved;
 	__u32 node; /* node id behind which it is; 0: outside of the cluster */
-	__u32 ipclass;
+	__u32 reserved2;
 	__u32 flags; /* enum loom_remote_flags */
 };
 
@@ -199,8 +197,7 @@ struct loom_ct {
 	__u32 route_gen;
 	__u32 out_a;
 	__u32 out_b;
-	__u32 identity_a;
-	__u32 identity_b;
+	__u32 reserved[2];
 	union loom_addr xaddr;
 	__be16 xport;
 	__be16 xport2;

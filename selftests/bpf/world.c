@@ -66,7 +66,7 @@ static void pod_link(enum who who, __u32 ep, struct loom_ifcfg *ret)
 
 static void put_pod(const struct target *t, enum who who, __u32 ifindex, __u32 ep)
 {
-	struct loom_ep v = { .ifindex = ifindex, .ep = ep, .identity = 100 + ep, .mtu = POD_MTU };
+	struct loom_ep v = { .ifindex = ifindex, .ep = ep, .mtu = POD_MTU };
 	struct loom_ifcfg cfg;
 	int family;
 
@@ -84,7 +84,7 @@ static void put_pod(const struct target *t, enum who who, __u32 ifindex, __u32 e
 static void put_remote(const struct target *t, const char *prefix, __u32 bits, __u32 node,
 		       __u32 flags)
 {
-	struct loom_remote r = { .node = node, .flags = flags, .identity = 200 + node };
+	struct loom_remote r = { .node = node, .flags = flags };
 	struct loom_cidrkey k = { .addr = parse(prefix) };
 
 	k.prefixlen = 32 + bits + (strchr(prefix, ':') ? 0 : 96);

@@ -271,24 +271,6 @@ static void a_map_of_another_size_keeps_its_entries(void **state)
 	loaded_free(l);
 }
 
-static void a_map_of_other_fields_starts_empty(void **state)
-{
-	struct image_config image = fixture_image();
-	struct err e = {};
-	struct loaded *l;
-	char dir[128];
-	int fd;
-
-	fixture_dir("fields", dir);
-	assert_int_equal(pins_prepare(dir, &e), 0);
-	fd = bpf_map_create(BPF_MAP_TYPE_HASH, "loom_ct", 12, 20, 64, NULL);
-	assert_int_equal(pin_put(fd, dir, PIN_MAP, "loom_ct", &e), 0);
-	close(fd);
-	l = fixture_load(dir, &image, false);
-	assert_int_equal(map_count(loaded_map_fd(l, "loom_ct")), 0);
-	loaded_free(l);
-}
-
 static void the_second_copy_leaves_what_is_newer(void **state)
 {
 	int from = bpf_map_create(BPF_MAP_TYPE_HASH, "from", 4, 8, 8, NULL);
@@ -574,6 +556,8 @@ int main(void)
 		cmocka_unit_test(link_pins_survive_any_interface_name),
 		cmocka_unit_test(a_bpffs_is_not_mounted_over_files),
 		cmocka_unit_test(an_object_of_another_version_is_refused),
+		cmocka_unit_test(reserved_fields_take_the_place_of_any),
+		cmocka_unit_test(a_map_with_fields_that_are_reserved_now_keeps_its_entries),
 		cmocka_unit_test(objects_share_the_maps_of_the_first),
 		cmocka_unit_test(an_object_that_is_not_wanted_any_more_leaves_no_pin),
 		cmocka_unit_test(an_object_that_the_kernel_refuses_is_left_out),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Tests of test_items.c, test_objects.c and test_xdp.c, listed by test_datapath.c's main. */
+/* Tests of test_items.c, test_mapdef.c, test_objects.c and test_xdp.c, listed by test_datapath.c's
+ * main. */
 void items_are_written_read_back_and_removed(void **state);
 void numbers_of_services_addresses_are_not_the_nodes(void **state);
 void another_masquerade_address_ends_the_flows_of_the_old_one(void **state);
@@ -10,6 +11,9 @@ void the_state_keeps_its_generations(void **state);
 void keys_of_items_are_readable(void **state);
 void a_pods_attachment_waits_for_its_link_and_entry(void **state);
 void endpoint_numbers_are_given_lowest_first(void **state);
+void a_map_of_other_fields_starts_empty(void **state);
+void reserved_fields_take_the_place_of_any(void **state);
+void a_map_with_fields_that_are_reserved_now_keeps_its_entries(void **state);
 void objects_share_the_maps_of_the_first(void **state);
 void an_object_that_is_not_wanted_any_more_leaves_no_pin(void **state);
 void an_object_that_the_kernel_refuses_is_left_out(void **state);

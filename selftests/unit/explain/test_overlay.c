@@ -15,7 +15,7 @@
 
 static unsigned int fetched;
 
-/* Out there is what has the address ::1, with identity 7; asking for ::99 fails. */
+/* Out there is what has the address ::1, with MTU 7; asking for ::99 fails. */
 static int fetch(void *arg, const struct nmap *map, const void *key, void *ret_value)
 {
 	const struct loom_ipkey *k = key;
@@ -27,7 +27,7 @@ static int fetch(void *arg, const struct nmap *map, const void *key, void *ret_v
 	if (k->addr.b[15] != 1)
 		return -ENOENT;
 	memset(ret_value, 0, map->value_size);
-	((struct loom_ep *)ret_value)->identity = 7;
+	((struct loom_ep *)ret_value)->mtu = 7;
 	return 0;
 }
 
@@ -53,7 +53,7 @@ void what_is_read_is_fetched_once_and_recorded(void **state)
 
 	overlay_begin(&o);
 	ep = nmap_lookup(&loom_ep, &one);
-	assert_int_equal(ep->identity, 7);
+	assert_int_equal(ep->mtu, 7);
 	assert_ptr_equal(nmap_lookup(&loom_ep, &one), ep);
 	assert_null(nmap_lookup(&loom_ep, &two));
 	assert_null(nmap_lookup(&loom_ep, &two));
@@ -74,14 +74,14 @@ void what_is_written_stays_in_the_overlay(void **state)
 {
 	struct overlay o = begin();
 	struct loom_ipkey one = key_of(1), two = key_of(2);
-	struct loom_ep mine = { .identity = 9 }, *ep;
+	struct loom_ep mine = { .mtu = 9 }, *ep;
 
 	overlay_begin(&o);
 	assert_int_equal(nmap_update(&loom_ep, &one, &mine, BPF_NOEXIST), -EEXIST);
 	assert_int_equal(nmap_update(&loom_ep, &two, &mine, BPF_EXIST), -ENOENT);
 	assert_int_equal(nmap_update(&loom_ep, &two, &mine, BPF_NOEXIST), 0);
 	ep = nmap_lookup(&loom_ep, &two);
-	assert_int_equal(ep->identity, 9);
+	assert_int_equal(ep->mtu, 9);
 	assert_int_equal(nmap_delete(&loom_ep, &one), 0);
 	assert_int_equal(nmap_delete(&loom_ep, &one), -ENOENT);
 	assert_null(nmap_lookup(&loom_ep, &one));
@@ -91,7 +91,7 @@ void what_is_written_stays_in_the_overlay(void **state)
 	o = begin();
 	overlay_begin(&o);
 	ep = nmap_lookup(&loom_ep, &one);
-	assert_int_equal(ep->identity, 7);
+	assert_int_equal(ep->mtu, 7);
 	assert_null(nmap_lookup(&loom_ep, &two));
 	overlay_end(&o);
 }
@@ -113,13 +113,13 @@ void native_maps_come_back_as_they_were(void **state)
 {
 	struct overlay o = begin();
 	struct loom_ipkey two = key_of(2);
-	struct loom_ep mine = { .identity = 9 }, *ep;
+	struct loom_ep mine = { .mtu = 9 }, *ep;
 
 	assert_int_equal(nmap_update(&loom_ep, &two, &mine, BPF_ANY), 0);
 	overlay_begin(&o);
 	assert_null(nmap_lookup(&loom_ep, &two));
 	overlay_end(&o);
 	ep = nmap_lookup(&loom_ep, &two);
-	assert_int_equal(ep->identity, 9);
+	assert_int_equal(ep->mtu, 9);
 	native_reset();
 }

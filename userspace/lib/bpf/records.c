@@ -131,10 +131,6 @@ RECORD(ep)
 	n = n ?: &table_names_none;
 	return json_add_int(ret, "scope", k->scope) ?: record_add_addr(ret, "ip", &k->addr, k->scope, n) ?:
 	       add_link(ret, "ifindex", ep->ifindex, n) ?: record_add_ep(ret, ep->ep, n) ?:
-	       json_add_int(ret, "identity", ep->identity) ?:
-	       json_add_int(ret, "ipClass", ep->ipclass) ?:
-	       json_add_int(ret, "policyIn", ep->policy_in) ?:
-	       json_add_int(ret, "policyOut", ep->policy_out) ?:
 	       add_mac(ret, "mac", ep->mac) ?: add_mac(ret, "hostMAC", ep->hmac) ?:
 	       json_add_int(ret, "mtu", ep->mtu) ?:
 	       json_add(ret, "flags", loom_flags_json(ep->flags, loom_ep_flag_names));
@@ -143,9 +139,8 @@ RECORD(ep)
 static int add_remote(struct json_object *ret, const struct loom_remote *r,
 		      const struct table_names *n)
 {
-	return record_add_node(ret, "node", r->node, n) ?: json_add_int(ret, "identity", r->identity) ?:
-	       json_add_int(ret, "ipClass", r->ipclass) ?:
-	       json_add(ret, "flags", loom_flags_json(r->flags, loom_remote_flag_names));
+	return record_add_node(ret, "node", r->node, n)
+		       ?: json_add(ret, "flags", loom_flags_json(r->flags, loom_remote_flag_names));
 }
 
 RECORD(ip)
@@ -276,8 +271,6 @@ RECORD(ct)
 							     : add_nat(ret, k, ct, n)) ?:
 	       record_add_age(ret, "idleSeconds", ct->seen, n) ?:
 	       record_add_age(ret, "ageSeconds", ct->created, n) ?:
-	       json_add_int(ret, "fromIdentity", from_b ? ct->identity_b : ct->identity_a) ?:
-	       json_add_int(ret, "toIdentity", from_b ? ct->identity_a : ct->identity_b) ?:
 	       json_add_int(ret, "policyGeneration", ct->policy_gen) ?:
 	       json_add_int(ret, "routeGeneration", ct->route_gen);
 }

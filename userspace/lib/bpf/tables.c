@@ -46,15 +46,10 @@ static const struct column ct_columns[] = {
 	{},
 };
 static const struct column ep_columns[] = {
-	NUMBER("SCOPE", "scope"),
-	NAMED("IP", "ip"),
-	NAMED("LINK", "ifindex"),
-	NUMBER("EP", "ep"),
-	NUMBER("IDENTITY", "identity"),
-	TEXT("MAC", "mac"),
-	NUMBER("MTU", "mtu"),
-	TEXT("FLAGS", "flags"),
-	{},
+	NUMBER("SCOPE", "scope"), NAMED("IP", "ip"),
+	NAMED("LINK", "ifindex"), NUMBER("EP", "ep"),
+	TEXT("MAC", "mac"),	  NUMBER("MTU", "mtu"),
+	TEXT("FLAGS", "flags"),	  {},
 };
 static const struct column ifcfg_columns[] = {
 	NAMED("LINK", "ifindex"), TEXT("ROLE", "role"),
@@ -64,12 +59,18 @@ static const struct column ifcfg_columns[] = {
 	TEXT("FLAGS", "flags"),	  {},
 };
 static const struct column ip_columns[] = {
-	NUMBER("SCOPE", "scope"),	NAMED("IP", "ip"),	NAMED("NODE", "node"),
-	NUMBER("IDENTITY", "identity"), TEXT("FLAGS", "flags"), {},
+	NUMBER("SCOPE", "scope"),
+	NAMED("IP", "ip"),
+	NAMED("NODE", "node"),
+	TEXT("FLAGS", "flags"),
+	{},
 };
 static const struct column cidr_columns[] = {
-	NUMBER("SCOPE", "scope"),	TEXT("CIDR", "cidr"),	NAMED("NODE", "node"),
-	NUMBER("IDENTITY", "identity"), TEXT("FLAGS", "flags"), {},
+	NUMBER("SCOPE", "scope"),
+	TEXT("CIDR", "cidr"),
+	NAMED("NODE", "node"),
+	TEXT("FLAGS", "flags"),
+	{},
 };
 static const struct column node_columns[] = {
 	NAMED("NODE", "node"),

@@ -8,58 +8,103 @@
 
 #define MAX_NESTING 16
 
-static uint64_t mix(uint64_t h, uint64_t v)
-{
-	for (int i = 0; i < 8; i++, v >>= 8)
-		h = (h ^ (v & 0xff)) * 0x100000001b3u;
-	return h;
-}
+/* A type of one of the two. */
+struct type {
+	const struct btf *btf;
+	uint32_t id;
+};
 
-static uint64_t mix_text(uint64_t h, const char *s)
+static const struct btf_type *skip_modifiers(struct type *at)
 {
-	for (; s && *s; s++)
-		h = (h ^ (uint8_t)*s) * 0x100000001b3u;
-	return mix(h, 0);
-}
-
-static const struct btf_type *skip_modifiers(const struct btf *btf, uint32_t *id)
-{
-	const struct btf_type *t = btf__type_by_id(btf, *id);
+	const struct btf_type *t = btf__type_by_id(at->btf, at->id);
 
 	while (t && (btf_is_mod(t) || btf_is_typedef(t))) {
-		*id = t->type;
-		t = btf__type_by_id(btf, *id);
+		at->id = t->type;
+		t = btf__type_by_id(at->btf, at->id);
 	}
 	return t;
 }
 
-static uint64_t layout(const struct btf *btf, uint32_t id, uint64_t h, int depth)
+static bool fits(struct type new, struct type old, int depth);
+
+static const char *member_name(const struct btf *btf, const struct btf_type *t, int i)
 {
-	const struct btf_type *t = skip_modifiers(btf, &id);
-
-	if (!t || depth > MAX_NESTING)
-		return mix(h, 0xff);
-	h = mix(h, btf_kind(t));
-	if (btf_is_array(t)) {
-		h = mix(h, btf_array(t)->nelems);
-		return layout(btf, btf_array(t)->type, h, depth + 1);
-	}
-	if (!btf_is_composite(t))
-		return mix(h, btf_is_ptr(t) ? 8 : t->size);
-	h = mix(h, t->size);
-	for (int i = 0; i < btf_vlen(t); i++) {
-		const struct btf_member *m = btf_members(t) + i;
-
-		h = mix_text(h, btf__name_by_offset(btf, m->name_off));
-		h = mix(h, btf_member_bit_offset(t, i));
-		h = layout(btf, m->type, h, depth + 1);
-	}
-	return h;
+	return btf__name_by_offset(btf, btf_members(t)[i].name_off) ?: "";
 }
 
-uint64_t btf_layout(const struct btf *btf, uint32_t type_id)
+/* The first bit behind the member; 0 when that can't be told. */
+static int64_t member_end(const struct btf *btf, const struct btf_type *t, int i)
 {
-	return layout(btf, type_id, 0xcbf29ce484222325u, 0);
+	int64_t size = btf__resolve_size(btf, btf_members(t)[i].type);
+
+	return size < 0 ? 0 : btf_member_bit_offset(t, i) + size * 8;
+}
+
+static bool is_reserved(const char *name)
+{
+	return strncmp(name, "reserved", strlen("reserved")) == 0;
+}
+
+/* Members of `old` from *i on that lie within member `n` of `new` are passed over. */
+static bool skip_reserved(struct type new, const struct btf_type *nt, int n, struct type old,
+			  const struct btf_type *ot, int *i)
+{
+	int64_t start = btf_member_bit_offset(nt, n), end = member_end(new.btf, nt, n);
+
+	for (; *i < btf_vlen(ot) && btf_member_bit_offset(ot, *i) < end; ++*i)
+		if (btf_member_bit_offset(ot, *i) < start || !member_end(old.btf, ot, *i) ||
+		    member_end(old.btf, ot, *i) > end)
+			return false;
+	return end > 0;
+}
+
+static bool member_fits(struct type new, const struct btf_type *nt, int n, struct type old,
+			const struct btf_type *ot, int i)
+{
+	return strcmp(member_name(new.btf, nt, n), member_name(old.btf, ot, i)) == 0 &&
+	       btf_member_bit_offset(nt, n) == btf_member_bit_offset(ot, i) &&
+	       btf_member_bitfield_size(nt, n) == btf_member_bitfield_size(ot, i);
+}
+
+static bool members_fit(struct type new, const struct btf_type *nt, struct type old,
+			const struct btf_type *ot, int depth)
+{
+	int i = 0;
+
+	for (int n = 0; n < btf_vlen(nt); n++) {
+		if (btf_is_struct(nt) && is_reserved(member_name(new.btf, nt, n))) {
+			if (!skip_reserved(new, nt, n, old, ot, &i))
+				return false;
+			continue;
+		}
+		if (i == btf_vlen(ot) || !member_fits(new, nt, n, old, ot, i) ||
+		    !fits((struct type){ new.btf, btf_members(nt)[n].type },
+			  (struct type){ old.btf, btf_members(ot)[i].type }, depth + 1))
+			return false;
+		i++;
+	}
+	return i == btf_vlen(ot);
+}
+
+static bool fits(struct type new, struct type old, int depth)
+{
+	const struct btf_type *nt = skip_modifiers(&new), *ot = skip_modifiers(&old);
+
+	if (!nt || !ot || depth > MAX_NESTING || btf_kind(nt) != btf_kind(ot))
+		return false;
+	if (btf_is_array(nt))
+		return btf_array(nt)->nelems == btf_array(ot)->nelems &&
+		       fits((struct type){ new.btf, btf_array(nt)->type },
+			    (struct type){ old.btf, btf_array(ot)->type }, depth + 1);
+	if (btf_is_ptr(nt))
+		return true;
+	return nt->size == ot->size &&
+	       (!btf_is_composite(nt) || members_fit(new, nt, old, ot, depth));
+}
+
+bool btf_fits(const struct btf *new, uint32_t new_id, const struct btf *old, uint32_t old_id)
+{
+	return fits((struct type){ new, new_id }, (struct type){ old, old_id }, 0);
 }
 
 DEFINE_FREEP(struct btf, btf__free)
@@ -79,8 +124,8 @@ static bool same_layout(const struct bpf_map *wanted, struct bpf_object *obj,
 	old_btf = btf__load_from_kernel_by_id(old->btf_id);
 	if (!old_btf)
 		return true;
-	return btf_layout(btf, key) == btf_layout(old_btf, old->btf_key_type) &&
-	       btf_layout(btf, value) == btf_layout(old_btf, old->btf_value_type);
+	return btf_fits(btf, key, old_btf, old->btf_key_type) &&
+	       btf_fits(btf, value, old_btf, old->btf_value_type);
 }
 
 /* The kernel sets this flag by itself where a program's .rodata is concerned; it is no property of

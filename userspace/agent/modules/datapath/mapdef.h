@@ -23,6 +23,9 @@ struct map_copy {
  * what the new programs have written meanwhile stays. Arrays: non-zero entries below the new size.
  */
 int map_copy(int from, int to, bool only_absent, struct map_copy *ret);
-/* Hash of a type's names, offsets, sizes and kinds, through members and array elements; typedefs
- * and qualifiers don't count. */
-uint64_t btf_layout(const struct btf *btf, uint32_t type_id);
+/*
+ * Bytes of the old type mean the same in the new one: names, offsets, sizes and kinds are equal,
+ * through members and array elements; typedefs and qualifiers don't count. Members of a new struct
+ * that are called `reserved…` take the place of whatever was there, member by member.
+ */
+bool btf_fits(const struct btf *new, uint32_t new_id, const struct btf *old, uint32_t old_id);
