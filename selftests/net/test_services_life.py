@@ -342,6 +342,29 @@ def problems(net, name):
     return found["problems"] + [f"{f['address']}: {f['problem']}" for f in frontends]
 
 
+def test_an_external_address_that_is_taken_away_is_still_its_flows_own(net):
+    """The backend is on another node: the node that was asked stands for the client."""
+    ours = {"v4": "172.29.3.1", "v6": "fd00:29::301"}
+    kept = ["172.29.3.2", "fd00:29::302"]
+    leave = service("leave", externalIPs=[*ours.values(), *kept])
+    make(net, leave, backend("leave", "node2"))
+    helper, flows = net.client("external"), {}
+    for family, protocol in KINDS:
+        flow, error = helper.ask("connect", {"place": [protocol, ours[family], 80]})
+        assert error is None and flow["seen"] == node_ip(net, "node1", family), (flow, error)
+        flows[family, protocol] = flow["id"]
+    net.apply(service("leave", externalIPs=kept))
+    known = lambda: net.services("node1")[("default", "leave")]["ports"]  # noqa: E731
+    fronts = lambda: {f["address"] for p in known() for f in p["frontends"]}  # noqa: E731
+    poll(lambda: not fronts() & {*ours.values()}, 10, lambda: f"they are gone: {fronts()}")
+    said = {way: helper.ask("again", number)[0] for way, number in flows.items()}
+    assert said == {way: "echo" if way[1] == "TCP" else "leave" for way in flows}
+    for address in kept:
+        assert ask(net, "external", ["TCP", address, 80]) == ["leave"]
+    helper.ask("close", list(flows.values()))
+    gone(net, "leave")
+
+
 def manual_slice(name, family, addresses, port):
     """An EndpointSlice that somebody writes by hand, for a service without a selector."""
     labels = {"kubernetes.io/service-name": name}

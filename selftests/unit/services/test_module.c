@@ -527,9 +527,12 @@ int main(void)
 	struct CMUnitTest all[100];
 	size_t n = 0;
 
-	assert(ARRAY_SIZE(serve_tests) + n_keep_tests + n_room_tests <= ARRAY_SIZE(all));
+	assert(ARRAY_SIZE(serve_tests) + n_front_tests + n_keep_tests + n_room_tests <=
+	       ARRAY_SIZE(all));
 	for (size_t i = 0; i < ARRAY_SIZE(serve_tests); i++)
 		all[n++] = serve_tests[i];
+	for (size_t i = 0; i < n_front_tests; i++)
+		all[n++] = front_tests[i];
 	for (size_t i = 0; i < n_keep_tests; i++)
 		all[n++] = keep_tests[i];
 	for (size_t i = 0; i < n_room_tests; i++)

@@ -297,6 +297,19 @@ static struct frontend *front_of(const struct side *side, const struct loom_svck
 	return NULL;
 }
 
+/* Ports of what clients outside may ask for are looked up on the node's own addresses too. */
+static void front_set_kind(struct services *s, struct frontend *f, uint32_t kind)
+{
+	bool was = front_is_external(f->kind), is = front_is_external(kind);
+	uint16_t port = ntohs(f->key->key.port);
+
+	f->kind = kind;
+	if (is && !was)
+		services_fail(s, svcmaps_port_get(s->maps, LOOM_PORTS_FRONT, port));
+	else if (was && !is)
+		services_fail(s, svcmaps_port_put(s->maps, LOOM_PORTS_FRONT, port));
+}
+
 static struct frontend *front_add(struct services *s, struct side *side, const struct wish *w)
 {
 	struct frontend *f = calloc(1, sizeof(*f));
@@ -307,15 +320,12 @@ static struct frontend *front_add(struct services *s, struct side *side, const s
 		services_fail(s, -ENOMEM);
 		return NULL;
 	}
-	*f = (struct frontend){ .side = side,
-				.key = k,
-				.next_of_side = side->fronts,
-				.next_of_key = k->wishes,
-				.kind = w->kind };
+	*f = (struct frontend){
+		.side = side, .key = k, .next_of_side = side->fronts, .next_of_key = k->wishes
+	};
 	side->fronts = f;
 	k->wishes = f;
-	if (front_is_external(f->kind))
-		services_fail(s, svcmaps_port_get(s->maps, LOOM_PORTS_FRONT, ntohs(w->key.port)));
+	front_set_kind(s, f, w->kind);
 	return f;
 }
 
@@ -344,16 +354,14 @@ static void drop_stale(struct services *s, struct side *side)
 		next = f->next_of_side;
 		if (!f->stale)
 			continue;
+		front_set_kind(s, f, 0);
 		front_unlink(f);
-		if (front_is_external(f->kind))
-			services_fail(
-				s, svcmaps_port_put(s->maps, LOOM_PORTS_FRONT, ntohs(k->key.port)));
 		free(f);
 		key_sync(s, k);
 	}
 }
 
-/* What both have keeps its place. */
+/* What both have keeps its place, whatever kind it was: no packet meets a gap. */
 void side_fronts_set(struct services *s, struct side *side, const struct wishes *w)
 {
 	for (struct frontend *f = side->fronts; f; f = f->next_of_side)
@@ -361,9 +369,10 @@ void side_fronts_set(struct services *s, struct side *side, const struct wishes 
 	for (size_t i = 0; i < w->n; i++) {
 		struct frontend *f = front_of(side, &w->v[i].key);
 
-		/* Another kind is another frontend: its port counts differently. */
-		if (f && f->kind == w->v[i].kind)
-			f->stale = false;
+		if (!f)
+			continue;
+		f->stale = false;
+		front_set_kind(s, f, w->v[i].kind);
 	}
 	drop_stale(s, side);
 	for (size_t i = 0; i < w->n; i++) {

@@ -110,7 +110,8 @@ static int read_vip(const void *key, const void *value, void *arg)
 	struct vip *v;
 
 	memcpy(&number, key, sizeof(number));
-	if (number < LOOM_VIP_SERVICE_FIRST || memcmp(value, &none, sizeof(none)) == 0)
+	if (number < LOOM_VIP_SERVICE_FIRST || number >= m->fd.max_vips ||
+	    memcmp(value, &none, sizeof(none)) == 0)
 		return 0;
 	HASH_FIND(hh, m->vips, value, sizeof(v->addr), v);
 	if (v)
@@ -120,7 +121,8 @@ static int read_vip(const void *key, const void *value, void *arg)
 		return -ENOMEM;
 	memcpy(&v->addr, value, sizeof(v->addr));
 	v->number = number;
-	m->next_vip = MAX(m->next_vip, number + 1);
+	m->is_vip_number[number] = 1;
+	m->next_vip = MAX(m->next_vip, number);
 	HASH_ADD(hh, m->vips, addr, sizeof(v->addr), v);
 	return 0;
 }
@@ -378,14 +380,8 @@ const struct loom_backend *left_first_backend(struct svcmaps *m, const struct lo
 
 static void sweep_vips(struct svcmaps *m)
 {
-	struct vip *v, *next;
-
-	HASH_ITER (hh, m->vips, v, next) {
-		if (v->refs)
-			continue;
-		v->refs = 1;
-		svcmaps_vip_put(m, &v->addr);
-	}
+	for (struct vip *v = m->vips; v; v = v->hh.next)
+		svcmaps_vip_idle(m, v);
 }
 
 static void sweep_backends(struct svcmaps *m, void (*dying)(uint32_t number, void *arg), void *arg)

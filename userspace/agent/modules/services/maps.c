@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <utlist.h>
 
 #include "agent/modules/services/left.h"
 
@@ -43,9 +44,10 @@ int svcmaps_new(const struct svcmaps_fds *fd, struct svcmaps **ret)
 	m->fd = *fd;
 	m->next_service = 1;
 	m->next_number = 1;
-	m->next_vip = LOOM_VIP_SERVICE_FIRST;
+	m->next_vip = LOOM_VIP_SERVICE_FIRST - 1;
 	m->numbers = calloc(fd->max_backends, 1);
-	err = m->numbers ? slots_init(&m->slots, fd->max_slots) : -ENOMEM;
+	m->is_vip_number = calloc(fd->max_vips, 1);
+	err = m->numbers && m->is_vip_number ? slots_init(&m->slots, fd->max_slots) : -ENOMEM;
 	if (!err)
 		err = read_ports(m);
 	if (!err)
@@ -72,6 +74,7 @@ void svcmaps_free(struct svcmaps *m)
 	if (m->lut)
 		munmap(m->lut, lut_bytes(m->mapped));
 	slots_fini(&m->slots);
+	free(m->is_vip_number);
 	free(m->numbers);
 	free(m);
 }
@@ -255,53 +258,98 @@ int svcmaps_front_del(struct svcmaps *m, const struct loom_svckey *key)
 
 /* ---- addresses ---- */
 
-/* Numbers go round, so that a flow's last packets don't meet another address. */
-static uint32_t idle_vip(struct svcmaps *m)
+/* A number that no address has; there is one. */
+static uint32_t free_vip(struct svcmaps *m)
 {
-	for (uint32_t i = LOOM_VIP_SERVICE_FIRST; i < m->fd.max_vips; i++) {
-		uint32_t number =
-			m->next_vip < m->fd.max_vips ? m->next_vip : LOOM_VIP_SERVICE_FIRST;
-		union loom_addr at = {};
+	do {
+		if (++m->next_vip >= m->fd.max_vips)
+			m->next_vip = LOOM_VIP_SERVICE_FIRST;
+	} while (m->is_vip_number[m->next_vip]);
+	return m->next_vip;
+}
 
-		m->next_vip = number + 1;
-		if (bpf_map_lookup_elem(m->fd.vip, &number, &at) == 0 && !at.d[0] && !at.d[1])
-			return number;
+static struct vip *vip_write(struct svcmaps *m, struct vip *v, uint32_t number,
+			     const union loom_addr *addr)
+{
+	if (svcmaps_note(m, bpf_map_update_elem(m->fd.vip, &number, addr, BPF_ANY)) < 0)
+		return NULL;
+	v->addr = *addr;
+	v->number = number;
+	HASH_ADD(hh, m->vips, addr, sizeof(v->addr), v);
+	return v;
+}
+
+static struct vip *vip_new(struct svcmaps *m, const union loom_addr *addr)
+{
+	struct vip *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return NULL;
+	if (!vip_write(m, v, free_vip(m), addr)) {
+		free(v);
+		return NULL;
 	}
-	return 0;
+	m->is_vip_number[v->number] = 1;
+	return v;
+}
+
+/* Of an address that has been nobody's for the longest; its own one stays when the write fails. */
+static struct vip *vip_reuse(struct svcmaps *m, const union loom_addr *addr)
+{
+	struct vip *v = m->idle_vips;
+	union loom_addr was;
+
+	if (!v)
+		return NULL;
+	was = v->addr;
+	HASH_DEL(m->vips, v);
+	if (vip_write(m, v, v->number, addr)) {
+		DL_DELETE(m->idle_vips, v);
+		return v;
+	}
+	v->addr = was;
+	HASH_ADD(hh, m->vips, addr, sizeof(v->addr), v);
+	return NULL;
+}
+
+static bool is_idle(const struct vip *v)
+{
+	return v->prev; /* a list's first one has its last one before it */
 }
 
 uint32_t svcmaps_vip_get(struct svcmaps *m, const union loom_addr *addr)
 {
-	uint32_t number;
 	struct vip *v;
 
 	HASH_FIND(hh, m->vips, addr, sizeof(*addr), v);
-	if (v) {
-		v->refs++;
-		return v->number;
-	}
-	number = HASH_COUNT(m->vips) + LOOM_VIP_SERVICE_FIRST < m->fd.max_vips ? idle_vip(m) : 0;
-	v = number ? calloc(1, sizeof(*v)) : NULL;
-	if (!v || svcmaps_note(m, bpf_map_update_elem(m->fd.vip, &number, addr, BPF_ANY)) < 0) {
-		free(v);
+	if (v && is_idle(v))
+		DL_DELETE(m->idle_vips, v);
+	else if (!v && HASH_COUNT(m->vips) + LOOM_VIP_SERVICE_FIRST < m->fd.max_vips)
+		v = vip_new(m, addr);
+	else if (!v)
+		v = vip_reuse(m, addr);
+	if (!v)
 		return 0;
-	}
-	*v = (struct vip){ .addr = *addr, .number = number, .refs = 1 };
-	HASH_ADD(hh, m->vips, addr, sizeof(v->addr), v);
-	return number;
+	v->prev = v->next = NULL;
+	v->refs++;
+	return v->number;
+}
+
+void svcmaps_vip_idle(struct svcmaps *m, struct vip *v)
+{
+	if (!v->refs && !is_idle(v))
+		DL_APPEND(m->idle_vips, v);
 }
 
 void svcmaps_vip_put(struct svcmaps *m, const union loom_addr *addr)
 {
-	union loom_addr none = {};
 	struct vip *v;
 
 	HASH_FIND(hh, m->vips, addr, sizeof(*addr), v);
-	if (!v || --v->refs)
+	if (!v)
 		return;
-	svcmaps_note(m, bpf_map_update_elem(m->fd.vip, &v->number, &none, BPF_ANY));
-	HASH_DEL(m->vips, v);
-	free(v);
+	v->refs--;
+	svcmaps_vip_idle(m, v);
 }
 
 /* ---- source ranges ---- */

@@ -21,6 +21,7 @@ struct svcmaps_fds {
 struct vip {
 	union loom_addr addr;
 	uint32_t number, refs;
+	struct vip *prev, *next; /* of those that nobody refers to */
 	UT_hash_handle hh;
 };
 
@@ -34,7 +35,9 @@ struct svcmaps {
 	struct slots slots;
 	uint8_t *numbers; /* backend number -> enum number_state */
 	uint32_t next_number, used_numbers, next_vip, next_service;
-	struct vip *vips;
+	struct vip *vips;	/* all addresses that have a number */
+	struct vip *idle_vips;	/* those that are nobody's any more, the longest so first */
+	uint8_t *is_vip_number; /* by number: some address has it */
 	uint64_t ports[LOOM_PORTS_SETS * LOOM_PORTS_WORDS];
 	uint32_t port_refs[LOOM_PORTS_SETS][65536];
 	struct left *left; /* NULL after the sweep */
@@ -75,9 +78,16 @@ uint32_t svcmaps_slot(struct svcmaps *m, uint32_t slot); /* 0 when it can't be r
 int svcmaps_front_set(struct svcmaps *m, const struct loom_svckey *key, const struct loom_svc *v);
 int svcmaps_front_del(struct svcmaps *m, const struct loom_svckey *key);
 
-/* Number of an address, counted: each get has its put. 0 when all are taken. */
+/*
+ * Number of an address, counted: each get has its put. 0 when all are taken. Flows have the number
+ * and answer from what it says, for as long as they live: an address that nobody refers to keeps
+ * its number, and has it again when it comes back, until there is none left for a new address; then
+ * the one that has been idle for the longest goes.
+ */
 uint32_t svcmaps_vip_get(struct svcmaps *m, const union loom_addr *addr);
 void svcmaps_vip_put(struct svcmaps *m, const union loom_addr *addr);
+/* Nobody refers to it, and nobody will who had it in an earlier run. */
+void svcmaps_vip_idle(struct svcmaps *m, struct vip *v);
 
 int svcmaps_range_add(struct svcmaps *m, uint32_t service, const struct prefix *p);
 int svcmaps_range_del(struct svcmaps *m, uint32_t service, const struct prefix *p);

@@ -141,6 +141,7 @@ static void sweep(struct services *s)
 	fronts_settle(s);
 	services_fail(s, svcmaps_sweep(s->maps, on_left, s));
 	s->swept = true;
+	services_room(s);
 }
 
 static bool has_to_wait(const struct services *s, const struct service *svc)
