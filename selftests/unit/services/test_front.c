@@ -139,11 +139,81 @@ static void a_kind_for_clients_outside_has_its_port_looked_at_and_no_other_has(v
 	sound(f);
 }
 
+/* ---- who gets what several want ---- */
+
+static const struct {
+	const char *name, *thief, *owner; /* creationTimestamps */
+	bool owner_first;
+} thefts[] = {
+	{ "the thief is older", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", true },
+	{ "and was there first", "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", false },
+	{ "only the thief has an age", "2026-01-01T00:00:00Z", "", true },
+	{ "nobody's age is known", "", "", false },
+};
+
+static void put_claims(struct fake *f, const char *name, const char *created, const char *more)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "service/default/%s", name);
+	fake_change(f, key,
+		    json("{'metadata':{'creationTimestamp':'%s'},'spec':{'ipFamilies':['IPv4'],'"
+			 "ports':[{'port':5432}],%s}",
+			 created, more));
+}
+
+/* Puts the service that the address was given to, and one that only names it. */
+static void put_both(struct fake *f, size_t i, const char *owner, const char *thief)
+{
+	for (int turn = 0; turn < 2; turn++)
+		if (thefts[i].owner_first == (turn == 0))
+			put_claims(f, "owner", thefts[i].owner, owner);
+		else
+			put_claims(f, "thief", thefts[i].thief, thief);
+}
+
+static void no_service_gets_an_address_that_another_was_given(void **state)
+{
+	static const struct {
+		const char *owner, *thief;
+	} kinds[] = {
+		{ "'clusterIPs':['10.96.0.50']}", "'externalIPs':['10.96.0.50']}" },
+		{ "'clusterIPs':['10.96.0.50']}", "'type':'LoadBalancer'},'status':{'loadBalancer':"
+						  "{'ingress':[{'ip':'10.96.0.50'}]}}" },
+		{ "'type':'LoadBalancer'},'status':{'loadBalancer':{'ingress':[{'ip':'10.96.0.50'}]"
+		  "}}",
+		  "'externalIPs':['10.96.0.50']}" },
+	};
+	struct fake *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(thefts); i++)
+		for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+			struct service *owner;
+
+			put_both(f, i, kinds[k].owner, kinds[k].thief);
+			for (int turn = 0; turn < 2; turn++) {
+				HASH_FIND_STR(fake_services(f)->all, "default/owner", owner);
+				if (tcp_front(f, "10.96.0.50", 5432).service !=
+				    owner->programs->number)
+					fail_msg("%s, kinds %zu", thefts[i].name, k);
+				assert_string_equal(problem_of(f, "owner"), "");
+				assert_string_equal(problem_of(f, "thief"), "taken");
+				restart(f);
+			}
+			assert_int_equal(writes(f), 0);
+			sound(f);
+			drop(f, "service", "owner");
+			assert_string_equal(problem_of(f, "thief"), "");
+			drop(f, "service", "thief");
+		}
+}
+
 const struct CMUnitTest front_tests[] = {
 	TEST(an_address_that_goes_keeps_its_number_for_the_flows_that_have_it),
 	TEST(a_new_address_has_the_number_that_was_idle_for_the_longest),
 	TEST(a_number_whose_change_the_kernel_refuses_stays_what_it_was),
 	TEST(a_frontend_changes_its_kind_in_place),
 	TEST(a_kind_for_clients_outside_has_its_port_looked_at_and_no_other_has),
+	TEST(no_service_gets_an_address_that_another_was_given),
 };
 const size_t n_front_tests = ARRAY_SIZE(front_tests);

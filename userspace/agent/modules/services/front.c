@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -104,6 +105,22 @@ static const char *since(const struct frontend *f)
 	return f->side->program->service->obj->created;
 }
 
+/* What the cluster gives out comes before what anybody may write into an object: who may make a
+ * Service must not get another one's traffic by naming its address. */
+static unsigned int rank(const struct frontend *f)
+{
+	switch (f->kind) {
+	case LOOM_SVC_CLUSTER_IP:
+		return 0;
+	case LOOM_SVC_LOADBALANCER:
+		return 1;
+	case LOOM_SVC_EXTERNAL_IP:
+		return 3;
+	default: /* node ports and host ports */
+		return 2;
+	}
+}
+
 static bool is_before(const struct frontend *a, const struct frontend *b)
 {
 	int order = strcmp(since(a), since(b));
@@ -114,19 +131,23 @@ static bool is_before(const struct frontend *a, const struct frontend *b)
 }
 
 /*
- * The oldest Service. Of a pod's hostPort, and of objects without a creationTimestamp, the age is
- * not known: who has the frontend keeps it, and comes behind those whose age is known otherwise.
+ * Of those of the first rank the oldest Service. Of a pod's hostPort, and of objects without a
+ * creationTimestamp, the age is not known: who has the frontend keeps it, and comes behind those
+ * whose age is known otherwise.
  */
 static struct frontend *winner(const struct front_key *k, struct frontend *holder)
 {
 	struct frontend *known = NULL, *other = NULL;
+	unsigned int first = UINT_MAX;
 
-	if (holder && !*since(holder))
+	for (struct frontend *f = k->wishes; f; f = f->next_of_key)
+		first = MIN(first, rank(f));
+	if (holder && !*since(holder) && rank(holder) == first)
 		return holder;
 	for (struct frontend *f = k->wishes; f; f = f->next_of_key) {
 		struct frontend **best = *since(f) ? &known : &other;
 
-		if (!*best || is_before(f, *best))
+		if (rank(f) == first && (!*best || is_before(f, *best)))
 			*best = f;
 	}
 	return known ?: other;
