@@ -524,18 +524,21 @@ static const struct CMUnitTest serve_tests[] = {
 
 int main(void)
 {
+	const struct {
+		const struct CMUnitTest *v;
+		size_t n;
+	} groups[] = { { serve_tests, ARRAY_SIZE(serve_tests) },
+		       { front_tests, n_front_tests },
+		       { keep_tests, n_keep_tests },
+		       { names_tests, n_names_tests },
+		       { room_tests, n_room_tests } };
 	struct CMUnitTest all[100];
 	size_t n = 0;
 
-	assert(ARRAY_SIZE(serve_tests) + n_front_tests + n_keep_tests + n_room_tests <=
-	       ARRAY_SIZE(all));
-	for (size_t i = 0; i < ARRAY_SIZE(serve_tests); i++)
-		all[n++] = serve_tests[i];
-	for (size_t i = 0; i < n_front_tests; i++)
-		all[n++] = front_tests[i];
-	for (size_t i = 0; i < n_keep_tests; i++)
-		all[n++] = keep_tests[i];
-	for (size_t i = 0; i < n_room_tests; i++)
-		all[n++] = room_tests[i];
+	for (size_t g = 0; g < ARRAY_SIZE(groups); g++)
+		for (size_t i = 0; i < groups[g].n; i++) {
+			assert(n < ARRAY_SIZE(all));
+			all[n++] = groups[g].v[i];
+		}
 	return _cmocka_run_group_tests("services", all, n, NULL, NULL);
 }

@@ -7,5 +7,7 @@ extern const struct CMUnitTest front_tests[];
 extern const size_t n_front_tests;
 extern const struct CMUnitTest keep_tests[];
 extern const size_t n_keep_tests;
+extern const struct CMUnitTest names_tests[];
+extern const size_t n_names_tests;
 extern const struct CMUnitTest room_tests[];
 extern const size_t n_room_tests;

@@ -61,15 +61,25 @@ static int add_found(struct founds *f, const struct found *one)
 	return 0;
 }
 
-static int add_endpoint(struct founds *f, const struct endpoint *ep, uint16_t port,
+/* A port of a slice that is the service's. */
+struct target {
+	uint16_t port;
+	bool former; /* by the name that it had */
+};
+
+static int add_endpoint(struct founds *f, const struct endpoint *ep, const struct target *t,
 			const struct nodes *nodes)
 {
-	struct found one = {
-		.ep = ep, .ready = ep->ready, .serving = ep->serving, .terminating = ep->terminating
-	};
+	struct found one = { .ep = ep };
 	uint32_t owner = 0;
 
-	one.want = (struct want){ .addr = ep->addr, .port = port, .flags = LOOM_BACKEND_PRESENT };
+	if (!t->former) {
+		one.ready = ep->ready;
+		one.serving = ep->serving;
+		one.terminating = ep->terminating;
+	}
+	one.want =
+		(struct want){ .addr = ep->addr, .port = t->port, .flags = LOOM_BACKEND_PRESENT };
 	one.want.own = nodes_is_own(nodes, &ep->addr);
 	if (nodes_owns(nodes, &ep->addr, &owner))
 		one.want.flags |= LOOM_BACKEND_HOST;
@@ -80,25 +90,42 @@ static int add_endpoint(struct founds *f, const struct endpoint *ep, uint16_t po
 	return add_found(f, &one);
 }
 
-static int gather_port(struct founds *f, const struct slice_object *slice, uint16_t port,
+static int gather_port(struct founds *f, const struct slice_object *slice, const struct target *t,
 		       const struct nodes *nodes)
 {
 	int err = 0;
 
 	for (size_t i = 0; !err && i < slice->n_endpoints; i++)
-		err = add_endpoint(f, &slice->endpoints[i], port, nodes);
+		err = add_endpoint(f, &slice->endpoints[i], t, nodes);
 	return err;
 }
 
 /* A name stands once in a slice (ValidateEndpointSlice). */
-static const struct endpoint_port *find_target(const struct slice_object *slice,
-					       const struct service_port *port)
+static const struct endpoint_port *find_port(const struct slice_object *slice, const char *name,
+					     uint8_t proto)
 {
 	for (size_t i = 0; i < slice->n_ports; i++)
-		if (slice->ports[i].proto == port->proto &&
-		    strcmp(slice->ports[i].name, port->name) == 0)
+		if (slice->ports[i].proto == proto && strcmp(slice->ports[i].name, name) == 0)
 			return &slice->ports[i];
 	return NULL;
+}
+
+bool compile_names(const struct slice_object *slice, const char *name, uint8_t proto)
+{
+	return find_port(slice, name, proto) != NULL;
+}
+
+static bool find_target(const struct slice_object *slice, const struct service_port *port,
+			struct target *ret)
+{
+	const struct endpoint_port *found = find_port(slice, port->name, port->proto);
+
+	ret->former = !found && port->former;
+	if (ret->former)
+		found = find_port(slice, port->former, port->proto);
+	if (found)
+		ret->port = found->port;
+	return found != NULL;
 }
 
 static int gather(const struct service_port *port, int family, struct slice_object *const *slices,
@@ -108,11 +135,10 @@ static int gather(const struct service_port *port, int family, struct slice_obje
 
 	for (size_t s = 0; s < n_slices; s++) {
 		const struct slice_object *slice = slices[s];
+		struct target t;
 
-		const struct endpoint_port *target = find_target(slice, port);
-
-		if (slice->family == family && target && !err)
-			err = gather_port(f, slice, target->port, nodes);
+		if (!err && slice->family == family && find_target(slice, port, &t))
+			err = gather_port(f, slice, &t, nodes);
 	}
 	return err;
 }

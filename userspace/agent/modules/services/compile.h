@@ -41,12 +41,17 @@ struct wants {
 /* The tables that frontends of the port ask for: 1 << enum table_kind. */
 unsigned int compile_needs(const struct service_object *svc, const struct service_port *port,
 			   int family);
-/* Of port `port` and `family` (0: IPv4, 1: IPv6). Slices of the other family are passed over. 0 or
- * -ENOMEM. */
+/*
+ * Of port `port` and `family` (0: IPv4, 1: IPv6). Slices of the other family are passed over. What
+ * a slice has under the port's former name only takes no new flows and keeps those that it has. 0
+ * or -ENOMEM.
+ */
 int compile_port(const struct service_object *svc, const struct service_port *port, int family,
 		 struct slice_object *const *slices, size_t n_slices, const struct nodes *nodes,
 		 struct wants *ret);
 void wants_clear(struct wants *w);
+/* The slice has a port of that name and protocol. */
+bool compile_names(const struct slice_object *slice, const char *name, uint8_t proto);
 const char *want_state_name(enum want_state state);
 /* Different endpoints on this node that are ready, whatever their ports: for healthCheckNodePort. 0
  * or -ENOMEM. */

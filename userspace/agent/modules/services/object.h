@@ -19,6 +19,7 @@
 
 struct service_port {
 	const char *name;	  /* "" when it has none */
+	const char *former;	  /* what slices may still call it; NULL: nothing else */
 	uint16_t port, node_port; /* host order; node_port 0: none */
 	uint8_t proto;
 	union loom_addr host_ip; /* of a hostPort: one of the node's addresses; :: = all */

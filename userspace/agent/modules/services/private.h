@@ -72,8 +72,8 @@ struct side {
 struct program {
 	struct service *service;
 	struct program *next;
-	struct service_port port; /* its name is port_name */
-	char *port_name;
+	struct service_port port; /* its names are the two below */
+	char *port_name, *former_name;
 	uint32_t number;
 	struct side sides[2];
 	struct prefix *ranges;

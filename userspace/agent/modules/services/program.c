@@ -147,6 +147,7 @@ static void program_free(struct program *p)
 	for (int family = 0; family < 2; family++)
 		free(p->sides[family].backends);
 	free(p->ranges);
+	free(p->former_name);
 	free(p->port_name);
 	free(p);
 }
@@ -172,20 +173,86 @@ static struct program *program_new(struct service *svc, const struct service_por
 	return p;
 }
 
-static struct program *program_get(struct service *svc, const struct service_port *port)
+static bool same_number(const struct service_port *a, const struct service_port *b)
+{
+	return a->port == b->port && a->proto == b->proto;
+}
+
+static bool same_port(const struct service_port *a, const struct service_port *b)
+{
+	return same_number(a, b) && strcmp(a->name, b->name) == 0;
+}
+
+static struct program *program_find(const struct service *svc, const struct service_port *port)
 {
 	struct program *p;
 
-	for (p = svc->programs; p; p = p->next)
-		if (p->port.port == port->port && p->port.proto == port->proto &&
-		    strcmp(p->port_name, port->name) == 0)
-			break;
+	for (p = svc->programs; p && !same_port(&p->port, port); p = p->next)
+		;
+	return p;
+}
+
+/* The program that has been this port's under another name; NULL when it can't be told: the API
+ * gives a number to one port only, but who writes to etcd may not. */
+static struct program *program_renamed(const struct service *svc, const struct service_port *port)
+{
+	struct program *found = NULL;
+	size_t n_ports = 0, n_programs = 0;
+
+	for (size_t i = 0; i < svc->obj->n_ports; i++)
+		n_ports += same_number(&svc->obj->ports[i], port);
+	for (struct program *p = svc->programs; p; p = p->next)
+		if (same_number(&p->port, port)) {
+			found = p;
+			n_programs++;
+		}
+	return n_ports == 1 && n_programs == 1 ? found : NULL;
+}
+
+/* Its connections go on. Slices have the new name a moment later. */
+static int program_rename(struct program *p, const char *name)
+{
+	char *copy = strdup(name);
+
+	if (!copy)
+		return -ENOMEM;
+	free(p->former_name);
+	p->former_name = p->port_name;
+	p->port_name = copy;
+	return 0;
+}
+
+/* Not needed any more when no slice has it, or when another port is called so now. */
+static bool needs_former(const struct service *svc, const struct program *p)
+{
+	for (size_t i = 0; i < svc->obj->n_ports; i++)
+		if (svc->obj->ports[i].proto == p->port.proto &&
+		    strcmp(svc->obj->ports[i].name, p->former_name) == 0)
+			return false;
+	for (const struct slice *sl = svc->slices; sl; sl = sl->next)
+		if (compile_names(sl->obj, p->former_name, p->port.proto))
+			return true;
+	return false;
+}
+
+static struct program *program_get(struct service *svc, const struct service_port *port)
+{
+	struct program *p = program_find(svc, port);
+
+	if (!p) {
+		p = program_renamed(svc, port);
+		if (p && program_rename(p, port->name) < 0)
+			return NULL;
+	}
 	if (!p)
 		p = program_new(svc, port);
 	if (!p)
 		return NULL;
 	p->port = *port;
 	p->port.name = p->port_name;
+	if (p->former_name && !needs_former(svc, p))
+		free(TAKE_PTR(p->former_name));
+	p->port.former = p->former_name;
 	p->stale = false;
 	return p;
 }
