@@ -290,6 +290,10 @@ static const struct {
 	  "'spec':{'clusterIP':'None','clusterIPs':['None'],'ports':[{'port':80}]}", NULL, 0, 0 },
 	{ "headless by its list alone", "'spec':{'clusterIPs':['None'],'ports':[{'port':80}]}",
 	  NULL, 0, 0 },
+	{ "another proxy's, whatever the label says",
+	  "'metadata':{'labels':{'service.kubernetes.io/service-proxy-name':null}},"
+	  "'spec':{'clusterIPs':['10.96.0.1'],'ports':[{'port':80}]}",
+	  NULL, 0, 0 },
 	{ "both families", "'spec':{'clusterIPs':['10.96.0.1','fd00:96::1'],'ports':[{'port':80}]}",
 	  NULL, 2, 1 },
 	{ "one field for old servers", "'spec':{'clusterIP':'10.96.0.1','ports':[{'port':80}]}",

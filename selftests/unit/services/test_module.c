@@ -144,6 +144,30 @@ static void a_node_port_is_on_the_families_of_its_service(void **state)
 	}
 }
 
+static void what_another_proxy_serves_is_left_to_it(void **state)
+{
+	static const char service[] =
+		"{'metadata':{'labels':{%s}},'spec':{'clusterIPs':['10.96.0.1'],'ports':["
+		"{'port':80,'nodePort':30080}],'externalTrafficPolicy':'Local'}}";
+	static const char slice[] = "{'metadata':{'labels':{'kubernetes.io/service-name':'web'%s}},"
+				    "'addressType':'IPv4','ports':[{'port':80}],'endpoints':["
+				    "{'addresses':['10.1.0.1']}]}";
+	struct fake *f = *state;
+
+	fake_change(f, "service/default/web",
+		    json(service, "'service.kubernetes.io/service-proxy-name':'x'"));
+	fake_change(f, "endpointslice/default/web-1", json(slice, ""));
+	assert_int_equal(map_count(f->maps.svc), 0);
+	fake_change(f, "service/default/web", json(service, ""));
+	assert_string_equal(in_of(f, "10.96.0.1", 80), "10.1.0.1:80 ");
+	fake_change(f, "endpointslice/default/web-1",
+		    json(slice, ",'service.kubernetes.io/service-proxy-name':''"));
+	assert_int_equal(tcp_front(f, "10.96.0.1", 80).in_size, 0);
+	assert_int_equal(map_count(f->maps.svc), 2);
+	fake_settle(f);
+	sound(f);
+}
+
 static void without_services_the_maps_are_left_alone(void **state)
 {
 	struct fake *f = *state;
@@ -505,6 +529,7 @@ static const struct CMUnitTest serve_tests[] = {
 	TEST(frontends_of_a_port_share_its_tables),
 	TEST(ports_of_one_address_share_its_number),
 	TEST(a_node_port_is_on_the_families_of_its_service),
+	TEST(what_another_proxy_serves_is_left_to_it),
 	TEST(without_services_the_maps_are_left_alone),
 	TEST(node_port_addresses_are_exact_and_follow_the_node),
 	TEST(policies_are_flags),

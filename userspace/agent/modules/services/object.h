@@ -49,7 +49,8 @@ struct service_object {
 	uint16_t health_port; /* 0: none */
 	struct problems problems;
 };
-/* Headless and ExternalName services have neither addresses nor ports. */
+/* Headless and ExternalName services, and those of another proxy, have neither addresses nor ports.
+ */
 struct service_object *service_object_new(struct json_object *obj);
 void service_object_free(struct service_object *s); /* accepts NULL */
 DEFINE_FREEP(struct service_object, service_object_free)

@@ -329,7 +329,7 @@ struct service_object *service_object_new(struct json_object *obj)
 		return NULL;
 	if (!*s->type)
 		s->type = "ClusterIP";
-	if (is_only_a_name(s, &p))
+	if (is_only_a_name(s, &p) || read_is_for_others(&p))
 		return TAKE_PTR(s);
 	if (read_addresses(s, &p) < 0 || read_ports(s, &p) < 0 || read_ranges(s, &p) < 0 ||
 	    read_policies(s, &p) < 0)

@@ -183,10 +183,13 @@ struct slice_object *slice_object_new(struct json_object *obj)
 	if (!s)
 		return NULL;
 	p.problems = &s->problems;
+	s->family = -1;
+	s->service = "";
+	if (read_is_for_others(&p))
+		return TAKE_PTR(s);
 	label = json_field(json_path(obj, "metadata.labels"), "kubernetes.io/service-name");
-	s->service = json_object_is_type(label, json_type_string)
-			     ? texts_add(&s->texts, json_object_get_string(label), NULL)
-			     : "";
+	if (json_object_is_type(label, json_type_string))
+		s->service = texts_add(&s->texts, json_object_get_string(label), NULL);
 	s->family = family_of(&p);
 	if (!s->service || read_slice_ports(s, &p) < 0)
 		return NULL;

@@ -35,6 +35,14 @@ int64_t read_number(const struct place *p, const char *path, int64_t min, int64_
 	return otherwise;
 }
 
+bool read_is_for_others(const struct place *p)
+{
+	struct json_object *labels = json_path(p->obj, "metadata.labels");
+
+	return json_object_is_type(labels, json_type_object) &&
+	       json_object_object_get_ex(labels, "service.kubernetes.io/service-proxy-name", NULL);
+}
+
 size_t read_array(const struct place *p, const char *path, struct json_object **ret)
 {
 	struct err e = {};

@@ -20,6 +20,9 @@ const char *read_text(const struct place *p, const char *path); /* borrowed; "" 
 bool read_flag(const struct place *p, const char *path, bool otherwise);
 int64_t read_number(const struct place *p, const char *path, int64_t min, int64_t max,
 		    int64_t otherwise);
+/* Some other proxy is to serve the object: kube-proxy lists what does not have the label
+ * service.kubernetes.io/service-proxy-name, whatever its value (KEP 2447). */
+bool read_is_for_others(const struct place *p);
 /* Its length; *ret is NULL when there is none. */
 size_t read_array(const struct place *p, const char *path, struct json_object **ret);
 /* Element i of the array at `path`, as a place; false (and told) when it is no object. */
