@@ -46,6 +46,10 @@ int health_set(struct health *h, uint16_t port, const char *ns, const char *name
 	return port == 1 ? err_set(e, -98, "port %u is in use", port) : 0;
 }
 
+void health_set_proxy(struct health *h, bool healthy)
+{
+}
+
 void health_drop(struct health *h, uint16_t port)
 {
 }

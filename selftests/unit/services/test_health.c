@@ -13,83 +13,9 @@
 
 #include "agent/modules/services/health.h"
 #include "lib/base/util.h"
+#include "selftests/unit/services/ask.h"
 
 static struct event_base *base;
-
-/* Listens on a port of the kernel's choice. */
-static int occupy(uint16_t *ret_port)
-{
-	struct sockaddr_in sa = { .sin_family = AF_INET };
-	socklen_t len = sizeof(sa);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
-	assert_int_equal(listen(fd, 1), 0);
-	getsockname(fd, (struct sockaddr *)&sa, &len);
-	*ret_port = ntohs(sa.sin_port);
-	return fd;
-}
-
-static uint16_t free_port(void)
-{
-	uint16_t port;
-
-	close(occupy(&port));
-	return port;
-}
-
-static int call(int family, uint16_t port)
-{
-	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6,
-				   .sin6_port = htons(port),
-				   .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-	struct sockaddr_in a4 = { .sin_family = AF_INET,
-				  .sin_port = htons(port),
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int err = family == AF_INET6 ? connect(fd, (struct sockaddr *)&a6, sizeof(a6))
-				     : connect(fd, (struct sockaddr *)&a4, sizeof(a4));
-
-	if (err == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-struct answer {
-	char text[4096];
-	size_t len;
-};
-
-static void on_answer(evutil_socket_t fd, short what, void *arg)
-{
-	struct answer *a = arg;
-	ssize_t n = what & EV_READ ? read(fd, a->text + a->len, sizeof(a->text) - 1 - a->len) : 0;
-
-	if (n > 0)
-		a->len += n;
-	else
-		event_base_loopbreak(base);
-}
-
-/* Sends, and reads until the other side closes. */
-static const char *ask(int family, uint16_t port, const char *request)
-{
-	static struct answer a;
-	static const struct timeval patience = { .tv_sec = 10 };
-	int fd = call(family, port);
-	struct event *ev = event_new(base, fd, EV_READ | EV_PERSIST, on_answer, &a);
-
-	a = (struct answer){};
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, request, strlen(request)), strlen(request));
-	event_add(ev, &patience);
-	event_base_dispatch(base);
-	event_free(ev);
-	close(fd);
-	a.text[a.len] = '\0';
-	return a.text;
-}
 
 #define GET "GET /any/path?x HTTP/1.1\r\nHost: lb\r\n\r\n"
 
@@ -107,9 +33,10 @@ static void a_node_with_endpoints_says_how_many(void **state)
 	struct err e = {};
 
 	assert_int_equal(health_new(base, &h), 0);
+	health_set_proxy(h, true);
 	assert_int_equal(health_set(h, port, "ns", "n", 2, &e), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-		const char *a = ask(families[i], port, GET);
+		const char *a = ask(base, families[i], port, GET);
 
 		assert_says(a, "HTTP/1.1 200 ");
 		assert_says(a, "\r\nContent-Type: application/json\r\n");
@@ -127,12 +54,32 @@ static void a_node_whose_last_endpoint_went_says_503(void **state)
 	const char *a;
 
 	assert_int_equal(health_new(base, &h), 0);
+	health_set_proxy(h, true);
 	assert_int_equal(health_set(h, port, "ns", "n", 1, NULL), 0);
 	assert_int_equal(health_set(h, port, "ns", "other", 0, NULL), 0);
-	a = ask(AF_INET, port, GET);
+	a = ask(base, AF_INET, port, GET);
 	assert_says(a, "HTTP/1.1 503 ");
 	assert_says(a, "X-Load-Balancing-Endpoint-Weight: 0\r\n");
 	assert_says(a, "\"name\":\"other\"},\"localEndpoints\":0");
+}
+
+static void a_node_whose_maps_are_not_right_says_503(void **state)
+{
+	_cleanup_(health_freep) struct health *h = NULL;
+	uint16_t port = free_port();
+	const char *a;
+
+	assert_int_equal(health_new(base, &h), 0);
+	assert_int_equal(health_set(h, port, "ns", "n", 3, NULL), 0);
+	for (int turn = 0; turn < 2; turn++) {
+		a = ask(base, AF_INET, port, GET);
+		assert_says(a, "HTTP/1.1 503 ");
+		assert_says(a, "X-Load-Balancing-Endpoint-Weight: 3\r\n");
+		assert_says(a, "\"localEndpoints\":3,\"serviceProxyHealthy\":false}");
+		health_set_proxy(h, true);
+		assert_says(ask(base, AF_INET, port, GET), " 200 ");
+		health_set_proxy(h, false);
+	}
 }
 
 static void a_port_in_use_is_named_and_tried_again(void **state)
@@ -144,12 +91,13 @@ static void a_port_in_use_is_named_and_tried_again(void **state)
 	int fd = occupy(&port);
 
 	assert_int_equal(health_new(base, &h), 0);
+	health_set_proxy(h, true);
 	assert_int_equal(health_set(h, port, "ns", "n", 1, &e), -EADDRINUSE);
 	snprintf(want, sizeof(want), "service 'ns/n': healthCheckNodePort %u", port);
 	assert_says(e.msg, want);
 	close(fd);
 	assert_int_equal(health_set(h, port, "ns", "n", 1, &e), 0);
-	assert_says(ask(AF_INET, port, GET), " 200 ");
+	assert_says(ask(base, AF_INET, port, GET), " 200 ");
 }
 
 static void a_dropped_port_is_closed(void **state)
@@ -158,6 +106,7 @@ static void a_dropped_port_is_closed(void **state)
 	uint16_t port = free_port();
 
 	assert_int_equal(health_new(base, &h), 0);
+	health_set_proxy(h, true);
 	assert_int_equal(health_set(h, port, "ns", "n", 1, NULL), 0);
 	health_drop(h, port);
 	health_drop(h, port);
@@ -172,12 +121,14 @@ static void what_is_no_request_gets_no_health(void **state)
 	char big[6000] = "GET / HTTP/1.1\r\nX: ";
 
 	assert_int_equal(health_new(base, &h), 0);
+	health_set_proxy(h, true);
 	assert_int_equal(health_set(h, port, "ns", "n", 1, NULL), 0);
 	memset(big + strlen(big), 'x', sizeof(big) - 1 - strlen(big));
-	assert_null(strstr(ask(AF_INET, port, big), " 200 "));
-	assert_null(strstr(ask(AF_INET, port, "\x16\x03\x01\r\n\r\n"), " 200 "));
-	assert_null(strstr(ask(AF_INET, port, "DELETE / HTTP/1.1\r\nHost: lb\r\n\r\n"), " 200 "));
-	assert_says(ask(AF_INET, port, GET), " 200 ");
+	assert_null(strstr(ask(base, AF_INET, port, big), " 200 "));
+	assert_null(strstr(ask(base, AF_INET, port, "\x16\x03\x01\r\n\r\n"), " 200 "));
+	assert_null(
+		strstr(ask(base, AF_INET, port, "DELETE / HTTP/1.1\r\nHost: lb\r\n\r\n"), " 200 "));
+	assert_says(ask(base, AF_INET, port, GET), " 200 ");
 }
 
 static int setup(void **state)
@@ -197,6 +148,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_node_with_endpoints_says_how_many),
 		cmocka_unit_test(a_node_whose_last_endpoint_went_says_503),
+		cmocka_unit_test(a_node_whose_maps_are_not_right_says_503),
 		cmocka_unit_test(a_port_in_use_is_named_and_tried_again),
 		cmocka_unit_test(a_dropped_port_is_closed),
 		cmocka_unit_test(what_is_no_request_gets_no_health),

@@ -13,6 +13,7 @@
 
 #include "lib/bpf/walk.h"
 #include "lib/json/json.h"
+#include "selftests/unit/services/ask.h"
 #include "selftests/unit/services/tests.h"
 #include "selftests/unit/services/world.h"
 
@@ -297,6 +298,36 @@ static void who_waited_has_it_when_the_holder_went_with_the_agent_away(void **st
 	sound(f);
 }
 
+/* A load balancer outside may send traffic here. */
+static bool is_healthy(struct fake *f)
+{
+	static const char balanced[] =
+		"{'spec':{'clusterIPs':['10.96.0.99'],'externalTrafficPolicy':'Local',"
+		"'healthCheckNodePort':%u,'ports':[{'port':80,'nodePort':30999}]}}";
+	static const char get[] = "GET / HTTP/1.1\r\nHost: lb\r\n\r\n";
+	static uint16_t port;
+	const char *said;
+
+	if (!port)
+		port = free_port();
+	put_slice(f, "balanced", 2, 1);
+	fake_change(f, "service/default/balanced", json(balanced, port));
+	said = ask(f->base, AF_INET, port, get);
+	assert_non_null(strstr(said, "\"localEndpoints\":1"));
+	return strstr(said, " 200 ") != NULL;
+}
+
+static void a_node_is_healthy_when_all_objects_are_in_the_maps(void **state)
+{
+	struct fake *f = *state;
+
+	fake_set(f, "/netloom/ksr/synced/service", NULL);
+	restart(f);
+	assert_false(is_healthy(f));
+	fake_synced(f);
+	assert_true(is_healthy(f));
+}
+
 static void what_the_kernel_refuses_is_made_good_by_a_resync(void **state)
 {
 	static const char lb[] = "{'spec':{'type':'LoadBalancer','clusterIPs':['10.96.0.1'],"
@@ -306,11 +337,16 @@ static void what_the_kernel_refuses_is_made_good_by_a_resync(void **state)
 	struct svcmaps *m = fake_services(f)->maps;
 
 	fake_change(f, "service/default/web", json(lb, "198.51.100.0/24"));
+	assert_true(is_healthy(f));
 	m->fd.srcrange = -1;
 	fake_change(f, "service/default/web", json(lb, "203.0.113.0/24"));
 	assert_int_equal(f->heals, 1);
+	assert_false(is_healthy(f));
 	m->fd.srcrange = f->maps.srcrange;
+	put_service(f, "other", "10.96.0.2", ""); /* heals nothing */
+	assert_false(is_healthy(f));
 	fake_resync(f, EVENT_UPSTREAM_RESYNC);
+	assert_true(is_healthy(f));
 	assert_int_equal(f->heals, 1);
 	assert_int_equal(map_count(f->maps.srcrange), 1);
 	sound(f);
@@ -417,6 +453,7 @@ const struct CMUnitTest keep_tests[] = {
 	TEST(without_dates_who_has_it_keeps_it_over_a_restart_too),
 	TEST(of_those_who_waited_the_oldest_is_next),
 	TEST(who_waited_has_it_when_the_holder_went_with_the_agent_away),
+	TEST(a_node_is_healthy_when_all_objects_are_in_the_maps),
 	TEST(what_the_kernel_refuses_is_made_good_by_a_resync),
 	TEST(host_ports_lead_to_their_pod),
 	TEST(rest_says_what_is_served),

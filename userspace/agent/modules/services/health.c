@@ -20,6 +20,7 @@
 
 struct health_port {
 	uint16_t port; /* key */
+	const struct health *of;
 	char *ns, *name;
 	unsigned int local;
 	struct evhttp *server;
@@ -30,6 +31,7 @@ struct health_port {
 struct health {
 	struct event_base *base;
 	struct health_port *ports;
+	bool proxy_healthy;
 };
 
 static void port_free(struct health_port *p)
@@ -55,7 +57,7 @@ static struct json_object *port_json(const struct health_port *p)
 	    json_add_str(service, "name", p->name) < 0 ||
 	    json_add(o, "service", json_object_get(service)) < 0 ||
 	    json_add_int(o, "localEndpoints", p->local) < 0 ||
-	    json_add_bool(o, "serviceProxyHealthy", true) < 0)
+	    json_add_bool(o, "serviceProxyHealthy", p->of->proxy_healthy) < 0)
 		return NULL;
 	return TAKE_PTR(o);
 }
@@ -81,7 +83,7 @@ static void on_request(struct evhttp_request *req, void *arg)
 	if (evhttp_request_get_command(req) == EVHTTP_REQ_GET)
 		evbuffer_add_printf(out, "%s",
 				    json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN));
-	evhttp_send_reply(req, p->local ? 200 : 503, NULL, NULL);
+	evhttp_send_reply(req, p->local && p->of->proxy_healthy ? 200 : 503, NULL, NULL);
 }
 
 /* ---- listening ---- */
@@ -146,6 +148,7 @@ static int port_add(struct health *h, uint16_t port, struct health_port **ret)
 	if (!p)
 		return -ENOMEM;
 	p->port = port;
+	p->of = h;
 	err = port_open(h, p);
 	if (err < 0)
 		return err;
@@ -199,6 +202,11 @@ int health_set(struct health *h, uint16_t port, const char *ns, const char *name
 	p->name = TAKE_PTR(name_copy);
 	p->local = local;
 	return 0;
+}
+
+void health_set_proxy(struct health *h, bool healthy)
+{
+	h->proxy_healthy = healthy;
 }
 
 void health_drop(struct health *h, uint16_t port)

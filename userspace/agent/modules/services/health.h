@@ -3,10 +3,12 @@
 /*
  * healthCheckNodePort: load balancers outside of the cluster ask each node over HTTP whether it has
  * endpoints of a Service with externalTrafficPolicy Local, and send nothing where it has none. The
- * answers are those of kube-proxy (pkg/proxy/healthcheck): 200, or 503 without endpoints, to GET
- * or HEAD of any path, on every address of the node.
+ * answers are those of kube-proxy (pkg/proxy/healthcheck): 200, or 503 without endpoints or while
+ * the node's maps are not what the objects say, to GET or HEAD of any path, on every address of the
+ * node.
  *
  *	health_new(base, &h);
+ *	health_set_proxy(h, true);
  *	health_set(h, 30123, "default", "web", 2, &e);     again whenever the number changes
  *	health_drop(h, 30123);
  *
@@ -28,5 +30,7 @@ DEFINE_FREEP(struct health, health_free)
  */
 int health_set(struct health *h, uint16_t port, const char *ns, const char *name,
 	       unsigned int local, struct err *e);
+/* Whether the maps are what the objects say; false until it is said. */
+void health_set_proxy(struct health *h, bool healthy);
 /* Closes the port; nothing when it is not open. Not from within an answer. */
 void health_drop(struct health *h, uint16_t port);

@@ -124,6 +124,7 @@ struct services {
 	bool settling; /* about to sweep: nobody has to wait for an earlier holder any more */
 	bool verify;   /* a resync: ask the map, don't trust memory */
 	int failed;    /* first error of this round */
+	bool broken;   /* a write has failed, and no resync has made it good */
 	uint64_t compiled, rounds;
 	double seconds;
 

@@ -223,6 +223,8 @@ void services_run(struct services *s)
 	flows_run(s);
 	s->rounds++;
 	s->seconds += (clock_ns() - start) / 1e9;
+	s->broken = s->failed || (s->broken && !s->verify);
+	health_set_proxy(s->health, s->swept && !s->broken);
 	if (!s->failed)
 		return;
 	log_warn("a map could not be written: %s", strerror(-s->failed));

@@ -335,9 +335,14 @@ struct json_object *services_status(struct agent *a)
 	if (!o)
 		return NULL;
 	c = count(s);
-	json_add_str(o, "state", !s->maps || !s->swept ? "waiting" : "ready");
+	json_add_str(o, "state",
+		     !s->maps || !s->swept ? "waiting"
+		     : s->broken	   ? "failing"
+					   : "ready");
 	if (!s->maps || !s->swept)
 		json_add_str(o, "reason", "not all Services and EndpointSlices are reflected yet");
+	else if (s->broken)
+		json_add_str(o, "reason", "a map could not be written");
 	json_add_int(o, "services", c.services);
 	json_add_int(o, "frontends", HASH_COUNT(s->keys));
 	json_add_int(o, "backends", s->maps ? s->maps->used_numbers : 0);
