@@ -111,9 +111,11 @@ int db_foreach(struct agent *a, const char *prefix,
 int uplink_host_addresses(struct agent *a, int (*fn)(const union loom_addr *addr, void *arg),
 			  void *arg)
 {
-	for (size_t i = 0; i < fake(a)->n_own; i++)
-		fn(&fake(a)->own[i], arg);
-	return 0;
+	int stop = 0;
+
+	for (size_t i = 0; !stop && i < fake(a)->n_own; i++)
+		stop = fn(&fake(a)->own[i], arg);
+	return stop;
 }
 
 const struct node_identity *nodesync_self(struct agent *a)

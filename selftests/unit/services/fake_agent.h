@@ -33,7 +33,7 @@ struct fake {
 	struct json_object *db;
 	void *state; /* of the module */
 	struct node_identity self;
-	union loom_addr own[8];
+	union loom_addr own[300];
 	size_t n_own;
 	struct attachment pods[FAKE_PODS];
 	size_t n_pods;

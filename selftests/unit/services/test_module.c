@@ -209,6 +209,30 @@ static void node_port_addresses_are_exact_and_follow_the_node(void **state)
 	sound(f);
 }
 
+static void a_node_may_have_hundreds_of_addresses(void **state)
+{
+	struct fake *f = *state;
+	struct loom_svc v;
+
+	f->n_own = ARRAY_SIZE(f->own);
+	for (size_t i = 0; i < f->n_own; i++)
+		addr_from_v4(0xc6120000 + (i * 7 + 1) % f->n_own, &f->own[i]);
+	fake_uplink(f);
+	put_service(f, "web", "10.96.0.1", "");
+	fake_change(f, "endpointslice/default/web-1",
+		    json("{'metadata':{'labels':{'kubernetes.io/service-name':'web'}},"
+			 "'addressType':'IPv4','ports':[{'port':9100}],'endpoints':["
+			 "{'addresses':['198.18.1.43']},{'addresses':['198.18.1.44']}]}"));
+	v = tcp_front(f, "10.96.0.1", 80);
+	assert_int_equal(backend(f, svcmaps_slot(fake_services(f)->maps, v.in)).flags,
+			 LOOM_BACKEND_PRESENT | LOOM_BACKEND_READY | LOOM_BACKEND_LOCAL |
+				 LOOM_BACKEND_HOST);
+	assert_int_equal(backend(f, svcmaps_slot(fake_services(f)->maps, v.in + 1)).flags,
+			 LOOM_BACKEND_PRESENT | LOOM_BACKEND_READY);
+	assert_true(bit(f, LOOM_PORTS_HOST_BACKEND, 9100));
+	sound(f);
+}
+
 static void policies_are_flags(void **state)
 {
 	struct fake *f = *state;
@@ -532,6 +556,7 @@ static const struct CMUnitTest serve_tests[] = {
 	TEST(what_another_proxy_serves_is_left_to_it),
 	TEST(without_services_the_maps_are_left_alone),
 	TEST(node_port_addresses_are_exact_and_follow_the_node),
+	TEST(a_node_may_have_hundreds_of_addresses),
 	TEST(policies_are_flags),
 	TEST(source_ranges_are_of_load_balancer_addresses_only),
 	TEST(backends_in_this_hosts_network_have_their_ports_noted),

@@ -167,17 +167,25 @@ bool nodes_end(struct nodes *n)
 	return changed;
 }
 
+static int by_value(const void *a, const void *b)
+{
+	return addr_cmp(a, b);
+}
+
 bool nodes_set_own(struct nodes *n, const union loom_addr *addrs, size_t count)
 {
-	union loom_addr *v;
+	union loom_addr *v = calloc(count + 1, sizeof(*v));
 
-	if (count == n->n_own && (!count || memcmp(n->own, addrs, count * sizeof(*addrs)) == 0))
-		return false;
-	v = calloc(count + 1, sizeof(*v));
 	if (!v)
 		return false;
-	if (count)
+	if (count) {
 		memcpy(v, addrs, count * sizeof(*v));
+		qsort(v, count, sizeof(*v), by_value);
+	}
+	if (count == n->n_own && (!count || memcmp(n->own, v, count * sizeof(*v)) == 0)) {
+		free(v);
+		return false;
+	}
 	free(n->own);
 	n->own = v;
 	n->n_own = count;
@@ -204,10 +212,7 @@ uint32_t nodes_id(const struct nodes *n, const char *name)
 
 bool nodes_is_own(const struct nodes *n, const union loom_addr *addr)
 {
-	for (size_t i = 0; i < n->n_own; i++)
-		if (addr_equal(&n->own[i], addr))
-			return true;
-	return false;
+	return n->n_own && bsearch(addr, n->own, n->n_own, sizeof(*addr), by_value);
 }
 
 bool nodes_owns(const struct nodes *n, const union loom_addr *addr, uint32_t *ret_id)

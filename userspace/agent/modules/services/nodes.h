@@ -19,7 +19,7 @@ struct nodes {
 	char zone[256];	  /* of this node; "" not known */
 	struct node *by_name;
 	struct node_addr *by_addr;
-	union loom_addr *own; /* this node's addresses */
+	union loom_addr *own; /* this node's addresses, sorted */
 	size_t n_own;
 };
 
@@ -33,7 +33,7 @@ bool nodes_put(struct nodes *n, const char *name, struct json_object *obj);
 void nodes_begin(struct nodes *n);
 bool nodes_end(struct nodes *n);
 
-/* True when they are others than before. Copied. */
+/* True when they are others than before, whatever their order. Copied. */
 bool nodes_set_own(struct nodes *n, const union loom_addr *addrs, size_t count);
 bool nodes_set_zone(struct nodes *n, const char *zone);
 

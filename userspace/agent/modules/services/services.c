@@ -44,31 +44,37 @@ void services_fail(struct services *s, int err)
 /* ---- where this is ---- */
 
 struct own_list {
-	union loom_addr v[64];
-	size_t n;
+	union loom_addr *v;
+	size_t n, room;
 };
 
 static int add_own(const union loom_addr *addr, void *arg)
 {
 	struct own_list *l = arg;
 
-	if (l->n < ARRAY_SIZE(l->v))
-		l->v[l->n++] = *addr;
+	if (l->n == l->room) {
+		size_t room = l->room * 2 + 16;
+		union loom_addr *v = realloc(l->v, room * sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		l->v = v;
+		l->room = room;
+	}
+	l->v[l->n++] = *addr;
 	return 0;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	return addr_cmp(a, b);
-}
-
+/* Without memory the addresses stay those of before. */
 static bool read_own_addresses(struct services *s)
 {
 	struct own_list l = {};
+	bool changed = false;
 
-	uplink_host_addresses(s->agent, add_own, &l);
-	qsort(l.v, l.n, sizeof(l.v[0]), by_value);
-	return nodes_set_own(&s->nodes, l.v, l.n);
+	if (uplink_host_addresses(s->agent, add_own, &l) == 0)
+		changed = nodes_set_own(&s->nodes, l.v, l.n);
+	free(l.v);
+	return changed;
 }
 
 static bool read_zone(struct services *s)
