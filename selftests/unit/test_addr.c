@@ -96,6 +96,32 @@ static void containment_never_crosses_families(void **state)
 	assert_false(prefix_overlaps(&all6, &ten));
 }
 
+static const struct {
+	const char *addr;
+	bool is;
+} loopback_cases[] = {
+	{ "127.0.0.1", true },
+	{ "127.255.255.254", true },
+	{ "126.255.255.255", false },
+	{ "128.0.0.1", false },
+	{ "0.0.0.127", false },
+	{ "::1", true },
+	{ "::", false },
+	{ "::2", false },
+	{ "7f00::1", false },
+};
+
+static void loopback_is_a_block_of_v4_and_one_address_of_v6(void **state)
+{
+	union loom_addr a;
+
+	for (size_t i = 0; i < ARRAY_SIZE(loopback_cases); i++) {
+		assert_int_equal(addr_parse(loopback_cases[i].addr, &a, NULL), 0);
+		if (addr_is_loopback(&a) != loopback_cases[i].is)
+			fail_msg("%s", loopback_cases[i].addr);
+	}
+}
+
 static void macs_are_six_pairs(void **state)
 {
 	static const char *const bad[] = { "", "02:00:00:00:00", "02:00:00:00:00:0g",
@@ -115,6 +141,7 @@ int main(void)
 		cmocka_unit_test(prefixes_parse_strictly),
 		cmocka_unit_test(blocks_are_cut_by_index),
 		cmocka_unit_test(containment_never_crosses_families),
+		cmocka_unit_test(loopback_is_a_block_of_v4_and_one_address_of_v6),
 		cmocka_unit_test(macs_are_six_pairs),
 	};
 

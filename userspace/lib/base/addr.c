@@ -25,6 +25,13 @@ bool addr_equal(const union loom_addr *a, const union loom_addr *b)
 	return memcmp(a->b, b->b, sizeof(a->b)) == 0;
 }
 
+bool addr_is_loopback(const union loom_addr *a)
+{
+	static const union loom_addr one6 = { .b[15] = 1 };
+
+	return addr_is_v4(a) ? a->b[12] == 127 : addr_equal(a, &one6);
+}
+
 int addr_cmp(const union loom_addr *a, const union loom_addr *b)
 {
 	return memcmp(a->b, b->b, sizeof(a->b));

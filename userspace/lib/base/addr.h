@@ -17,7 +17,8 @@ struct prefix {
 };
 
 bool addr_is_v4(const union loom_addr *a);
-bool addr_is_zero(const union loom_addr *a); /* "::", or 0.0.0.0 mapped */
+bool addr_is_zero(const union loom_addr *a);	 /* "::", or 0.0.0.0 mapped */
+bool addr_is_loopback(const union loom_addr *a); /* 127.0.0.0/8, or ::1 (RFC 4291, 2.5.3) */
 bool addr_equal(const union loom_addr *a, const union loom_addr *b);
 int addr_cmp(const union loom_addr *a, const union loom_addr *b); /* by numeric value */
 void addr_from_v4(uint32_t host_order, union loom_addr *ret);

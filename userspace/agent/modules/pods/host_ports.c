@@ -45,13 +45,6 @@ static int check_holder(const struct request *r, struct cni_error *f)
 			m->host_port, port_mapping_proto(m), att->pod_namespace, att->pod_name);
 }
 
-static bool is_loopback(const union loom_addr *a)
-{
-	union loom_addr one6 = { .b[15] = 1 };
-
-	return addr_equal(a, &one6) || (addr_is_v4(a) && addr_to_v4(a) >> 24 == 127);
-}
-
 /* Only sockets are translated on loopback addresses, and only those of hosts. */
 static bool serves_loopback(const struct agent_config *cfg, const struct port_mapping *m)
 {
@@ -75,7 +68,7 @@ static int check_host_ip(struct agent *a, const struct port_mapping *m, struct c
 	if (addr_is_zero(&addr))
 		return 0;
 	addr_format(&addr, text);
-	if (is_loopback(&addr))
+	if (addr_is_loopback(&addr))
 		return serves_loopback(agent_cfg(a), m)
 			       ? 0
 			       : cni_fail(f, CNI_UNSUPPORTED_FIELD, NULL,

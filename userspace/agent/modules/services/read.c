@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/modules/services/read.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 
 #include "lib/json/json.h"
@@ -67,11 +66,6 @@ bool read_element(const struct place *p, const char *path, struct json_object *a
 	return false;
 }
 
-static bool is_loopback(const union loom_addr *a)
-{
-	return addr_is_v4(a) ? a->b[12] == 127 : !a->d[0] && !a->w[2] && a->w[3] == htonl(1);
-}
-
 static bool is_link_local(const union loom_addr *a)
 {
 	return addr_is_v4(a) ? a->b[12] == 169 && a->b[13] == 254
@@ -84,7 +78,7 @@ static const char *not_usable(const union loom_addr *a)
 {
 	if (addr_is_zero(a))
 		return "is unspecified";
-	if (is_loopback(a))
+	if (addr_is_loopback(a))
 		return "is a loopback address";
 	if (is_link_local(a))
 		return "is a link-local address";
