@@ -208,6 +208,11 @@ def test_a_policy_that_cannot_be_read_is_named_and_the_one_before_it_holds(world
     refused = lambda: status()["modules"]["policy"]["refused"]  # noqa: E731
     poll(lambda: refused() == 1, 5, "it is refused")
     world.expect(cells(("a", "b", True), ("c", "b", False)), "a alone is let in")
+    # An agent that is new does not know the text of before.
+    net.demo("agent", "node2", "kill")
+    net.demo("agent", "node2", "start", "--wait")
+    poll(lambda: refused() == 1, 5, "it is refused again")
+    world.expect(cells(("a", "b", False), ("c", "b", False), ("b", "c", True)), "it lets in nobody")
     net.demo("ksr", "start")
     poll(lambda: refused() == 0, 10, "it is as Kubernetes has it")
 

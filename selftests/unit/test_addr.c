@@ -46,6 +46,72 @@ static void prefixes_parse_strictly(void **state)
 }
 
 static const struct {
+	const char *name, *cidr, *means; /* NULL: nothing */
+} legacy_cases[] = {
+	{ "plain", "10.1.0.0/16", "10.1.0.0/16" },
+	{ "host bits", "10.1.2.3/16", "10.1.0.0/16" },
+	{ "leading zeros are decimal", "010.0.0.0/8", "10.0.0.0/8" },
+	{ "many of them", "00000010.001.000000.0/00008", "10.0.0.0/8" },
+	{ "too large", "256.0.0.0/8", NULL },
+	{ "too large for any number", "99999999999999999999.0.0.0/8", NULL },
+	{ "three numbers", "10.0.0/8", NULL },
+	{ "five numbers", "10.0.0.0.0/8", NULL },
+	{ "empty number", "10..0.0/8", NULL },
+	{ "hexadecimal", "0xa.0.0.0/8", NULL },
+	{ "blank", " 10.0.0.0/8", NULL },
+	{ "length missing", "10.0.0.0", NULL },
+	{ "length empty", "10.0.0.0/", NULL },
+	{ "length too long", "10.0.0.0/33", NULL },
+	{ "sign in length", "10.0.0.0/+8", NULL },
+	{ "more behind the length", "10.0.0.0/8 ", NULL },
+	{ "two lengths", "10.0.0.0/8/8", NULL },
+	{ "everything", "0.0.0.0/0", "0.0.0.0/0" },
+	{ "IPv6", "fd00:10:1::/48", "fd00:10:1::/48" },
+	{ "all of IPv6", "::/0", "::/0" },
+	{ "IPv6 host bits", "fd00::1/64", "fd00::/64" },
+	{ "IPv6 leading zeros", "fd00:00000010::0/000064", "fd00:10::/64" },
+	{ "IPv6 in full", "FD00:1:2:3:4:5:6:7/128", "fd00:1:2:3:4:5:6:7/128" },
+	{ "IPv6 at the end", "fd00:1:2:3:4:5:6::/112", "fd00:1:2:3:4:5:6:0/112" },
+	{ "IPv6 at the start", "::1:2:3/128", "::1:2:3/128" },
+	{ "IPv6 with IPv4 at its end", "64:ff9b::10.0.0.1/120", "64:ff9b::a00:0/120" },
+	{ "IPv4 in the middle", "64:10.0.0.1::/96", NULL },
+	{ "gap of nothing", "1:2:3:4::5:6:7:8/128", NULL },
+	{ "two gaps", "1::2::3/64", NULL },
+	{ "three colons", ":::/0", NULL },
+	{ "one colon at the end", "1:2:/64", NULL },
+	{ "one colon at the start", ":1::/64", NULL },
+	{ "nine groups", "1:2:3:4:5:6:7:8:9/64", NULL },
+	{ "seven groups", "1:2:3:4:5:6:7/64", NULL },
+	{ "group too large", "10000::/64", NULL },
+	{ "zone", "fe80::%eth0/64", NULL },
+	{ "IPv6 too long", "fd00::/129", NULL },
+	{ "mapped", "::ffff:10.0.0.0/104", "10.0.0.0/8" },
+	{ "mapped, in hexadecimal", "::ffff:a00:0/104", "10.0.0.0/8" },
+	{ "all of the mapped", "::ffff:0.0.0.0/96", "0.0.0.0/0" },
+	{ "mapped and more", "::ffff:10.0.0.0/64", "::/64" },
+	{ "nothing", "", NULL },
+	{ "a length alone", "/8", NULL },
+	{ "name", "localhost/8", NULL },
+};
+
+static void prefixes_are_read_as_the_api_server_reads_them(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(legacy_cases); i++) {
+		struct prefix p = { .len = 7 };
+		char text[PREFIX_STRLEN];
+		struct err e = {};
+		int err = prefix_parse_legacy(legacy_cases[i].cidr, &p, &e);
+
+		if ((err == 0) != (legacy_cases[i].means != NULL))
+			fail_msg("%s: %d %s", legacy_cases[i].name, err, e.msg);
+		if (!err && strcmp(prefix_format(&p, text), legacy_cases[i].means) != 0)
+			fail_msg("%s: %s", legacy_cases[i].name, text);
+		if (err)
+			assert_int_equal(p.len, 7);
+	}
+}
+
+static const struct {
 	const char *base;
 	unsigned int block_len;
 	uint64_t index;
@@ -139,6 +205,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(prefixes_parse_strictly),
+		cmocka_unit_test(prefixes_are_read_as_the_api_server_reads_them),
 		cmocka_unit_test(blocks_are_cut_by_index),
 		cmocka_unit_test(containment_never_crosses_families),
 		cmocka_unit_test(loopback_is_a_block_of_v4_and_one_address_of_v6),

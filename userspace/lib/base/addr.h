@@ -34,6 +34,13 @@ const char *addr_format(const union loom_addr *a, char buf[static ADDR_STRLEN]);
 int prefix_parse(const char *s, struct prefix *ret, struct err *e);
 /* The same, but keeps host bits: "10.1.0.7/16". */
 int prefix_parse_host(const char *s, struct prefix *ret, struct err *e);
+/*
+ * As the API server has always read CIDRs (ParseCIDRSloppy of k8s.io/utils/net, which is Go 1.16's
+ * net.ParseCIDR()): numbers may have leading zeros and are decimal all the same, "010.0.0.0/08" is
+ * 10.0.0.0/8; a mapped one is of IPv4, "::ffff:10.0.0.0/104" too, if it is all within
+ * ::ffff:0:0/96. Bits behind the length are cleared. -EINVAL with a message that quotes `s`.
+ */
+int prefix_parse_legacy(const char *s, struct prefix *ret, struct err *e);
 const char *prefix_format(const struct prefix *p, char buf[static PREFIX_STRLEN]);
 /* Length as the family writes it: 24, not 120. */
 unsigned int prefix_family_len(const struct prefix *p);

@@ -166,16 +166,6 @@ struct policy *policy_closed(const struct policy *of)
 
 /* ---- parts ---- */
 
-/* As net.ParseCIDR() does, bits behind the length are no error, and don't count. */
-static int cidr_read(const char *text, struct prefix *ret, struct err *e)
-{
-	int err = prefix_parse_host(text, ret, e);
-
-	if (!err)
-		addr_mask(&ret->addr, ret->len);
-	return err;
-}
-
 static int except_read(struct block *b, struct json_object *v, struct err *e)
 {
 	struct prefix p, *at;
@@ -183,7 +173,7 @@ static int except_read(struct block *b, struct json_object *v, struct err *e)
 
 	if (!json_object_is_type(v, json_type_string))
 		return err_set(e, -EINVAL, "want a string, found %s", json_type_word(v));
-	if (cidr_read(json_object_get_string(v), &p, e) < 0)
+	if (prefix_parse_legacy(json_object_get_string(v), &p, e) < 0)
 		return e->code;
 	if (p.len <= b->cidr.len || !prefix_contains(&b->cidr, &p.addr))
 		return err_set(e, -EINVAL, "'%.64s' is not a part of '%s'",
@@ -201,7 +191,7 @@ int block_read(struct rule *rule, const char *cidr, struct json_object *except, 
 
 	if (!b)
 		return err_set(e, -ENOMEM, "out of memory");
-	if (cidr_read(cidr, &b->cidr, e) < 0)
+	if (prefix_parse_legacy(cidr, &b->cidr, e) < 0)
 		return err_prefix(e, "cidr");
 	for (size_t i = 0; except && i < json_object_array_length(except); i++)
 		if (except_read(b, json_object_array_get_idx(except, i), e) < 0)

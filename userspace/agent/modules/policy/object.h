@@ -45,6 +45,7 @@ struct policy {
 	struct str *ns; /* NULL: of the cluster */
 	int priority;	/* of the cluster */
 	bool log_only;
+	bool unreadable; /* a closed reading */
 	struct peer *subject;
 	bool decides[DIRS]; /* policyTypes; of the cluster: there are rules */
 	struct rule *rules[DIRS];
@@ -62,6 +63,16 @@ int policy_read(const struct policy_reader *r, const char *key, struct json_obje
 		struct policy **ret, struct err *e);
 int cluster_policy_read(const struct policy_reader *r, const char *name, struct json_object *obj,
 			struct policy **ret, struct err *e);
+/*
+ * Of an object that can't be read: what can be of its subject and directions, closed as
+ * policy_closed() says. What is not known is taken to be about all pods (of the namespace, or of
+ * the cluster), about both directions, of the Admin tier, first, and to deny. 0 or -ENOMEM;
+ * -EINVAL: the key is none.
+ */
+int policy_read_closed(const struct policy_reader *r, const char *key, struct json_object *obj,
+		       struct policy **ret);
+int cluster_policy_read_closed(const struct policy_reader *r, const char *name,
+			       struct json_object *obj, struct policy **ret);
 struct policy *policy_ref(struct policy *p);
 void policy_put(struct policy *p); /* accepts NULL */
 /*

@@ -373,3 +373,69 @@ int cluster_policy_read(const struct policy_reader *r, const char *name, struct 
 	*ret = TAKE_PTR(p);
 	return 0;
 }
+
+/* ---- those that can't be read ---- */
+
+static int guess_rule(struct policy *p, enum direction dir, struct json_object *obj)
+{
+	struct rule *rule = grow(&p->rules[dir], &p->n_rules[dir], sizeof(*rule));
+	struct err e = {};
+
+	if (!rule)
+		return -ENOMEM;
+	if (read_action(obj, rule, &e) < 0)
+		rule->action = LOOM_POL_DENY;
+	rule_close(rule);
+	return 0;
+}
+
+static int guess_rules(struct policy *p, enum direction dir, struct json_object *spec)
+{
+	struct json_object *list = json_field(spec, direction_name(dir));
+	bool is_list = json_object_is_type(list, json_type_array);
+	int err = 0;
+
+	for (size_t i = 0; !err && is_list && i < json_object_array_length(list); i++)
+		err = guess_rule(p, dir, json_object_array_get_idx(list, i));
+	if ((list && !is_list) || !json_object_is_type(spec, json_type_object))
+		err = guess_rule(p, dir, NULL);
+	p->decides[dir] = p->n_rules[dir] > 0;
+	return err;
+}
+
+/* Admin and first, unless it says otherwise. */
+static void guess_tier(struct policy *p, struct json_object *spec)
+{
+	struct json_object *tier = json_field(spec, "tier");
+	int64_t priority = 0;
+
+	p->tier = json_object_is_type(tier, json_type_string) &&
+				  strcmp(json_object_get_string(tier), "Baseline") == 0
+			  ? LOOM_TIER_BASELINE
+			  : LOOM_TIER_ADMIN;
+	if (json_object_is_type(spec, json_type_object))
+		json_opt_int(spec, "priority", 0, MAX_PRIORITY, &priority, NULL);
+	p->priority = priority;
+}
+
+int cluster_policy_read_closed(const struct policy_reader *r, const char *name,
+			       struct json_object *obj, struct policy **ret)
+{
+	_cleanup_(policy_putp) struct policy *p = policy_new("clusternetworkpolicy", name, obj);
+	struct json_object *spec = json_field(obj, "spec");
+	struct reading rd = { .r = r, .p = p };
+	struct err e = {};
+	int err = 0;
+
+	if (!p)
+		return -ENOMEM;
+	p->unreadable = true;
+	guess_tier(p, spec);
+	for (enum direction dir = 0; !err && dir < DIRS; dir++)
+		err = guess_rules(p, dir, spec);
+	if (!err && read_subject(&rd, spec, &e) < 0)
+		err = peer_get(r->peers, PEER_PODS, NULL, NULL, NULL, &p->subject, &e);
+	if (!err)
+		*ret = TAKE_PTR(p);
+	return err;
+}

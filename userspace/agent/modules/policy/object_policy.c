@@ -219,18 +219,14 @@ static int read_spec(struct reading *rd, struct json_object *spec, struct err *e
 	return err ?: read_types(rd->p, spec, e);
 }
 
-int policy_read(const struct policy_reader *r, const char *key, struct json_object *obj,
-		struct policy **ret, struct err *e)
+/* A policy with its name and namespace alone. */
+static int start(const struct policy_reader *r, const char *key, struct json_object *obj,
+		 struct policy **ret, struct err *e)
 {
 	_cleanup_(policy_putp) struct policy *p = policy_new("networkpolicy", key, obj);
 	const char *slash = strchr(key, '/');
-	struct reading rd = { .r = r, .p = p };
-	struct json_object *spec = NULL;
 	char ns[256];
-	struct err own = {};
-	int err;
 
-	e = e ?: &own;
 	if (!p)
 		return err_set(e, -ENOMEM, "out of memory");
 	if (!slash || (size_t)(slash - key) >= sizeof(ns))
@@ -241,6 +237,24 @@ int policy_read(const struct policy_reader *r, const char *key, struct json_obje
 	p->tier = LOOM_TIER_NP;
 	if (!p->ns)
 		return err_set(e, -ENOMEM, "out of memory");
+	*ret = TAKE_PTR(p);
+	return 0;
+}
+
+int policy_read(const struct policy_reader *r, const char *key, struct json_object *obj,
+		struct policy **ret, struct err *e)
+{
+	_cleanup_(policy_putp) struct policy *p = NULL;
+	struct reading rd = { .r = r };
+	struct json_object *spec = NULL;
+	struct err own = {};
+	int err;
+
+	e = e ?: &own;
+	err = start(r, key, obj, &p, e);
+	if (err < 0)
+		return err;
+	rd.p = p;
 	err = json_get_object(obj, "spec", &spec, e);
 	if (err < 0)
 		return err_prefix(e, "%.300s", p->name);
@@ -251,4 +265,46 @@ int policy_read(const struct policy_reader *r, const char *key, struct json_obje
 	}
 	*ret = TAKE_PTR(p);
 	return 0;
+}
+
+/* ---- those that can't be read ---- */
+
+/* As read_types(), but what is not understood may be about anything. */
+static void guess_types(struct policy *p, struct json_object *spec)
+{
+	struct json_object *egress = json_field(spec, "egress");
+	struct err e = {};
+
+	if (json_object_is_type(spec, json_type_object) && read_types(p, spec, &e) == 0) {
+		bool lists = json_field(spec, "policyTypes") &&
+			     json_object_array_length(json_field(spec, "policyTypes"));
+		bool none = !egress || (json_object_is_type(egress, json_type_array) &&
+					!json_object_array_length(egress));
+
+		p->decides[DIR_OUT] |= !lists && !none;
+		return;
+	}
+	p->decides[DIR_IN] = p->decides[DIR_OUT] = true;
+}
+
+int policy_read_closed(const struct policy_reader *r, const char *key, struct json_object *obj,
+		       struct policy **ret)
+{
+	_cleanup_(policy_putp) struct policy *p = NULL;
+	struct json_object *spec = json_field(obj, "spec"), *sel = json_field(spec, "podSelector");
+	struct err e = {};
+	int err = start(r, key, obj, &p, &e);
+
+	if (err < 0)
+		return err;
+	p->unreadable = true;
+	guess_types(p, spec);
+	if (sel && !json_object_is_type(sel, json_type_object))
+		sel = NULL;
+	err = peer_get(r->peers, PEER_PODS, p->ns, NULL, sel, &p->subject, &e);
+	if (err < 0 && sel)
+		err = peer_get(r->peers, PEER_PODS, p->ns, NULL, NULL, &p->subject, &e);
+	if (!err)
+		*ret = TAKE_PTR(p);
+	return err;
 }

@@ -25,17 +25,21 @@ struct policy_module *policy_get(struct agent *a)
 
 typedef int (*set_fn)(struct world *w, const char *key, struct json_object *obj, struct err *e);
 
+#define IT_STAYS     "what was known before holds"
+#define OR_IS_CLOSED "its text of before holds; if there is none, it lets nothing through"
+
 static const struct {
 	const char *prefix;
 	set_fn set;
+	const char *otherwise;
 } sources[] = {
-	{ KEY_K8S "namespace/", world_set_namespace },
-	{ KEY_K8S_POD, world_set_pod },
-	{ KEY_K8S_NODE, world_set_node },
-	{ KEY_K8S "networkpolicy/", world_set_policy },
-	{ KEY_K8S "clusternetworkpolicy/", world_set_cluster_policy },
-	{ KEY_ENDPOINT, world_set_published_pod },
-	{ KEY_NODE, world_set_published_node },
+	{ KEY_K8S "namespace/", world_set_namespace, IT_STAYS },
+	{ KEY_K8S_POD, world_set_pod, IT_STAYS },
+	{ KEY_K8S_NODE, world_set_node, IT_STAYS },
+	{ KEY_K8S "networkpolicy/", world_set_policy, OR_IS_CLOSED },
+	{ KEY_K8S "clusternetworkpolicy/", world_set_cluster_policy, OR_IS_CLOSED },
+	{ KEY_ENDPOINT, world_set_published_pod, IT_STAYS },
+	{ KEY_NODE, world_set_published_node, IT_STAYS },
 };
 
 static void set_object(struct policy_module *m, size_t source, const char *key,
@@ -47,7 +51,7 @@ static void set_object(struct policy_module *m, size_t source, const char *key,
 	if (sources[source].set(m->world, name, value, &e) >= 0)
 		return;
 	m->unreadable++;
-	log_limited(LOG_LVL_WARN, 20, "%s; what was known before holds", e.msg);
+	log_limited(LOG_LVL_WARN, 20, "%s; %s", e.msg, sources[source].otherwise);
 }
 
 struct loading {

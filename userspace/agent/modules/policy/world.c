@@ -189,7 +189,7 @@ static void entry_free(struct world *w, struct policy_entry *entry)
 /* The present text becomes the one of before, if it ever held. */
 static void entry_step(struct policy_entry *entry)
 {
-	if (entry->settled && entry->use == USE_LATEST) {
+	if (entry->settled && entry->use == USE_LATEST && !entry->policy->unreadable) {
 		policy_put(entry->before);
 		entry->before = entry->policy;
 	} else {
@@ -221,14 +221,35 @@ static int entry_set(struct world *w, struct policy_entry *entry, struct policy 
 	return 0;
 }
 
-typedef int (*policy_reader_fn)(const struct policy_reader *r, const char *key,
-				struct json_object *obj, struct policy **ret, struct err *e);
+/* How a kind of policy is read. */
+struct policy_kind {
+	const char *name;
+	int (*read)(const struct policy_reader *r, const char *key, struct json_object *obj,
+		    struct policy **ret, struct err *e);
+	int (*read_closed)(const struct policy_reader *r, const char *key, struct json_object *obj,
+			   struct policy **ret);
+};
 
-static int set_policy(struct world *w, const char *kind, const char *key, policy_reader_fn read,
+/* Its text of before holds, or else nothing may pass that it might deny. */
+static void entry_refuse(struct world *w, struct policy_entry *entry,
+			 const struct policy_kind *kind, const char *key, struct json_object *obj,
+			 const char *problem)
+{
+	const struct policy_reader reader = { &w->strs, &w->peers };
+	struct policy *p = NULL;
+
+	if ((!entry->policy || entry->policy->unreadable) &&
+	    kind->read_closed(&reader, key, obj, &p) == 0)
+		entry_set(w, entry, p);
+	free(entry->problem);
+	entry->problem = strdup(problem);
+}
+
+static int set_policy(struct world *w, const struct policy_kind *kind, const char *key,
 		      struct json_object *obj, struct err *e)
 {
 	const struct policy_reader reader = { &w->strs, &w->peers };
-	struct policy_entry *entry = entry_get(w, kind, key, obj != NULL);
+	struct policy_entry *entry = entry_get(w, kind->name, key, obj != NULL);
 	struct policy *p = NULL;
 	struct err own = {};
 	int err;
@@ -241,24 +262,27 @@ static int set_policy(struct world *w, const char *kind, const char *key, policy
 	if (!entry)
 		return err_set(e, -ENOMEM, "out of memory");
 	entry->round = w->round;
-	err = read(&reader, key, obj, &p, e);
+	err = kind->read(&reader, key, obj, &p, e);
 	err = err ?: entry_set(w, entry, p);
-	if (err < 0) {
-		free(entry->problem);
-		entry->problem = strdup(e->msg);
-	}
+	if (err < 0)
+		entry_refuse(w, entry, kind, key, obj, e->msg);
 	return err;
 }
 
 int world_set_policy(struct world *w, const char *key, struct json_object *obj, struct err *e)
 {
-	return set_policy(w, "networkpolicy", key, policy_read, obj, e);
+	static const struct policy_kind kind = { "networkpolicy", policy_read, policy_read_closed };
+
+	return set_policy(w, &kind, key, obj, e);
 }
 
 int world_set_cluster_policy(struct world *w, const char *name, struct json_object *obj,
 			     struct err *e)
 {
-	return set_policy(w, "clusternetworkpolicy", name, cluster_policy_read, obj, e);
+	static const struct policy_kind kind = { "clusternetworkpolicy", cluster_policy_read,
+						 cluster_policy_read_closed };
+
+	return set_policy(w, &kind, name, obj, e);
 }
 
 /* ---- all of them ---- */
