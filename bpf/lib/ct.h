@@ -146,8 +146,9 @@ plat_inline void ct_touch(const struct pkt *p, struct loom_ct *ct)
 }
 
 /*
- * A SYN from a side that is done with its connection begins another one on the same ports. Half of
- * a service's flow has not seen the other side's packets, so svc_restart() has the last word on it.
+ * A SYN from a side that is done with its connection begins another one on the same ports: see
+ * flow_restart(). Half of a service's flow has not seen the other side's packets, so svc_restart()
+ * has the last word on it.
  */
 plat_inline int ct_restarts(const struct pkt *p, const struct loom_ct *ct)
 {
@@ -157,23 +158,20 @@ plat_inline int ct_restarts(const struct pkt *p, const struct loom_ct *ct)
 	       ((ct->flags & (LOOM_CT_CLOSING | CT_SVC)) || (mine & TCP_FIN));
 }
 
-/* Starts the entry anew where it is; addresses and ports of its translation stay. */
+/*
+ * The initiator begins another connection: starts the entry anew where it is, to be judged and
+ * routed again; addresses and ports of its translation stay.
+ */
 plat_inline void ct_restart(const struct pkt *p, struct loom_ct *ct)
 {
-	__u16 keep = LOOM_CT_SNAT | LOOM_CT_SNAT_BACK;
-
-	if (ct->flags & keep)
-		keep |= LOOM_CT_FROM_B;
 	ct->tcp_a = 0;
 	ct->tcp_b = 0;
 	ct->created = p->tick;
 	ct->route_gen = 0;
+	ct->policy_gen = 0;
+	ct->flags &= LOOM_CT_SNAT | LOOM_CT_SNAT_BACK | LOOM_CT_FROM_B;
 	if (p->hook == LOOM_HOOK_FROM_HOST)
-		ct->flags = (ct->flags & keep) | LOOM_CT_FROM_HOST;
-	else
-		ct->flags &= keep;
-	if (!(keep & LOOM_CT_FROM_B) && (p->flags & PKT_FROM_B))
-		ct->flags |= LOOM_CT_FROM_B;
+		ct->flags |= LOOM_CT_FROM_HOST;
 }
 
 plat_inline int ct_confirmed(const struct loom_ctkey *k, const struct loom_ct *ct)

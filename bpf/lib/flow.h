@@ -384,6 +384,25 @@ plat_fn int flow_confirm_pod_side(struct plat_ctx *ctx, struct loom_ct *wire)
 	return ct_promote(&k, v);
 }
 
+/*
+ * A SYN on the ports of an ended connection, which is no service's. 0: the flow goes on with it. 1:
+ * the flow is no more, and the packet is judged like any that begins one, since it is of the other
+ * side. Negative: nobody can begin a flow to a pod by the address that the pod was masqueraded
+ * with.
+ */
+plat_inline int flow_restart(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *ct)
+{
+	if (ct_from_initiator(p, ct)) {
+		ct_restart(p, ct);
+		return 0;
+	}
+	if (ct->flags & CT_NAT)
+		return -LOOM_DROP_CT_INVALID;
+	plat_delete(&loom_ct, &p->key);
+	plat_delete(&loom_ct_new, &p->key);
+	return 1;
+}
+
 /* A packet of a flow in loom_ct_new. 1 when the entry has moved to loom_ct, 0 when it stays. */
 plat_fn int flow_confirm(struct plat_ctx *ctx, struct loom_ct *ct)
 {
@@ -391,8 +410,6 @@ plat_fn int flow_confirm(struct plat_ctx *ctx, struct loom_ct *ct)
 
 	if (!p || !ct)
 		return 0;
-	if (!(ct->flags & CT_SVC) && ct_restarts(p, ct))
-		ct_restart(p, ct);
 	ct_touch(p, ct);
 	if (!ct_from_initiator(p, ct))
 		ct->flags |= LOOM_CT_REPLIED;
@@ -406,15 +423,22 @@ plat_fn int flow_confirm(struct plat_ctx *ctx, struct loom_ct *ct)
 	return ct_promote(&p->key, &p->entry) ? 0 : 1;
 }
 
-/* What is not in loom_ct. 0 or a negative reason. */
+/* What is not in loom_ct. 0 or a negative reason; 1 when the packet begins a flow. */
 plat_fn int flow_slow(struct plat_ctx *ctx)
 {
 	struct pkt *p = plat_pkt(ctx);
 	struct loom_ct *ct;
+	int err;
 
 	if (!p)
 		return -LOOM_DROP_HELPER;
 	ct = flow_unconfirmed(ctx, p);
+	/* Those of services have been seen to by svc_keep(). */
+	if (ct && !(p->flags & PKT_ERROR) && !(ct->flags & CT_SVC) && ct_restarts(p, ct)) {
+		err = flow_restart(ctx, p, ct);
+		if (err)
+			return err;
+	}
 	/* The copy that was moved will do for this packet, and spares looking it up. */
 	if (ct && !(p->flags & PKT_ERROR) && flow_confirm(ctx, ct))
 		ct = &p->entry;
@@ -434,12 +458,16 @@ plat_inline int flow_identify(struct plat_ctx *ctx, struct pkt *p)
 /* A packet of a flow in loom_ct. 0 or a negative reason; 1 when it begins a flow after all. */
 plat_inline int flow_confirmed(struct plat_ctx *ctx, struct pkt *p, struct loom_ct *ct)
 {
+	int err;
+
 	if (!(p->flags & PKT_ERROR)) {
 		if (ct_restarts(p, ct)) {
-			if (!(ct->flags & CT_SVC))
-				ct_restart(p, ct);
-			else if (svc_restart(ctx, ct))
-				return 1;
+			if (ct->flags & CT_SVC)
+				err = svc_restart(ctx, ct) ? 1 : 0;
+			else
+				err = flow_restart(ctx, p, ct);
+			if (err)
+				return err;
 		}
 		ct_touch(p, ct);
 		if (!(ct->flags & LOOM_CT_REPLIED) && !ct_from_initiator(p, ct))

@@ -95,6 +95,8 @@ extern const struct golden_check golden_gc_checks[];
 extern const unsigned int golden_gc_check_count;
 extern const struct golden_check golden_policy_checks[];
 extern const unsigned int golden_policy_check_count;
+extern const struct golden_check golden_judge_checks[];
+extern const unsigned int golden_judge_check_count;
 
 /* All cases in both families, as a cmocka program's main(). */
 int golden_main(const struct target *t);

@@ -41,7 +41,8 @@ static const struct {
 	const unsigned int *count;
 } check_groups[] = { { golden_checks, &golden_check_count },
 		     { golden_gc_checks, &golden_gc_check_count },
-		     { golden_policy_checks, &golden_policy_check_count } };
+		     { golden_policy_checks, &golden_policy_check_count },
+		     { golden_judge_checks, &golden_judge_check_count } };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+/* Policy: what is judged anew although its tuple is known, and what a denial tells. */
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "selftests/bpf/golden_steps.h"
+
+enum { EP_A = 1, EP_B = 2, EP_E = 3 };
+enum { CLOSED = 7 }; /* a policy that isolates and accepts nothing */
+
+static void must(int err)
+{
+	if (err)
+		abort();
+}
+
+static void set_policies(const struct target *t, __u32 ep, __u32 in, __u32 out)
+{
+	struct loom_epol e = { .policy_in = in, .policy_out = out, .flags = LOOM_EPOL_KNOWN };
+
+	must(t->put("loom_epol", &ep, &e));
+}
+
+static void bump(const struct target *t)
+{
+	struct loom_state st;
+	__u32 zero = 0;
+
+	must(t->get("loom_state", &zero, &st));
+	st.policy_gen++;
+	must(t->put("loom_state", &zero, &st));
+}
+
+/* All pods are known and open; CLOSED is there for those that get it. */
+static void begin(const struct target *t, enum loom_hook hook)
+{
+	struct loom_epol enforced = { .flags = LOOM_EPOL_ENFORCED };
+	struct loom_polkey any = { .policy = CLOSED, .kind = LOOM_PEER_ANY };
+	struct loom_polset none = { .flags = LOOM_POLSET_ISOLATES };
+	__u32 zero = 0;
+
+	world_build(t, hook);
+	must(t->put("loom_pol", &any, &none));
+	must(t->put("loom_epol", &zero, &enforced));
+	set_policies(t, EP_A, 0, 0);
+	set_policies(t, EP_B, 0, 0);
+	set_policies(t, EP_E, 0, 0);
+}
+
+/* What becomes of one packet: 0 or the reason for which it ends. */
+static int send_step(const struct target *t, int family, const struct golden_step *s)
+{
+	struct packet in = { .src = world_addr(s->src, family),
+			     .dst = world_addr(s->dst, family),
+			     .proto = s->proto,
+			     .tcp_flags = s->tcp_flags,
+			     .icmp_type = s->icmp_type,
+			     .shape = s->shape,
+			     .ttl = 64,
+			     .sport = s->sport,
+			     .dport = s->dport,
+			     .payload = 8 };
+	struct target_packet bytes;
+	struct target_verdict v = {};
+
+	memcpy(in.smac, s->src == B ? mac_b : mac_a, 6);
+	memcpy(in.dmac, s->src == B ? hmac_b : hmac_a, 6);
+	world_set_link(t, s->hook, s->src);
+	packet_build(&in, &bytes);
+	if (s->hook == LOOM_HOOK_FROM_OVERLAY) {
+		bytes.vni = LOOM_DEFAULT_VNI;
+		bytes.outer_src = world_addr(NODE2, 4);
+	}
+	assert_int_equal(t->run(s->hook, &bytes, &v), 0);
+	return v.reason;
+}
+
+#define SEND(...)	  send_step(t, family, &(const struct golden_step){ __VA_ARGS__ })
+#define PASSES(...)	  assert_int_equal(SEND(__VA_ARGS__), 0)
+#define ENDS(reason, ...) assert_int_equal(SEND(__VA_ARGS__), LOOM_DROP_##reason)
+
+/* ---- an ended connection's ports ---- */
+
+/* B's connection to port 80 of E, which E has ended; with `third` B's ACK before. */
+static void end_by_server(const struct target *t, int family, int third)
+{
+	PASSES(TCP(POD, B, 1000, E, 80, SYN));
+	PASSES(TCP(POD, E, 80, B, 1000, SYNACK));
+	if (third)
+		PASSES(TCP(POD, B, 1000, E, 80, ACK));
+	PASSES(TCP(POD, E, 80, B, 1000, FINACK));
+}
+
+static void a_syn_from_the_servers_side_is_judged(const struct target *t, int family)
+{
+	for (int third = 0; third <= 1; third++) {
+		begin(t, LOOM_HOOK_FROM_POD);
+		set_policies(t, EP_B, CLOSED, 0);
+		end_by_server(t, family, third);
+		ENDS(POLICY, TCP(POD, E, 80, B, 1000, SYN));
+		/* Nor has it spoilt anything for who may. */
+		PASSES(TCP(POD, B, 1000, E, 80, SYN));
+		PASSES(TCP(POD, E, 80, B, 1000, SYNACK));
+		set_policies(t, EP_B, 0, 0);
+		set_policies(t, EP_E, 0, CLOSED);
+		bump(t);
+		PASSES(TCP(POD, E, 80, B, 1000, FINACK));
+		ENDS(POLICY, TCP(POD, E, 80, B, 1000, SYN));
+	}
+}
+
+static void a_syn_from_the_servers_side_that_may_begins_a_flow(const struct target *t, int family)
+{
+	begin(t, LOOM_HOOK_FROM_POD);
+	end_by_server(t, family, 1);
+	PASSES(TCP(POD, E, 80, B, 1000, SYN));
+	PASSES(TCP(POD, B, 1000, E, 80, SYNACK));
+	PASSES(TCP(POD, E, 80, B, 1000, ACK));
+	set_policies(t, EP_B, CLOSED, 0);
+	bump(t);
+	ENDS(POLICY, TCP(POD, B, 1000, E, 80, ACK));
+}
+
+/* The generation has not moved on for it: policies of B changed while none of its flows was live.
+ */
+static void a_connection_on_the_same_ports_is_judged_as_it_begins(const struct target *t,
+								  int family)
+{
+	begin(t, LOOM_HOOK_FROM_POD);
+	end_by_server(t, family, 1);
+	PASSES(TCP(POD, B, 1000, E, 80, FINACK));
+	set_policies(t, EP_E, CLOSED, 0);
+	ENDS(POLICY, TCP(POD, B, 1000, E, 80, SYN));
+}
+
+static void nobody_begins_by_the_address_of_masquerade(const struct target *t, int family)
+{
+	struct target_packet bytes;
+	struct target_verdict v;
+	struct packet in, out;
+
+	begin(t, LOOM_HOOK_FROM_POD);
+	in = (struct packet){ .src = world_addr(B, family),
+			      .dst = world_addr(OUT, family),
+			      .proto = IPPROTO_TCP,
+			      .tcp_flags = SYN,
+			      .ttl = 64,
+			      .sport = 1000,
+			      .dport = 80 };
+	memcpy(in.smac, mac_b, 6);
+	memcpy(in.dmac, hmac_b, 6);
+	world_set_link(t, LOOM_HOOK_FROM_POD, B);
+	packet_build(&in, &bytes);
+	assert_int_equal(t->run(LOOM_HOOK_FROM_POD, &bytes, &v), 0);
+	assert_int_equal(packet_parse(&bytes, &out), 0);
+	PASSES(TCP(NET, OUT, 80, NODE, out.sport, SYNACK));
+	PASSES(TCP(POD, B, 1000, OUT, 80, ACK));
+	PASSES(TCP(NET, OUT, 80, NODE, out.sport, FINACK));
+	ENDS(CT_INVALID, TCP(NET, OUT, 80, NODE, out.sport, SYN));
+	PASSES(TCP(POD, B, 1000, OUT, 80, SYN));
+	PASSES(TCP(NET, OUT, 80, NODE, out.sport, SYNACK));
+}
+
+const struct golden_check golden_judge_checks[] = {
+	{ "a SYN from the server's side is judged", a_syn_from_the_servers_side_is_judged },
+	{ "a SYN from the server's side that may begins a flow of its own",
+	  a_syn_from_the_servers_side_that_may_begins_a_flow },
+	{ "a connection on the ports of an ended one is judged as it begins",
+	  a_connection_on_the_same_ports_is_judged_as_it_begins },
+	{ "nobody outside begins a connection by the address of masquerade",
+	  nobody_begins_by_the_address_of_masquerade },
+};
+const unsigned int golden_judge_check_count =
+	sizeof(golden_judge_checks) / sizeof(golden_judge_checks[0]);
