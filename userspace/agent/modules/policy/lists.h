@@ -2,7 +2,7 @@
 #pragma once
 /*
  * Lists of rules, and where in loom_polrule each stands. Equal ones are one list, however many sets
- * have it: a policy of 100,000 CIDRs needs one. Counted.
+ * have it: a policy of 10,000 CIDRs needs one. Counted.
  */
 #include <uthash.h>
 

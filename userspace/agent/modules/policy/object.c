@@ -199,6 +199,20 @@ int block_read(struct rule *rule, const char *cidr, struct json_object *except, 
 	return 0;
 }
 
+int policy_check_size(const struct policy *p, struct err *e)
+{
+	size_t n = 0;
+
+	for (enum direction dir = 0; dir < DIRS; dir++)
+		for (size_t i = 0; i < p->n_rules[dir]; i++)
+			for (size_t k = 0; k < p->rules[dir][i].n_blocks; k++)
+				n += 1 + p->rules[dir][i].blocks[k].n_except;
+	if (n > POLICY_MAX_PREFIXES)
+		return err_set(e, -E2BIG, "has %zu CIDRs and excepts, of which there can be %u", n,
+			       POLICY_MAX_PREFIXES);
+	return 0;
+}
+
 int port_number(struct json_object *obj, const char *field, uint16_t *ret, struct err *e)
 {
 	int64_t port = 0;

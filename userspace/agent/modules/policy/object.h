@@ -14,6 +14,9 @@
 #define POLICY_MODE_ANNOTATION "netloom.io/policy-mode"
 #define POLICY_MODE_LOG_ONLY   "log"
 
+/* CIDRs and excepts of one policy: an eighth of those that a node has room for. */
+#define POLICY_MAX_PREFIXES (LOOM_POL_CLASSES / 8)
+
 struct port_match {
 	uint8_t proto;	  /* 0, only with a name: any */
 	uint16_t lo, hi;  /* host order, both ends included; without a name */
@@ -96,6 +99,8 @@ bool object_is_log_only(struct json_object *obj);
 /* A zeroed element more; NULL: out of memory. */
 void *grow(void *array_ptr, size_t *n, size_t size);
 int block_read(struct rule *rule, const char *cidr, struct json_object *except, struct err *e);
+/* -E2BIG: one policy would take what is for many. */
+int policy_check_size(const struct policy *p, struct err *e);
 int port_number(struct json_object *obj, const char *field, uint16_t *ret, struct err *e);
 /* The rule of a ClusterNetworkPolicy fails closed: see policy_closed(). */
 void rule_close(struct rule *rule);

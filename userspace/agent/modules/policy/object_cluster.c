@@ -365,7 +365,7 @@ int cluster_policy_read(const struct policy_reader *r, const char *name, struct 
 	err = json_get_object(obj, "spec", &spec, e);
 	if (err < 0)
 		return err_prefix(e, "%.300s", p->name);
-	err = read_spec(&rd, spec, e);
+	err = read_spec(&rd, spec, e) ?: policy_check_size(rd.p, e);
 	if (err < 0) {
 		err_prefix(e, "spec");
 		return err_prefix(e, "%.300s", p->name);

@@ -89,6 +89,15 @@ static bool is_covered(const struct loom_polrule *v, size_t n, const struct loom
 	return false;
 }
 
+int rules_add_new(struct rules *r, const struct loom_polrule *rule)
+{
+	const struct loom_polrule *last = r->n ? &r->v[r->n - 1] : NULL;
+
+	if (last && covers(last, rule) && last->order <= rule->order)
+		return 0;
+	return rules_add(r, rule);
+}
+
 /* Drops what an earlier one covers. The first that are kept are those in front, so their number
  * bounds the work. */
 static bool drop_covered(struct rules *r)

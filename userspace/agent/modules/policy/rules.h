@@ -16,6 +16,8 @@ struct rules {
 
 /* 0 or -ENOMEM. */
 int rules_add(struct rules *r, const struct loom_polrule *rule);
+/* The same, unless the one that was added last makes it needless. */
+int rules_add_new(struct rules *r, const struct loom_polrule *rule);
 void rules_drop_tier(struct rules *r, unsigned int tier);
 /* 0; -E2BIG: more than LOOM_POLSET_MAX are left. */
 int rules_settle(struct rules *r);

@@ -112,7 +112,7 @@ static int emit(struct rules *out, const struct ruleset_rule *r, uint8_t proto, 
 		.verdict = r->tier << 4 | r->rule->action,
 	};
 
-	return rules_add(out, &rule);
+	return rules_add_new(out, &rule);
 }
 
 static int emit_named(struct rules *out, const struct ruleset_rule *r, const struct port_match *m,

@@ -6,9 +6,14 @@
 
 #include "agent/modules/policy/ruleset.h"
 
-/* "Class C is the CIDR, or an except, of that block." Chained by class, from class->marks. */
+/*
+ * "Class C is the CIDR, or an except, of that block." Chained by class, from class->marks; those of
+ * one rule stand together, so that what is left of a rule can be skipped once it is known to hold.
+ */
 struct mark {
-	uint32_t rule, block, next;
+	uint32_t group;	     /* rule * 2, and one more for hosts */
+	uint32_t block;	     /* of all rules, from 0 */
+	uint32_t next, skip; /* skip: the first of another group */
 	bool except;
 	const struct portmap *ports; /* of a host; NULL: it is a block's */
 };
@@ -16,23 +21,22 @@ struct mark {
 struct marks {
 	struct mark *v; /* [0] is nobody's */
 	size_t n;
-};
-
-/* Blocks whose excepts lie between a class and what covers it. */
-struct hidden {
-	const struct mark **v;
-	size_t n;
+	uint32_t turn;	  /* of the class whose rules are collected */
+	uint32_t *held;	  /* by group: the turn in which it was found to hold */
+	uint32_t *hidden; /* by block: the turn in which an except of it was met */
 };
 
 static int mark(struct rulesets *s, struct marks *m, const struct prefix *p, struct mark what)
 {
 	struct class *class = class_find(&s->classes, p);
-	struct mark *at = grow(&m->v, &m->n, sizeof(*at));
+	struct mark *at = grow(&m->v, &m->n, sizeof(*at)), *head;
 
 	if (!at || !class)
 		return -ENOMEM;
+	head = class->marks ? &m->v[class->marks] : NULL;
 	*at = what;
 	at->next = class->marks;
+	at->skip = head && head->group == what.group ? head->skip : class->marks;
 	class->marks = m->n - 1;
 	return 0;
 }
@@ -78,15 +82,16 @@ static int mark_hosts(struct rulesets *s, const struct ruleset *r, uint32_t rule
 
 	for (size_t i = 0; !err && i < r->n_hosts; i++)
 		if (host_is_named(r->rules[rule].rule, &r->hosts[i]))
-			err = mark(s, m, &r->hosts[i].prefix,
-				   (struct mark){ .rule = rule, .ports = r->hosts[i].ports });
+			err = mark(
+				s, m, &r->hosts[i].prefix,
+				(struct mark){ .group = rule * 2 + 1, .ports = r->hosts[i].ports });
 	return err;
 }
 
 static int mark_block(struct rulesets *s, const struct block *b, uint32_t rule, uint32_t block,
 		      struct marks *m)
 {
-	struct mark what = { .rule = rule, .block = block };
+	struct mark what = { .group = rule * 2, .block = block };
 	int err = mark(s, m, &b->cidr, what);
 
 	what.except = true;
@@ -98,15 +103,25 @@ static int mark_block(struct rulesets *s, const struct block *b, uint32_t rule, 
 static int mark_all(struct rulesets *s, const struct ruleset *r, struct marks *m)
 {
 	int err = grow(&m->v, &m->n, sizeof(struct mark)) ? 0 : -ENOMEM;
+	uint32_t block = 0;
 
 	for (size_t i = 0; !err && i < r->n_rules; i++) {
 		const struct rule *rule = r->rules[i].rule;
 
 		for (size_t k = 0; !err && k < rule->n_blocks; k++)
-			err = mark_block(s, &rule->blocks[k], i, k, m);
+			err = mark_block(s, &rule->blocks[k], i, block++, m);
 		err = err ?: mark_hosts(s, r, i, m);
 	}
-	return err;
+	m->held = calloc(r->n_rules * 2 + 1, sizeof(*m->held));
+	m->hidden = calloc(block + 1, sizeof(*m->hidden));
+	return m->held && m->hidden ? err : -ENOMEM;
+}
+
+static void marks_fini(struct marks *m)
+{
+	free(m->v);
+	free(m->held);
+	free(m->hidden);
 }
 
 static void unmark(struct ruleset *r)
@@ -115,36 +130,30 @@ static void unmark(struct ruleset *r)
 		r->classes[i]->marks = 0;
 }
 
-static bool is_hidden(const struct hidden *h, const struct mark *m)
-{
-	for (size_t i = 0; i < h->n; i++)
-		if (h->v[i]->rule == m->rule && h->v[i]->block == m->block)
-			return true;
-	return false;
-}
-
 /* From the class upwards: an except is met before the CIDR that it is cut out of. */
-static int collect(const struct ruleset *r, const struct marks *m, const struct class *class,
-		   struct hidden *hidden, struct rules *rules)
+static int collect(const struct ruleset *r, struct marks *m, const struct class *class,
+		   struct rules *rules)
 {
 	int err = 0;
 
-	hidden->n = 0;
+	m->turn++;
 	for (; class && !err; class = class->parent)
-		for (uint32_t i = class->marks; i && !err; i = m->v[i].next) {
-			const struct mark *at = &m->v[i], **slot;
+		for (uint32_t i = class->marks; i && !err;) {
+			const struct mark *at = &m->v[i];
+			const struct ruleset_rule *rule = &r->rules[at->group / 2];
 
-			if (at->ports) {
-				err = emit_rule(rules, &r->rules[at->rule], at->ports, EMIT_NAMES);
-			} else if (at->except) {
-				slot = grow(&hidden->v, &hidden->n, sizeof(*slot));
-				if (!slot)
-					return -ENOMEM;
-				*slot = at;
-			} else if (!is_hidden(hidden, at)) {
-				err = emit_rule(rules, &r->rules[at->rule], r->ports,
-						EMIT_NUMBERS | EMIT_NAMES);
+			i = at->skip;
+			if (m->held[at->group] == m->turn)
+				continue;
+			if (at->except || (!at->ports && m->hidden[at->block] == m->turn)) {
+				m->hidden[at->block] = m->turn;
+				i = at->next;
+				continue;
 			}
+			m->held[at->group] = m->turn;
+			err = at->ports
+				      ? emit_rule(rules, rule, at->ports, EMIT_NAMES)
+				      : emit_rule(rules, rule, r->ports, EMIT_NUMBERS | EMIT_NAMES);
 		}
 	return err;
 }
@@ -159,7 +168,6 @@ static int add_inherited(struct rulesets *s, struct ruleset *r, const struct cla
 
 int ruleset_compile_classes(struct rulesets *s, struct ruleset *r)
 {
-	struct hidden hidden = {};
 	struct marks marks = {};
 	struct rules rules = {};
 	struct list *list;
@@ -172,14 +180,13 @@ int ruleset_compile_classes(struct rulesets *s, struct ruleset *r)
 			err = add_inherited(s, r, class);
 			continue;
 		}
-		err = collect(r, &marks, class, &hidden, &rules);
+		err = collect(r, &marks, class, &rules);
 		err = err ?: rules_to_list(s, &rules, &list);
 		if (!err && list)
 			err = set_put(s, r, LOOM_PEER_CLASS, class->number, list);
 	}
 	unmark(r);
-	free(hidden.v);
-	free(marks.v);
+	marks_fini(&marks);
 	rules_fini(&rules);
 	return err;
 }
