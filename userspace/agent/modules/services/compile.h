@@ -3,8 +3,8 @@
 /*
  * What one port of a Service means on this node, for one family: which backends it has, and in
  * which tables they stand. Pure: looks at the objects alone. The semantics are kube-proxy's
- * (CategorizeEndpoints of Kubernetes 1.33); docs/services.md has them as a table, with the two
- * places where this differs.
+ * (CategorizeEndpoints of Kubernetes 1.33); docs/services.md has them as a table, with the places
+ * where this differs.
  *
  *	compile_port(svc, port, 0, slices, n, &nodes, &w);
  *	compile_table(&w, TABLE_OUT, usable, …, &slots, &n_slots);
