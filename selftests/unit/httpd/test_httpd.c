@@ -51,6 +51,36 @@ static void on_nothing(const struct httpd_request *req, struct httpd_reply *repl
 {
 }
 
+static void on_door(const struct httpd_request *req, struct httpd_reply *reply, void *arg)
+{
+	reply->text = strdup(httpd_by_socket(req) ? "by the socket" : "by TCP");
+}
+
+/* The last one that waits. */
+static struct httpd_later *waiting;
+
+static void on_wait(const struct httpd_request *req, struct httpd_reply *reply, void *arg)
+{
+	waiting = httpd_later(req);
+	assert_non_null(waiting);
+}
+
+static void on_time(evutil_socket_t fd, short what, void *arg)
+{
+	struct httpd_reply reply = { .text = strdup("at last") };
+
+	httpd_answer(waiting, &reply);
+}
+
+/* Waits for the turn of the loop after the one that it is in. */
+static void on_soon(const struct httpd_request *req, struct httpd_reply *reply, void *arg)
+{
+	struct fixture *f = arg;
+
+	on_wait(req, reply, arg);
+	event_base_once(f->base, -1, EV_TIMEOUT, on_time, NULL, &(struct timeval){ .tv_usec = 1 });
+}
+
 static void fixture_open(struct fixture *f)
 {
 	struct err e = {};
@@ -66,6 +96,9 @@ static void fixture_open(struct fixture *f)
 	assert_int_equal(httpd_route(f->h, "GET", "/below/", on_echo, NULL), 0);
 	assert_int_equal(httpd_route(f->h, "GET", "/below/json", on_json, NULL), 0);
 	assert_int_equal(httpd_route(f->h, "GET", "/nothing", on_nothing, NULL), 0);
+	assert_int_equal(httpd_route(f->h, "GET", "/door", on_door, NULL), 0);
+	assert_int_equal(httpd_route(f->h, "GET", "/wait", on_wait, NULL), 0);
+	assert_int_equal(httpd_route(f->h, "GET", "/soon", on_soon, f), 0);
 	if (httpd_listen(f->h, "127.0.0.1", 0, &e) < 0 ||
 	    httpd_listen_unix(f->h, f->socket, 0600, &e) < 0)
 		fail_msg("%s", e.msg);
@@ -157,6 +190,11 @@ static const struct {
 	  "POST /echo HTTP/1.1\r\n" HOST
 	  "Origin: http://evil.example\r\nContent-Length: 0\r\n" CLOSE,
 	  false, "403", "Origin" },
+	{ "the door is TCP", "GET /door HTTP/1.1\r\n" HOST CLOSE, false, "200", "by TCP" },
+	{ "the door is the socket", "GET /door HTTP/1.1\r\n" HOST CLOSE, true, "200",
+	  "by the socket" },
+	{ "an answer that takes time", "GET /soon HTTP/1.1\r\n" HOST CLOSE, false, "200",
+	  "at last" },
 	{ "no HTTP at all", "\x16\x03\x01 hello\r\n\r\n", false, "", "" },
 };
 
@@ -369,6 +407,44 @@ static void silent_connections_leave_descriptors_to_others(void **state)
 	fixture_close(&f);
 }
 
+static void ask_to_wait(struct fixture *f, int fd)
+{
+	static const char request[] = "GET /wait HTTP/1.1\r\n" HOST "\r\n";
+
+	waiting = NULL;
+	assert_int_equal(write(fd, request, strlen(request)), strlen(request));
+	while (!waiting)
+		event_base_loop(f->base, EVLOOP_ONCE);
+}
+
+static void a_client_that_has_gone_is_answered_without_harm(void **state)
+{
+	struct httpd_reply reply = { .text = strdup("too late") };
+	struct fixture f;
+	int fd;
+
+	fixture_open(&f);
+	fd = connect_tcp(&f);
+	ask_to_wait(&f, fd);
+	close(fd);
+	turn_for(&f, 10);
+	httpd_answer(waiting, &reply);
+	turn_for(&f, 10);
+	fixture_close(&f);
+}
+
+static void a_server_ends_with_what_waits_for_an_answer(void **state)
+{
+	struct fixture f;
+	int fd;
+
+	fixture_open(&f);
+	fd = connect_tcp(&f);
+	ask_to_wait(&f, fd);
+	fixture_close(&f);
+	close(fd);
+}
+
 static void metrics_are_written_as_prometheus_reads_them(void **state)
 {
 	_cleanup_(freep) char *text = NULL;
@@ -403,6 +479,8 @@ int main(void)
 		cmocka_unit_test(addresses_that_can_not_be_listened_on_are_named),
 		cmocka_unit_test(hosts_are_told_apart),
 		cmocka_unit_test(silent_connections_leave_descriptors_to_others),
+		cmocka_unit_test(a_client_that_has_gone_is_answered_without_harm),
+		cmocka_unit_test(a_server_ends_with_what_waits_for_an_answer),
 		cmocka_unit_test(metrics_are_written_as_prometheus_reads_them),
 	};
 

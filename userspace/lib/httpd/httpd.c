@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <utlist.h>
 
 #include "lib/httpd/door.h"
 #include "lib/httpd/httpd_int.h"
@@ -30,12 +31,25 @@ struct httpd {
 	struct evhttp *tcp, *unix_server;
 	struct door *door;
 	struct route *routes;
+	struct httpd_later *laters;
 	char *address, *socket_path;
 	uint16_t port;
 };
 
-struct query {
-	struct evkeyvalq values;
+/* A request that will be answered by somebody. libevent reads nothing from its connection
+ * meanwhile, so the request lives until then, or until the server ends. */
+struct httpd_later {
+	struct httpd_later *prev, *next;
+	struct httpd *server;
+	struct evhttp_request *req;
+};
+
+/* What a handler's request is to this file. */
+struct call {
+	struct evkeyvalq query;
+	struct httpd *server;
+	struct evhttp_request *req;
+	bool by_socket, later;
 };
 
 /* ---- replies ---- */
@@ -98,13 +112,14 @@ static void send_reply(struct evhttp_request *req, struct httpd_reply *reply)
 	_json_ *json = reply->json;
 	_cleanup_(freep) char *text = reply->text;
 	const char *type = reply->content_type;
+	int status = reply->status ?: 200;
 
 	if (!type)
 		type = json ? "application/json" : "text/plain; charset=utf-8";
 	if (json)
-		send_text(req, reply->status, type, json_text(json));
+		send_text(req, status, type, json_text(json));
 	else
-		send_text(req, reply->status, type, text ? text : "");
+		send_text(req, status, type, text ? text : "");
 }
 
 /* ---- dispatch ---- */
@@ -142,23 +157,24 @@ static const struct route *find_route(const struct httpd *h, const char *method,
 	return best;
 }
 
-static void call_route(const struct route *r, struct evhttp_request *req, const char *path)
+static void call_route(struct httpd *h, const struct route *r, struct evhttp_request *req,
+		       const char *path, bool by_socket)
 {
 	const char *text = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(req));
 	struct evbuffer *in = evhttp_request_get_input_buffer(req);
 	struct httpd_reply reply = { .status = 200 };
-	struct query query = {};
+	struct call call = { .server = h, .req = req, .by_socket = by_socket };
 	struct httpd_request request = {
 		.method = method_name(req),
 		.path = path,
 		.rest = "",
-		.impl = &query,
+		.impl = &call,
 		.body_len = evbuffer_get_length(in),
 	};
 	size_t n = strlen(r->path);
 
-	TAILQ_INIT(&query.values);
-	if (text && evhttp_parse_query_str(text, &query.values) < 0) {
+	TAILQ_INIT(&call.query);
+	if (text && evhttp_parse_query_str(text, &call.query) < 0) {
 		send_error(req, 400, "the query is malformed");
 		return;
 	}
@@ -171,11 +187,12 @@ static void call_route(const struct route *r, struct evhttp_request *req, const 
 		r->fn(&request, &reply, r->arg);
 	else
 		reply.status = 500;
-	evhttp_clear_headers(&query.values);
-	send_reply(req, &reply);
+	evhttp_clear_headers(&call.query);
+	if (!call.later)
+		send_reply(req, &reply);
 }
 
-static void dispatch(struct httpd *h, struct evhttp_request *req)
+static void dispatch(struct httpd *h, struct evhttp_request *req, bool by_socket)
 {
 	const char *raw = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
 	_cleanup_(freep) char *path = NULL;
@@ -190,7 +207,7 @@ static void dispatch(struct httpd *h, struct evhttp_request *req)
 	}
 	r = find_route(h, method_name(req), path, allow, sizeof(allow));
 	if (r) {
-		call_route(r, req, path);
+		call_route(h, r, req, path, by_socket);
 	} else if (allow[0]) {
 		evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", allow);
 		send_error(req, 405, "method not allowed");
@@ -201,7 +218,7 @@ static void dispatch(struct httpd *h, struct evhttp_request *req)
 
 static void on_unix(struct evhttp_request *req, void *arg)
 {
-	dispatch(arg, req);
+	dispatch(arg, req, true);
 }
 
 static void on_tcp(struct evhttp_request *req, void *arg)
@@ -223,16 +240,42 @@ static void on_tcp(struct evhttp_request *req, void *arg)
 		send_error(req, 403, "requests with an Origin header may only read");
 		return;
 	}
-	dispatch(h, req);
+	dispatch(h, req, false);
 }
 
 /* ---- public ---- */
 
 const char *httpd_query(const struct httpd_request *req, const char *name)
 {
-	const struct query *q = req->impl;
+	const struct call *c = req->impl;
 
-	return evhttp_find_header(&q->values, name);
+	return evhttp_find_header(&c->query, name);
+}
+
+bool httpd_by_socket(const struct httpd_request *req)
+{
+	return ((const struct call *)req->impl)->by_socket;
+}
+
+struct httpd_later *httpd_later(const struct httpd_request *req)
+{
+	struct httpd_later *l = calloc(1, sizeof(*l));
+	struct call *c = req->impl;
+
+	if (!l)
+		return NULL;
+	l->server = c->server;
+	l->req = c->req;
+	c->later = true;
+	DL_APPEND(l->server->laters, l);
+	return l;
+}
+
+void httpd_answer(struct httpd_later *l, struct httpd_reply *reply)
+{
+	DL_DELETE(l->server->laters, l);
+	send_reply(l->req, reply);
+	free(l);
 }
 
 static int server_new(struct httpd *h, void (*fn)(struct evhttp_request *, void *),
@@ -271,6 +314,7 @@ int httpd_new(struct event_base *base, struct httpd **ret)
 
 void httpd_free(struct httpd *h)
 {
+	struct httpd_later *l;
 	struct route *r;
 
 	if (!h)
@@ -279,6 +323,10 @@ void httpd_free(struct httpd *h)
 		evhttp_free(h->tcp);
 	if (h->unix_server)
 		evhttp_free(h->unix_server);
+	while ((l = h->laters)) {
+		DL_DELETE(h->laters, l);
+		free(l);
+	}
 	door_free(h->door);
 	if (h->socket_path)
 		unlink(h->socket_path);

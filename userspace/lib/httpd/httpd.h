@@ -24,7 +24,7 @@ struct httpd_request {
 };
 
 struct httpd_reply {
-	int status;		  /* default 200 */
+	int status;		  /* default 200, also where it is 0 */
 	const char *content_type; /* default: application/json when json is set, else text/plain */
 	struct json_object *json; /* owned by the reply */
 	char *text;		  /* heap, owned by the reply */
@@ -40,6 +40,17 @@ uint16_t httpd_port(const struct httpd *h);
 int httpd_listen_unix(struct httpd *h, const char *path, unsigned int mode, struct err *e);
 /* `path` "/v1/nodes" exactly, or "/v1/items/" for everything below. Route strings are copied. */
 int httpd_route(struct httpd *h, const char *method, const char *path, httpd_fn fn, void *arg);
+/* Whether it came by the unix socket, whose mode says who may use it; else by TCP: anybody here. */
+bool httpd_by_socket(const struct httpd_request *req);
+/*
+ * For what takes time: a handler that calls this leaves its reply alone, and httpd_answer() sends
+ * one later, once; it takes what the reply owns. The client may have gone meanwhile, which does no
+ * harm. What is never answered ends with the server, and must not be answered after that. NULL: out
+ * of memory.
+ */
+struct httpd_later;
+struct httpd_later *httpd_later(const struct httpd_request *req);
+void httpd_answer(struct httpd_later *l, struct httpd_reply *reply);
 /* Query parameter; borrowed until the handler returns; NULL when absent. */
 const char *httpd_query(const struct httpd_request *req, const char *name);
 
