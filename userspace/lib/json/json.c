@@ -251,7 +251,7 @@ int json_add(struct json_object *obj, const char *name, struct json_object *valu
 {
 	if (!value)
 		return -ENOMEM;
-	if (json_object_object_add(obj, name, value) == 0)
+	if (obj && json_object_object_add(obj, name, value) == 0)
 		return 0;
 	json_object_put(value);
 	return -ENOMEM;
@@ -276,7 +276,7 @@ int json_append(struct json_object *array, struct json_object *value)
 {
 	if (!value)
 		return -ENOMEM;
-	if (json_object_array_add(array, value) == 0)
+	if (array && json_object_array_add(array, value) == 0)
 		return 0;
 	json_object_put(value);
 	return -ENOMEM;
