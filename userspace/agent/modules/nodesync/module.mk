@@ -1,2 +1,2 @@
-AGENT_SRCS += $(addprefix userspace/agent/modules/nodesync/,nodesync.c items.c show.c claim.c peers.c holders.c \
+AGENT_SRCS += $(addprefix userspace/agent/modules/nodesync/,nodesync.c items.c find.c show.c claim.c peers.c holders.c \
 	node_object.c)

@@ -19,3 +19,8 @@ struct node_identity {
 /* The node's id or pod CIDRs became known or changed (upstream resync). */
 extern const struct event_type node_identity_type;
 const struct node_identity *nodesync_self(struct agent *a);
+
+/* Names of nodes, this one included; NULL: nobody holds it. Borrowed until the loop turns. */
+const char *nodesync_name_of_id(struct agent *a, uint32_t id);
+const char *nodesync_name_of_addr(struct agent *a, const union loom_addr *addr);
+bool nodesync_knows(struct agent *a, const char *name);

@@ -423,6 +423,22 @@ bool peers_hold_addr(const struct peers *p, const union loom_addr *addr)
 	return holder_with_id(p, HELD_ADDR, &what);
 }
 
+const struct peer *peers_with_id(const struct peers *p, uint32_t id)
+{
+	const struct prefix what = held_id(id);
+	const struct entry *n = holders_find(&p->holders, HELD_ID, &what);
+
+	return n ? &n->peer : NULL;
+}
+
+const struct peer *peers_with_addr(const struct peers *p, const union loom_addr *addr)
+{
+	const struct prefix what = held_addr(addr);
+	const struct entry *n = holders_find(&p->holders, HELD_ADDR, &what);
+
+	return n ? &n->peer : NULL;
+}
+
 const struct peer *peers_find(const struct peers *p, const char *name)
 {
 	const struct entry *n = find(p, name);

@@ -46,6 +46,9 @@ bool peers_hold_cidr(const struct peers *p, const struct prefix *cidr);
 bool peers_hold_addr(const struct peers *p, const union loom_addr *addr);
 
 const struct peer *peers_find(const struct peers *p, const char *name);
+/* Who holds it. */
+const struct peer *peers_with_id(const struct peers *p, uint32_t id);
+const struct peer *peers_with_addr(const struct peers *p, const union loom_addr *addr);
 /* In the order of names. */
 int peers_foreach(struct peers *p, int (*fn)(const struct peer *peer, void *arg), void *arg);
 size_t peers_count(const struct peers *p);

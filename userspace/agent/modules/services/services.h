@@ -16,3 +16,7 @@
 #include "agent/core/module.h"
 
 extern const struct module services_module;
+
+/* "default/web, port http" of the port that has this number in the maps; NULL: none has. In `buf`.
+ * O(services), for people's questions. */
+const char *services_name_of(struct agent *a, uint32_t number, char *buf, size_t len);
