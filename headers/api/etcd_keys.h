@@ -11,6 +11,8 @@
  *	alloc/node/<id>                    node ids: created if absent, never freed
  *	node/<name>                        what a node publishes of itself
  *	endpoint/<namespace>/<pod>         what a node publishes of a wired pod
+ *	ask/<node>/<id>                    a question to that node, under a lease of the asker
+ *	answer/<asker>/<id>                its answer, under the same lease
  *
  * <resource> is one of: namespace pod node service endpointslice networkpolicy
  * clusternetworkpolicy.
@@ -25,3 +27,5 @@
 #define KEY_ALLOC_NODE KEY_ROOT "alloc/node/"
 #define KEY_NODE       KEY_ROOT "node/"
 #define KEY_ENDPOINT   KEY_ROOT "endpoint/"
+#define KEY_ASK	       KEY_ROOT "ask/"
+#define KEY_ANSWER     KEY_ROOT "answer/"

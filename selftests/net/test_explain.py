@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`netloom explain` says what real packets meet: pods, hosts and outside, by address and through services,
 with and without policies."""
+import base64
 import json
 import os
 import random
+import re
+import time
 
 import pytest
 from cluster import Cluster, backend, build_dir, poll, service
@@ -11,6 +14,7 @@ from services import prepare, serves
 
 NETLOOM = os.path.join(build_dir(), "netloom")
 SERVERS = {"web-1": "node1", "web-2": "node2", "other-1": "node1", "other-2": "node2"}
+NODES = ("node1", "node2", "node3")  # nothing is on the third
 CLIENTS = {"client": "node1", "web-1": "node1", "web-2": "node2", "node1": "node1", "node2": "node2"}
 ONE_EACH = ("web-1", "web-2")  # backends of a service each: where there are more, one is taken at random
 PORTS = {"TCP": (8080, 8081), "UDP": (8080, 8081)}
@@ -101,18 +105,14 @@ class World:
         return answers
 
     def predict(self, pairs):
-        """What the nodes say of each: the answers along its way, which may come back to where it began."""
-        ways = [[] for _ in pairs]
-        first = lambda pair: CLIENTS.get(pair[0], pair[1])  # noqa: E731
-        next_up = [(i, first(p), (self._who(p), self._place(p))) for i, p in enumerate(pairs)]
-        while next_up:
-            for node in ("node1", "node2"):
-                mine = [(i, asked) for i, at, asked in next_up if at == node]
-                for (i, _), answer in zip(mine, self.explain(node, [asked for _, asked in mine])):
-                    ways[i].append(answer)
-            asked = [(i, ways[i][-1].get("after")) for i, _, _ in next_up]
-            next_up = [(i, a["node"], a["command"].split()[2:]) for i, a in asked if a]
-            assert all(len(way) < 5 for way in ways), "a packet goes round in circles"
+        """What is said of each, by one node or another: it is the same wherever it is asked."""
+        ways = [None] * len(pairs)
+        for n, node in enumerate(NODES):
+            mine = range(n, len(pairs), len(NODES))
+            asked = [(self._who(pairs[i]), self._place(pairs[i])) for i in mine]
+            for i, answer in zip(mine, self.explain(node, asked)):
+                assert "unanswered" not in answer, (node, pairs[i], answer["unanswered"])
+                ways[i] = answer
         return ways
 
     def _who(self, pair):
@@ -146,11 +146,14 @@ class World:
 
 
 def expected(way, port):
-    """What a client meets after these answers: True: a backend, False: silence, or the error."""
-    last = way[-1]
-    if last["verdict"] == "allowed":
+    """What a client meets after this answer: True: a backend, False: silence, or the error."""
+    if way["verdict"] == "allowed":
         return "ECONNREFUSED" if port == 8081 else True
-    return "ECONNREFUSED" if last["reason"] == "svc_no_backend" else "timeout"
+    return "ECONNREFUSED" if way["reason"] == "svc_no_backend" else "timeout"
+
+
+def texts(way):
+    return [step["text"] for half in way["halves"] for step in half["steps"]]
 
 
 def compare(world, pairs):
@@ -162,10 +165,9 @@ def compare(world, pairs):
     for pair, way, real in zip(pairs, ways, met):
         want = expected(way, pair[3])
         real = True if isinstance(real, list) else real
-        verdicts[way[-1]["verdict"]] = verdicts.get(way[-1]["verdict"], 0) + 1
+        verdicts[way["verdict"]] = verdicts.get(way["verdict"], 0) + 1
         if want != real:
-            steps = [s["text"] for answer in way for s in answer["steps"]]
-            wrong.append(f"{pair}: met {real}, explained {want}: {steps}")
+            wrong.append(f"{pair}: met {real}, explained {want}: {texts(way)}")
     print(f"{len(pairs)} pairs: {verdicts}")
     assert not wrong, f"{len(wrong)} of {len(pairs)}:\n" + "\n".join(wrong[:10])
     return verdicts
@@ -175,7 +177,7 @@ def compare(world, pairs):
 def world(request):
     transport, sockets = request.param
     options = ["--transport", transport, "--socket-lb", sockets, "--family", "dual"]
-    with Cluster("--nodes", "2", *options) as cluster:
+    with Cluster("--nodes", "3", *options) as cluster:
         yield World(cluster)
 
 
@@ -246,7 +248,7 @@ def test_the_address_that_the_outside_sees_is_the_one_that_was_told(world, famil
     seen, error = client.ask("tcp", outside)
     assert error is None, error
     (answer,) = world.explain("node1", [("default/client", f"[{outside}]:7777")])
-    steps = {step["step"]: step["text"] for step in answer["steps"]}
+    steps = {step["step"]: step["text"] for step in answer["halves"][0]["steps"]}
     assert answer["verdict"] == "allowed" and "outside of the cluster" in steps["route"]
     assert seen == world.address("node1", family) and seen in steps["source"], (seen, steps)
     (answer,) = world.explain("node1", [("default/client", outside)])
@@ -261,3 +263,118 @@ def test_explain_leaves_no_trace(world):
     world.explain("node1", [("default/client", target)] * 50)
     assert count() <= before + 5  # probes go on meanwhile
     assert target not in world.net.node("node1", NETLOOM, "dump", "ct-new")
+
+
+def run(world, node, *argv):
+    done = world.net.demo("node", node, "--", NETLOOM, "explain", *argv, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("denied", [False, True], ids=["allowed", "denied"])
+def test_a_pair_across_nodes_has_one_verdict_wherever_it_is_asked(world, denied):
+    pairs = [("client", "default/web-2:8080"), ("web-2", "default/client:8080")]
+    pairs += [("node1", "default/other-2:8080"), ("other-2", "node1:22")]
+    isolated = {"podSelector": {}, "policyTypes": ["Ingress"]}
+    kind = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
+    try:
+        if denied:
+            world.net.apply({**kind, "metadata": {"name": "closed"}, "spec": isolated})
+            poll(lambda: len([p for p in enforced(world).values() if p]) == 5, 10, "the policy")
+        for client, target in pairs:
+            source = client if client.startswith("node") else f"default/{client}"
+            answers = [world.explain(node, [(source, target)])[0] for node in NODES]
+            said = {(a["code"], a["verdict"], a["node"], a.get("because")) for a in answers}
+            assert len(said) == 1, said
+            ways = [[half["node"] for half in a["halves"]] for a in answers]
+            assert ways[0] == ways[1] == ways[2] and len(ways[0]) == 2, ways
+            assert answers[0]["code"] == (1 if denied and not target.startswith("node") else 0)
+            named = [text for text in texts(answers[2]) if "(default/" in text]
+            assert named, texts(answers[2])
+            if answers[0]["code"]:
+                assert "networkpolicy default/closed isolates" in answers[0]["because"]
+    finally:
+        relax(world)
+
+
+def test_a_node_that_does_not_answer_is_named_after_three_seconds(world):
+    target = f"{world.address('web-2', 'v4')}:8080"
+    closed = {"podSelector": {"matchLabels": {"app": "web-1"}}, "policyTypes": ["Egress"]}
+    kind = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
+    try:
+        world.net.apply({**kind, "metadata": {"name": "shut"}, "spec": closed})
+        poll(lambda: enforced(world)["web-1", "egress"], 10, "the policy")
+        world.net.demo("agent", "node2", "kill")
+        start = time.monotonic()
+        code, text = run(world, "node1", "default/client", target)
+        took = time.monotonic() - start
+        assert code == 3 and 3 <= took < 8, (code, took, text)
+        assert "node 'node2' did not answer within 3 s" in text and "not known: allowed on node1" in text
+        command = next(line for line in text.splitlines() if "what happens then, on node node2" in line)
+        code, text = run(world, "node1", "default/web-1", target)
+        assert code == 1 and "denied on node1" in text, text
+        assert run(world, "node1", "--local", "default/client", target)[0] == 0
+        # The maps are there without the agent, so the command that is told works.
+        code, text = run(world, "node2", "--local", *command.split(" explain ")[1].split())
+        assert code == 0 and "into the pod at" in text, text
+    finally:
+        world.net.demo("agent", "node2", "start", "--wait")
+        relax(world)
+
+
+def asked(world, node):
+    text = world.net.node(node, "curl", "-fsS", "http://localhost:9990/metrics")
+    found = re.findall(r'^netloom_explain_questions_total{result="(.*)"} (\d+)$', text, re.M)
+    return {result: int(n) for result, n in found}
+
+
+def test_garbage_among_the_questions_harms_nothing(world):
+    put = lambda *argv: world.net.node("control", "etcdctl", "put", *argv)  # noqa: E731
+    lease = world.net.node("control", "etcdctl", "lease", "grant", "60").split()[1]
+    ends = {"from": world.address("client", "v4"), "to": world.address("web-2", "v4")}
+    good = {"asker": "node1", "until": 1 << 60, "question": {**ends, "port": 8080}}
+    key, before = "/netloom/ask/node2/", asked(world, "node2")
+    garbage = ["", "{", "7", "[]", json.dumps({**good, "asker": "../x"}), "x" * 100000]
+    garbage += [json.dumps({**good, "question": {**ends, "port": -1}})]
+    for number, value in enumerate(garbage):
+        put(f"--lease={lease}", f"{key}{number:016x}", "--", value)
+    put(f"--lease={lease}", f"{key}../../node/node2", json.dumps(good))
+    put(f"{key}{0xFF:016x}", json.dumps(good))  # without a lease
+    put(f"--lease={lease}", f"{key}{0xFE:016x}", json.dumps({**good, "until": 1}))
+    put(f"--lease={lease}", f"{key}{0xFD:016x}", json.dumps(good))
+    want = {"malformed": len(garbage) + 2, "late": 1, "answered": 1, "refused": 0}
+    now = lambda: {k: v - before[k] for k, v in asked(world, "node2").items()}  # noqa: E731
+    poll(lambda: now() == want, 10, lambda: f"{now()}, not {want}")
+    answers = world.net.etcd("/netloom/answer/")
+    assert [*answers] == [f"/netloom/answer/node1/{0xFD:016x}"], answers
+    code, text = run(world, "node1", "default/client", f"{world.address('web-2', 'v4')}:8080")
+    assert code == 0 and "on node2:" in text, text
+    world.net.node("control", "etcdctl", "lease", "revoke", lease)
+    world.net.node("control", "etcdctl", "del", "--prefix", "/netloom/ask/")
+    poll(lambda: not world.net.etcd("/netloom/answer/"), 10, "no answer is left")
+
+
+def test_questions_that_are_too_many_are_refused(world):
+    lease = world.net.node("control", "etcdctl", "lease", "grant", "60").split()[1]
+    ends = {"from": world.address("client", "v4"), "to": world.address("web-2", "v4")}
+    good = json.dumps({"asker": "node1", "until": 1 << 60, "question": ends})
+    before = asked(world, "node2")
+    coded = lambda text: base64.b64encode(text.encode()).decode()  # noqa: E731
+    same = {"value": coded(good), "lease": str(int(lease, 16))}
+    puts = [{"key": coded(f"/netloom/ask/node2/{i:016x}"), **same} for i in range(100)]
+    body = json.dumps({"success": [{"requestPut": put} for put in puts]})
+    world.net.node(
+        "control", "sh", "-c", f"curl -fsS $ETCDCTL_ENDPOINTS/v3/kv/txn -d '{body}' >/dev/null"
+    )
+    now = lambda: {k: v - before[k] for k, v in asked(world, "node2").items()}  # noqa: E731
+    poll(lambda: now()["answered"] + now()["refused"] == 100, 10, lambda: f"100: {now()}")
+    assert 0 < now()["answered"] <= 16 and not now()["malformed"], now()
+    told = [a for a in world.net.etcd("/netloom/answer/node1/").values() if "error" in a]
+    assert told and all("asked too much" in a["error"] for a in told)
+    world.net.node("control", "etcdctl", "lease", "revoke", lease)
+
+
+def test_the_loopback_port_explains_nothing(world):
+    url, data = "http://localhost:9990/v1/explain", json.dumps({"node": "node1"})
+    for argv in ([url, "-d", data], [f"{url}/where?pod=default/client"]):
+        out = world.net.node("node1", "curl", "-sS", *argv)
+        assert "through the agent's socket only" in out, out

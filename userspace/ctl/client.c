@@ -60,53 +60,93 @@ static int transport_error(CURL *curl, CURLcode code, const struct ctl *c, struc
 			 c->socket);
 }
 
-static int read_answer(CURL *curl, const struct body *b, const char *path, struct json_object **ret,
-		       struct err *e)
+struct exchange {
+	const struct ctl *c;
+	const char *path, *post; /* post: the body; NULL: a GET */
+	struct body answer;
+	long status;
+};
+
+/* What the agent says is wrong, where it says so. */
+static int read_refusal(const struct exchange *x, struct json_object *answer, struct err *e)
+{
+	const char *said = NULL;
+
+	if (answer)
+		json_opt_str(answer, "error", &said, NULL);
+	if (x->post && said)
+		return err_set(e, x->status == 400 ? -EINVAL : -EPROTO, "%s", said);
+	return err_set(e, -EPROTO, "%s: the agent says %ld%s%s", x->path, x->status,
+		       said ? ": " : "", said ?: "");
+}
+
+static int read_answer(const struct exchange *x, struct json_object **ret, struct err *e)
 {
 	_json_ *answer = NULL;
 	struct err why = {};
-	long status = 0;
-	int err = json_parse(b->text ?: "", b->len, &answer, &why);
-	const char *said = NULL;
+	int err = json_parse(x->answer.text ?: "", x->answer.len, &answer, &why);
 
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-	if (status == 200 && err < 0)
-		return err_set(e, -EPROTO, "%s: %s", path, why.msg);
-	if (status == 200) {
-		*ret = TAKE_PTR(answer);
-		return 0;
-	}
-	if (answer)
-		json_opt_str(answer, "error", &said, NULL);
-	return err_set(e, -EPROTO, "%s: the agent says %ld%s%s", path, status, said ? ": " : "",
-		       said ?: "");
+	if (x->status != 200)
+		return read_refusal(x, answer, e);
+	if (err < 0)
+		return err_set(e, -EPROTO, "%s: %s", x->path, why.msg);
+	*ret = TAKE_PTR(answer);
+	return 0;
 }
 
-int client_get(const struct ctl *c, const char *path, struct json_object **ret, struct err *e)
+static int perform(struct exchange *x, struct err *e)
 {
-	_cleanup_(body_release) struct body b = {};
 	char url[512];
 	CURL *curl;
 	CURLcode code;
-	int err;
+	int err = 0;
 
-	if (snprintf(url, sizeof(url), "http://localhost%s", path) >= (int)sizeof(url))
-		return err_set(e, -ENAMETOOLONG, "'%.64s…' is too long", path);
+	if (snprintf(url, sizeof(url), "http://localhost%s", x->path) >= (int)sizeof(url))
+		return err_set(e, -ENAMETOOLONG, "'%.64s…' is too long", x->path);
 	curl = curl_easy_init();
 	if (!curl)
 		return -ENOMEM;
 	curl_easy_setopt(curl, CURLOPT_URL, url);
-	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, c->socket);
+	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, x->c->socket);
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &b);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &x->answer);
+	if (x->post)
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, x->post);
 	code = curl_easy_perform(curl);
-	err = code == CURLE_OK ? read_answer(curl, &b, path, ret, e)
-			       : transport_error(curl, code, c, e);
+	if (code == CURLE_OK)
+		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &x->status);
+	else
+		err = transport_error(curl, code, x->c, e);
 	curl_easy_cleanup(curl);
 	return err;
+}
+
+static int exchange(struct exchange *x, struct json_object **ret, struct err *e)
+{
+	int err = perform(x, e);
+
+	if (!err)
+		err = read_answer(x, ret, e);
+	body_release(&x->answer);
+	return err;
+}
+
+int client_get(const struct ctl *c, const char *path, struct json_object **ret, struct err *e)
+{
+	struct exchange x = { .c = c, .path = path };
+
+	return exchange(&x, ret, e);
+}
+
+int client_post(const struct ctl *c, const char *path, struct json_object *body,
+		struct json_object **ret, struct err *e)
+{
+	struct exchange x = { .c = c, .path = path, .post = json_text(body) };
+
+	return exchange(&x, ret, e);
 }
 
 int client_complain(const struct ctl *c, int err, const struct err *e)

@@ -96,8 +96,7 @@ static void print_direction(const struct ctl *c, struct json_object *pod, const 
 				       : "what no rule denies is allowed",
 		log_only);
 	for (size_t i = 0; i < length(rules); i++)
-		print_text(c->out, "  ",
-			   json_object_get_string(json_object_array_get_idx(rules, i)) ?: "");
+		print_text(c->out, "  ", str(json_object_array_get_idx(rules, i), "text"));
 	for (size_t i = 0; !length(rules) && i < length(policies); i++)
 		print_text(c->out, "  no rule of ",
 			   json_object_get_string(json_object_array_get_idx(policies, i)) ?: "");

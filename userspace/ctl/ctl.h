@@ -28,6 +28,7 @@ struct ctl {
 	char *const *args; /* … n_args */
 	unsigned int n_args;
 	unsigned int flow; /* source port; 0: not given */
+	bool local;	   /* this node only */
 };
 
 /* Each returns an exit code, and has said what went wrong. */
@@ -47,6 +48,10 @@ int cmd_version(const struct ctl *c);
 /* GET of a path ("/v1/status") from the agent. -ECONNREFUSED, -ENOENT, -EACCES…: nobody answers;
  * -EPROTO: the answer is an error or no JSON. */
 int client_get(const struct ctl *c, const char *path, struct json_object **ret, struct err *e);
+/* POST of `body`, likewise. An answer that is an error gives its text alone, and -EINVAL for status
+ * 400. */
+int client_post(const struct ctl *c, const char *path, struct json_object *body,
+		struct json_object **ret, struct err *e);
 /* Says it, with what to do about it, and returns the exit code. */
 int client_complain(const struct ctl *c, int err, const struct err *e);
 /* Rows of an array under aligned headings. */

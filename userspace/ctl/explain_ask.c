@@ -1,59 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "ctl/explain.h"
 
-#define PROTO_SCTP 132
-
-static const struct {
-	const char *name;
-	uint8_t proto;
-} protos[] = { { "TCP", IPPROTO_TCP },
-	       { "UDP", IPPROTO_UDP },
-	       { "SCTP", PROTO_SCTP },
-	       { "ICMP", IPPROTO_ICMP } };
-
-const char *proto_text(uint8_t proto)
-{
-	static char number[8];
-
-	for (size_t i = 0; i < ARRAY_SIZE(protos); i++)
-		if (protos[i].proto == proto)
-			return protos[i].name;
-	if (proto == IPPROTO_ICMPV6)
-		return "ICMP";
-	snprintf(number, sizeof(number), "%u", proto);
-	return number;
-}
-
-const char *place_format(const union loom_addr *addr, uint16_t port, uint8_t proto,
-			 char buf[static PLACE_STRLEN])
-{
-	char text[ADDR_STRLEN];
-	bool v6 = !addr_is_v4(addr);
-
-	addr_format(addr, text);
-	if (!port)
-		snprintf(buf, PLACE_STRLEN, "%s", text);
-	else
-		snprintf(buf, PLACE_STRLEN, "%s%s%s:%u/%s", v6 ? "[" : "", text, v6 ? "]" : "",
-			 port, proto_text(proto));
-	return buf;
-}
-
 static int parse_proto(const char *text, struct ask *ask, struct err *e)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(protos) - 1; i++) {
-		if (strcasecmp(text, protos[i].name) != 0)
-			continue;
-		ask->proto = protos[i].proto;
-		ask->has_proto = true;
-		return 0;
-	}
-	return err_set(e, -EINVAL, "protocol '%s': want TCP, UDP or SCTP", text);
+	if (explain_proto_parse(text, &ask->proto) < 0 || ask->proto == IPPROTO_ICMP)
+		return err_set(e, -EINVAL, "protocol '%s': want TCP, UDP or SCTP", text);
+	ask->has_proto = true;
+	return 0;
 }
 
 /* "80", "80/UDP"; of a service also "http". */

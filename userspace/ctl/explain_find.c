@@ -24,10 +24,10 @@ static struct json_object *at(struct json_object *list, size_t i)
 	return json_object_array_get_idx(list, i);
 }
 
-/* A pod, of any node, that a service has for a backend. */
-struct found_pod {
+/* What is at an address. */
+struct found_addr {
 	union loom_addr addr;
-	const char *name; /* in f->services */
+	char *name; /* NULL: the agent does not know either */
 	UT_hash_handle hh;
 };
 
@@ -45,15 +45,15 @@ int found_init(const struct ctl *c, struct found *ret)
 
 void found_release(struct found *f)
 {
-	struct found_pod *pod, *next;
+	struct found_addr *entry, *next;
 
-	HASH_ITER (hh, f->pods, pod, next) {
-		HASH_DEL(f->pods, pod);
-		free(pod);
+	HASH_ITER (hh, f->addrs, entry, next) {
+		HASH_DEL(f->addrs, entry);
+		free(entry->name);
+		free(entry);
 	}
 	names_free(f->names);
 	json_object_put(f->services);
-	json_object_put(f->policies);
 }
 
 static void add_addr(struct end *end, const char *text)
@@ -79,24 +79,28 @@ static bool is_called(struct json_object *o, const char *title)
 
 /* ---- services ---- */
 
+static struct found_addr *keep_addr(struct found *f, const union loom_addr *addr, const char *name)
+{
+	struct found_addr *entry = calloc(1, sizeof(*entry));
+
+	if (!entry)
+		return NULL;
+	entry->addr = *addr;
+	entry->name = name ? strdup(name) : NULL;
+	HASH_ADD(hh, f->addrs, addr, sizeof(*addr), entry);
+	return entry;
+}
+
 static int index_pod(struct json_object *backend, void *arg)
 {
 	struct found *f = arg;
-	struct found_pod *pod;
+	struct found_addr *entry;
 	union loom_addr addr;
 
 	if (!*str(backend, "pod") || addr_parse(str(backend, "address"), &addr, NULL) < 0)
 		return 0;
-	HASH_FIND(hh, f->pods, &addr, sizeof(addr), pod);
-	if (pod)
-		return 0;
-	pod = calloc(1, sizeof(*pod));
-	if (!pod)
-		return 1;
-	pod->addr = addr;
-	pod->name = str(backend, "pod");
-	HASH_ADD(hh, f->pods, addr, sizeof(addr), pod);
-	return 0;
+	HASH_FIND(hh, f->addrs, &addr, sizeof(addr), entry);
+	return !entry && !keep_addr(f, &addr, str(backend, "pod"));
 }
 
 static int each_backend(struct found *f, int (*fn)(struct json_object *backend, void *arg),
@@ -150,7 +154,7 @@ static int take_pod(struct json_object *backend, void *arg)
 
 static bool port_is(struct json_object *port, const struct ask *ask, size_t n_ports)
 {
-	if (ask->has_proto && strcmp(str(port, "protocol"), proto_text(ask->proto)) != 0)
+	if (ask->has_proto && strcmp(str(port, "protocol"), explain_proto_name(ask->proto)) != 0)
 		return false;
 	if (*ask->port_name)
 		return strcmp(str(port, "name"), ask->port_name) == 0;
@@ -186,10 +190,9 @@ static int take_port(struct json_object *port, struct ask *ask, struct err *e)
 			       "service '%s' has no cluster address: name one of its pods",
 			       ask->to.text);
 	ask->port = json_object_get_int64(json_field(port, "port"));
-	ask->proto = strcmp(proto, "UDP") == 0	  ? IPPROTO_UDP
-		     : strcmp(proto, "SCTP") == 0 ? IPPROTO_SCTP
-						  : IPPROTO_TCP;
-	return 0;
+	return explain_proto_parse(proto, &ask->proto) < 0
+		       ? err_set(e, -EINVAL, "service '%s': protocol '%s'", ask->to.text, proto)
+		       : 0;
 }
 
 static int resolve_service(struct found *f, struct ask *ask, struct err *e)
@@ -226,6 +229,25 @@ static int ask_list(struct found *f, const char *path, const char *field,
 	return err;
 }
 
+/* A name that can stand in a URL as it is. */
+static bool is_plain(const char *s)
+{
+	return strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-./") == strlen(s);
+}
+
+/* Pods of other nodes. */
+static void find_elsewhere(struct found *f, struct end *end)
+{
+	_json_ *answer = NULL;
+	char path[700];
+
+	if (!is_plain(end->text))
+		return;
+	snprintf(path, sizeof(path), "/v1/explain/where?pod=%s", end->text);
+	if (client_get(f->c, path, &answer, NULL) == 0)
+		add_addrs(end, json_field(answer, "addresses"));
+}
+
 static int resolve_pod(struct found *f, struct end *end, struct err *e)
 {
 	struct json_object *pods = NULL;
@@ -238,11 +260,13 @@ static int resolve_pod(struct found *f, struct end *end, struct err *e)
 		if (is_called(at(pods, i), end->text))
 			add_addrs(end, json_field(at(pods, i), "ips"));
 	if (!end->n)
+		find_elsewhere(f, end);
+	if (!end->n)
 		each_backend(f, take_pod, end);
 	if (!end->n)
 		return err_set(e, -EINVAL,
-			       "pod '%s' is not on this node, and no service knows its address: "
-			       "give the address",
+			       "pod '%s' is not on this node, and the agent knows no address of "
+			       "it: give the address",
 			       end->text);
 	return 0;
 }
@@ -254,7 +278,6 @@ static int resolve_name(struct found *f, struct end *end, struct err *e)
 	_json_ *answer = NULL;
 	int err = ask_list(f, "/v1/nodes", "nodes", &answer, &nodes, e);
 
-	end->host = here;
 	if (err < 0)
 		return err;
 	for (size_t i = 0; i < length(nodes); i++) {
@@ -263,7 +286,6 @@ static int resolve_name(struct found *f, struct end *end, struct err *e)
 
 		if (here ? !own : strcmp(str(node, "name"), end->text) != 0)
 			continue;
-		end->host = own;
 		add_addrs(end, json_field(node, "addresses"));
 	}
 	if (!end->n)
@@ -286,7 +308,8 @@ static int resolve_end(struct found *f, struct ask *ask, struct end *end, struct
 	}
 }
 
-int found_resolve(struct found *f, struct ask *ask, struct err *e)
+/* Names that only the agent knows need it, and say so where it does not answer. */
+int found_resolve(struct found *f, struct ask *ask, struct explain_question *ret, struct err *e)
 {
 	int err = resolve_end(f, ask, &ask->from, e);
 
@@ -297,8 +320,14 @@ int found_resolve(struct found *f, struct ask *ask, struct err *e)
 	for (size_t i = 0; i < ask->to.n; i++)
 		for (size_t j = 0; j < ask->from.n; j++)
 			if (addr_is_v4(&ask->to.addrs[i]) == addr_is_v4(&ask->from.addrs[j])) {
-				ask->dst = ask->to.addrs[i];
-				ask->src = ask->from.addrs[j];
+				*ret = (struct explain_question){
+					.src = ask->from.addrs[j],
+					.dst = ask->to.addrs[i],
+					.port = ask->port,
+					.proto = ask->proto,
+					.flow = ask->flow,
+					.host = ask->from.kind == END_NAME,
+				};
 				return 0;
 			}
 	return err_set(e, -EINVAL, "'%s' and '%s' have no addresses of the same family",
@@ -307,37 +336,43 @@ int found_resolve(struct found *f, struct ask *ask, struct err *e)
 
 /* ---- back to names ---- */
 
-const char *found_addr(struct found *f, const union loom_addr *addr)
+/* The agent may know more than its lists have: pods of other nodes. */
+static struct found_addr *ask_addr(struct found *f, const union loom_addr *addr)
 {
+	char path[128], text[ADDR_STRLEN];
+	_json_ *answer = NULL;
+
+	snprintf(path, sizeof(path), "/v1/explain/where?address=%s", addr_format(addr, text));
+	if (names_known(f->names))
+		client_get(f->c, path, &answer, NULL);
+	return keep_addr(f, addr, *str(answer, "name") ? str(answer, "name") : NULL);
+}
+
+static const char *name_addr(void *arg, const union loom_addr *addr)
+{
+	struct found *f = arg;
 	const char *name = f->who.addr(f->who.arg, 0, addr);
-	struct found_pod *pod = NULL;
+	struct found_addr *entry = NULL;
 
 	if (name)
 		return name;
 	services(f);
-	HASH_FIND(hh, f->pods, addr, sizeof(*addr), pod);
-	return pod ? pod->name : NULL;
+	HASH_FIND(hh, f->addrs, addr, sizeof(*addr), entry);
+	if (!entry)
+		entry = ask_addr(f, addr);
+	return entry ? entry->name : NULL;
 }
 
-const char *found_who(struct found *f, const union loom_addr *addr, uint16_t port,
-		      char buf[static WHO_STRLEN])
+static const char *name_node(void *arg, uint32_t id)
 {
-	const char *name = found_addr(f, addr);
-	char text[ADDR_STRLEN];
-	bool brackets = port && !addr_is_v4(addr);
-	int n;
+	struct found *f = arg;
 
-	n = snprintf(buf, WHO_STRLEN, "%s%s%s", brackets ? "[" : "", addr_format(addr, text),
-		     brackets ? "]" : "");
-	if (port)
-		n += snprintf(buf + n, WHO_STRLEN - n, ":%u", port);
-	if (name)
-		snprintf(buf + n, WHO_STRLEN - n, " (%s)", name);
-	return buf;
+	return f->who.node(f->who.arg, id);
 }
 
-const char *found_service(struct found *f, uint32_t number, char *buf, size_t len)
+static const char *name_service(void *arg, uint32_t number)
 {
+	struct found *f = arg;
 	struct json_object *all = services(f);
 
 	for (size_t i = 0; i < length(all); i++) {
@@ -348,10 +383,36 @@ const char *found_service(struct found *f, uint32_t number, char *buf, size_t le
 
 			if (json_object_get_int64(json_field(at(ports, j), "number")) != number)
 				continue;
-			snprintf(buf, len, "%s/%s%s%s", str(svc, "namespace"), str(svc, "name"),
-				 *port ? ", port " : "", port);
-			return buf;
+			snprintf(f->service, sizeof(f->service), "%s/%s%s%s", str(svc, "namespace"),
+				 str(svc, "name"), *port ? ", port " : "", port);
+			return f->service;
 		}
 	}
 	return NULL;
+}
+
+static struct json_object *policies_of(void *arg, uint32_t ep)
+{
+	struct found *f = arg;
+	const char *name = f->who.ep(f->who.arg, ep);
+	_json_ *pods = NULL;
+	char path[700];
+
+	if (!name)
+		return NULL;
+	snprintf(path, sizeof(path), "/v1/policies/%s", name);
+	client_get(f->c, path, &pods, NULL);
+	for (size_t i = 0; i < length(pods); i++)
+		if (json_object_get_int64(json_field(at(pods, i), "endpoint")) == ep)
+			return json_object_get(at(pods, i));
+	return NULL;
+}
+
+struct explain_names found_names(struct found *f)
+{
+	return (struct explain_names){ .addr = name_addr,
+				       .node = name_node,
+				       .service = name_service,
+				       .policies = policies_of,
+				       .arg = f };
 }

@@ -18,6 +18,7 @@ enum option_key {
 	OPT_POD,
 	OPT_PORT,
 	OPT_FLOW,
+	OPT_LOCAL,
 };
 
 static const struct argp_option common_options[] = {
@@ -58,6 +59,7 @@ static const struct argp_option explain_options[] = {
 	  "a service (NAMESPACE/NAME[:PORT]), by the port's number or name", 1 },
 	{ "flow", OPT_FLOW, "PORT", 0,
 	  "a packet of the flow that there is from this source port, not of a new one", 0 },
+	{ "local", OPT_LOCAL, NULL, 0, "what this node does with it; do not ask other nodes", 0 },
 	{},
 };
 
@@ -81,7 +83,7 @@ static const struct command {
 	  dump_options, cmd_dump },
 	{ "events", "", "packets that were dropped, and why", events_options, cmd_events },
 	{ "history", "", "what the agent did, and what came of it", history_options, cmd_history },
-	{ "explain", "FROM [service] TO", "what this node does with a packet, and why",
+	{ "explain", "FROM [service] TO", "what becomes of a packet, on each node, and why",
 	  explain_options, cmd_explain },
 	{ "version", "", "of this program and of the agent", NULL, cmd_version },
 	{},
@@ -155,6 +157,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_FLOW:
 		c->flow = number(state, "--flow", arg, 65535);
+		return 0;
+	case OPT_LOCAL:
+		c->local = true;
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;

@@ -24,7 +24,7 @@ static void serve_one(int fd, const struct fake_answer *answers)
 		len += n;
 		request[len] = '\0';
 	}
-	sscanf(request, "GET %511s ", path);
+	sscanf(request, "%*s %511s ", path);
 	for (; answers->path; answers++)
 		if (strcmp(answers->path, path) == 0)
 			a = *answers;

@@ -74,7 +74,7 @@ static const struct fake_answer answers[] = {
 	{ "/v1/policies/default/web", 200,
 	  "[{\"namespace\":\"default\",\"name\":\"web\",\"endpoint\":3,\"identity\":9,\"open\":"
 	  "false,\"reason\":\"closed: so\",\"ingress\":{\"isolated\":true,\"policies\":[\"x\"],"
-	  "\"rules\":[\"allow\\u001b[31m TCP 80\",7]},\"egress\":{\"isolated\":false,"
+	  "\"rules\":[{\"text\":\"allow\\u001b[31m TCP 80\"},7]},\"egress\":{\"isolated\":false,"
 	  "\"logOnly\":true,\"policies\":[\"y\"],\"rules\":[]}},7]" },
 	{ "/v1/ipam", 200,
 	  "{\"pools\":[{\"cidr\":\"10.1.1.0/24\",\"capacity\":253,\"used\":1,\"resting\":1,"
@@ -294,7 +294,7 @@ static const struct {
 	  { .arg = "default/web" },
 	  CTL_OK,
 	  "default/web: endpoint 3, identity 9\n  closed: so\n\ningress: what no rule allows is "
-	  "denied\n  allow?[31m TCP 80\n  7\n\negress: what no rule denies is allowed; what is "
+	  "denied\n  allow?[31m TCP 80\n  \n\negress: what no rule denies is allowed; what is "
 	  "denied passes and is logged\n  no rule of y\n",
 	  NULL },
 	{ "no name of a pod", cmd_policies, { .arg = "web" }, CTL_USAGE, "", "NAMESPACE/POD" },

@@ -41,9 +41,19 @@ static const struct fake_answer answers[] = {
 	{ "/v1/policies/default/a", 200,
 	  "[{\"endpoint\":1,\"reason\":\"closed: what\",\"egress\":{\"policy\":7,"
 	  "\"policies\":[\"clusternetworkpolicy x\",\"networkpolicy default/p\","
-	  "\"networkpolicy default/q\"],\"rules\":[\"clusternetworkpolicy x, rule 0: pass on\","
-	  "\"networkpolicy default/p, rule 0: allow TCP 80\",\"networkpolicy default/q, rule 0: "
-	  "allow TCP 90\",\"clusternetworkpolicy z, rule 0: deny TCP 91\"]}},{},7]" },
+	  "\"networkpolicy default/q\"],\"rules\":[{\"tier\":\"Admin\",\"order\":0,\"text\":"
+	  "\"clusternetworkpolicy x, rule 0: pass on\"},{\"tier\":\"NetworkPolicy\",\"order\":0,"
+	  "\"text\":\"networkpolicy default/p, rule 0: allow TCP 80\"},7,{\"tier\":"
+	  "\"NetworkPolicy\",\"order\":1,\"text\":\"networkpolicy default/q, rule 0: allow TCP "
+	  "90\"},"
+	  "{\"tier\":\"Baseline\",\"order\":0,\"text\":\"clusternetworkpolicy z, rule 0: deny TCP "
+	  "91\"}]}},{},7]" },
+	{ "/v1/explain/where?address=10.1.2.22", 200, "{\"name\":\"default/far\"}" },
+	{ "/v1/explain/where?pod=default/far", 200, "{\"addresses\":[\"10.1.2.22\"]}" },
+	{ "/v1/explain", 200,
+	  "{\"node\":\"n2\",\"verdict\":\"denied\",\"text\":\"denied by policy\",\"reason\":"
+	  "\"policy\",\"because\":\"networkpolicy default/far isolates the pod\",\"steps\":["
+	  "{\"step\":\"ingress\",\"text\":\"of\\u001b[31m\"}]}" },
 	{},
 };
 static struct fake_agent agent;
@@ -71,7 +81,8 @@ static void compare(const struct flow *f)
 	bool sent = !reason && (v.kind == VERDICT_TUNNEL || v.kind == VERDICT_NEIGH);
 	const char *hook =
 		json_object_get_string(json_field(said_step_json(&s, "in", false), "hook"));
-	int64_t after = json_object_get_int64(json_path(s.result, "after.id"));
+	int64_t after = json_object_get_int64(json_path(
+		json_object_array_get_idx(json_field(s.result, "halves"), 0), "after.id"));
 
 	if (reason < 0 || !s.result || strcmp(said_reason(&s), want) != 0 ||
 	    s.code != (reason ? 1 : 0) || strcmp(hook ?: "", loom_hook_name(f->hook)) != 0 ||
@@ -284,7 +295,8 @@ static void a_denial_names_pod_direction_and_policy(void **state)
 			"accepted: no policy selects the pod");
 	assert_says(&s, "ingress  of 10.1.1.12:443 (default/b?[31m), from 10.1.1.11 (default/a): "
 			"policy 7 denies it: a NetworkPolicy isolates the pod, and no rule allows");
-	assert_says(&s, "denied on n1: denied by policy\n");
+	assert_says(&s, "denied on n1: denied by policy: a NetworkPolicy isolates the pod, and no "
+			"rule allows this\n");
 	said_release(&s);
 
 	s = node_explain(agent.socket, false, 0, "default/a", "10.1.1.12:85");
@@ -377,7 +389,7 @@ static void what_can_t_be_told_is_said(void **state)
 		const char *from, *to, *what;
 		int code;
 	} cases[] = {
-		{ "default/a", "default/nobody", "is not on this node", 2 },
+		{ "default/a", "default/nobody", "is not on this node, and the agent", 2 },
 		{ "n9", "default/a", "there is no node 'n9'", 2 },
 		{ "default/a", "fd10:1::12", "'default/a'", 0 },
 		{ "192.0.2.2", "fd10:1::12", "no addresses of the same family", 2 },
@@ -410,6 +422,41 @@ static void names_need_the_agent_and_addresses_do_not(void **state)
 	s = node_explain("/nonexistent/s", false, 0, "10.1.1.11", "10.1.1.12");
 	assert_int_equal(s.code, 0);
 	assert_says(&s, "allowed on this node");
+	said_release(&s);
+}
+
+static void the_other_node_is_asked_through_the_agent(void **state)
+{
+	struct said s;
+
+	world_build(&target_bpf, LOOM_HOOK_FROM_POD);
+	s = node_explain_way(agent.socket, false, "default/a", "default/far:80");
+	assert_int_equal(s.code, 1);
+	assert_says(&s, "on n1:\n 1  in ");
+	assert_says(&s, "\n\non n2:\n 4  ingress  of?[31m\n");
+	assert_says(&s, "to 10.1.2.22:80 (default/far) on node n2");
+	assert_says(&s, "\ndenied on n2: denied by policy: networkpolicy default/far isolates");
+	said_release(&s);
+	s = node_explain_way(agent.socket, true, "default/a", "10.1.2.22:80");
+	assert_int_equal(json_object_array_length(json_field(s.result, "halves")), 2);
+	assert_string_equal(json_object_get_string(json_field(s.result, "verdict")), "denied");
+	assert_string_equal(json_object_get_string(json_path(s.result, "to.asked")), "10.1.2.22");
+	said_release(&s);
+}
+
+static void what_nobody_can_be_asked_is_not_known(void **state)
+{
+	struct said s;
+
+	world_build(&target_bpf, LOOM_HOOK_FROM_POD);
+	s = node_explain_way("/nonexistent/s", false, "10.1.1.11", "10.1.2.22:80");
+	assert_int_equal(s.code, 3);
+	assert_says(&s, "not known: allowed on this node\n");
+	assert_says(&s, "the name of node 2 is not known");
+	assert_says(&s, "on node 2: netloom explain 10.1.1.11 10.1.2.22:80/TCP");
+	said_release(&s);
+	s = node_explain_way("/nonexistent/s", false, "10.1.1.11", "10.1.1.12:80");
+	assert_int_equal(s.code, 0);
 	said_release(&s);
 }
 
@@ -507,6 +554,8 @@ int main(void)
 		cmocka_unit_test(a_service_is_told_with_backend_and_node),
 		cmocka_unit_test(what_can_t_be_told_is_said),
 		cmocka_unit_test(names_need_the_agent_and_addresses_do_not),
+		cmocka_unit_test(the_other_node_is_asked_through_the_agent),
+		cmocka_unit_test(what_nobody_can_be_asked_is_not_known),
 		cmocka_unit_test(nothing_is_written),
 		cmocka_unit_test(a_flow_that_there_is_can_be_asked_for),
 	};

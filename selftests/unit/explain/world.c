@@ -114,11 +114,12 @@ int node_send(const struct flow *f, struct target_verdict *ret)
 	return ret->reason;
 }
 
-struct said node_explain(const char *socket, bool json, unsigned int flow, const char *from,
-			 const char *to)
+static struct said run(const char *socket, bool local, bool json, unsigned int flow,
+		       const char *from, const char *to)
 {
 	char *words[] = { (char *)from, (char *)to };
 	struct ctl c = { .socket = socket,
+			 .local = local,
 			 .bpf_dir = dir,
 			 .json = json,
 			 .flow = flow,
@@ -135,6 +136,17 @@ struct said node_explain(const char *socket, bool json, unsigned int flow, const
 	if (json)
 		json_parse(s.out, out_len, &s.result, NULL);
 	return s;
+}
+
+struct said node_explain(const char *socket, bool json, unsigned int flow, const char *from,
+			 const char *to)
+{
+	return run(socket, true, json, flow, from, to);
+}
+
+struct said node_explain_way(const char *socket, bool json, const char *from, const char *to)
+{
+	return run(socket, false, json, 0, from, to);
 }
 
 struct said node_explain_flow(const struct flow *f)
@@ -161,7 +173,8 @@ void said_release(struct said *s)
 
 struct json_object *said_step_json(const struct said *s, const char *step, bool last)
 {
-	struct json_object *steps = json_field(s->result, "steps"), *found = NULL;
+	struct json_object *half = json_object_array_get_idx(json_field(s->result, "halves"), 0);
+	struct json_object *steps = json_field(half, "steps"), *found = NULL;
 
 	for (size_t i = 0; steps && i < json_object_array_length(steps); i++) {
 		struct json_object *o = json_object_array_get_idx(steps, i);

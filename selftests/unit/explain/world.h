@@ -32,10 +32,12 @@ struct said {
 	char *out, *complaint;
 	struct json_object *result; /* NULL unless `json` */
 };
-/* Runs `netloom explain` with these words. */
+/* Runs `netloom explain --local` with these words. */
 struct said node_explain(const char *socket, bool json, unsigned int flow, const char *from,
 			 const char *to);
-/* The same for a flow, in JSON, without an agent. */
+/* Without --local: other nodes are asked through the agent. */
+struct said node_explain_way(const char *socket, bool json, const char *from, const char *to);
+/* node_explain() for a flow, in JSON, without an agent. */
 struct said node_explain_flow(const struct flow *f);
 void said_release(struct said *s);
 /* Text of the first step of that name, or "". Borrowed. */

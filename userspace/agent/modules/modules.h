@@ -13,6 +13,7 @@
  *	pods      CNI requests, attachments on disk, adoption and GC [uplink ipam podwire]
  *	services  Services and hostPorts in the maps [db uplink datapath nodesync pods]
  *	policy    NetworkPolicies and ClusterNetworkPolicies in the maps [db datapath nodesync pods]
+ *	explain   questions about packets, between nodes [db nodesync pods services policy]
  *
  * Handlers run in this order for an AddPod (ipam gives addresses, podwire makes items, pods fills
  * in the reply), and backwards for DelPod.
@@ -20,6 +21,7 @@
 #include "agent/core/module.h"
 
 extern const struct module db_module, uplink_module, datapath_module, hostlink_module,
-	nodesync_module, ipam_module, podwire_module, pods_module, services_module, policy_module;
+	nodesync_module, ipam_module, podwire_module, pods_module, services_module, policy_module,
+	explain_module;
 
 extern const struct module *const agent_modules[]; /* NULL-terminated */

@@ -74,6 +74,17 @@ const char *loom_tier_name(unsigned int tier)
 	return tier < ARRAY_SIZE(names) ? names[tier] : "unknown";
 }
 
+const char *loom_tier_title(unsigned int tier)
+{
+	static const char *const names[] = {
+		[LOOM_TIER_ADMIN] = "Admin",
+		[LOOM_TIER_NP] = "NetworkPolicy",
+		[LOOM_TIER_BASELINE] = "Baseline",
+	};
+
+	return tier < ARRAY_SIZE(names) ? names[tier] : "unknown";
+}
+
 const char *loom_action_name(unsigned int action)
 {
 	static const char *const names[] = {

@@ -18,6 +18,7 @@ const char *loom_drop_text(unsigned int reason);
 const char *loom_hook_name(unsigned int hook);
 const char *loom_role_name(unsigned int role);
 const char *loom_tier_name(unsigned int tier);	   /* enum loom_pol_tier */
+const char *loom_tier_title(unsigned int tier);	   /* as the API writes them: "Baseline" */
 const char *loom_action_name(unsigned int action); /* enum loom_pol_action */
 /* enum loom_port_set: "front". */
 const char *loom_port_set_name(unsigned int set);

@@ -5,3 +5,14 @@
  * step with the cluster. A pod that is added has its policies before the request is answered,
  * provided that its object is known; until then it is closed. REST: /v1/policies[/<ns>/<pod>].
  */
+#include <json-c/json.h>
+
+#include "lib/base/addr.h"
+
+struct agent;
+
+/* "namespace/name" of the pod, of any node, that has the address; NULL: none that is known, or
+ * policies are off. Borrowed until the loop turns. */
+const char *policy_pod_at(struct agent *a, const union loom_addr *addr);
+/* What /v1/policies has of an endpoint of this node; new, or NULL. */
+struct json_object *policy_of_endpoint(struct agent *a, uint32_t ep);

@@ -21,6 +21,7 @@ struct policy_module *policy_get(struct agent *a);
 
 /* show.c */
 int policy_routes(struct policy_module *m);
+struct json_object *show_endpoint(const struct endpoint *ep); /* NULL: out of memory */
 void policy_metrics(struct agent *a, struct metrics *out);
 struct json_object *policy_status(struct agent *a);
 /* words.c: "allow TCP 80 from pods with app=web of namespaces with team in (a, b)"; heap, NULL: out

@@ -6,10 +6,27 @@
 #include <string.h>
 
 #include "agent/modules/policy/private.h"
+#include "lib/bpf/names.h"
 #include "lib/httpd/httpd.h"
 #include "lib/json/json.h"
 
 /* ---- a pod ---- */
+
+/* "order" is the data plane's: the lowest of a tier that matches decides. */
+static struct json_object *show_rule(const struct ruleset_rule *r, enum direction dir)
+{
+	_cleanup_(freep) char *words = rule_words(r, dir);
+	struct json_object *o = json_object_new_object();
+
+	json_add_str(o, "text", words ?: "");
+	json_add_str(o, "policy", r->policy->name);
+	json_add_int(o, "rule", r->index);
+	json_add_str(o, "tier", loom_tier_title(r->tier));
+	json_add_int(o, "order", r->order);
+	if (r->tier != LOOM_TIER_NP)
+		json_add_int(o, "priority", r->policy->priority);
+	return o;
+}
 
 static struct json_object *show_direction(const struct ruleset *r)
 {
@@ -27,11 +44,8 @@ static struct json_object *show_direction(const struct ruleset *r)
 	json_add_bool(o, "logOnly", r && r->flags & LOOM_POLSET_LOG_ONLY);
 	for (size_t i = 0; r && i < r->n_policies; i++)
 		json_append_str(policies, r->policies[i]->name);
-	for (size_t i = 0; r && i < r->n_rules; i++) {
-		_cleanup_(freep) char *words = rule_words(&r->rules[i], r->dir);
-
-		json_append_str(rules, words ?: "");
-	}
+	for (size_t i = 0; r && i < r->n_rules; i++)
+		json_append(rules, show_rule(&r->rules[i], r->dir));
 	json_add(o, "policies", policies);
 	json_add(o, "rules", rules);
 	return o;
@@ -55,7 +69,7 @@ static const char *why(const struct endpoint *ep)
 	return pod->ended ? "closed: the pod has ended" : "closed: its policies are not written";
 }
 
-static struct json_object *show_endpoint(const struct endpoint *ep)
+struct json_object *show_endpoint(const struct endpoint *ep)
 {
 	struct json_object *o = json_object_new_object();
 	const char *slash = ep->pod ? strchr(ep->pod->key, '/') : NULL;

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/explain.h"
 #include "lib/bpf/names.h"
+#include "lib/explain/private.h"
 #include "lib/json/json.h"
 
 struct json_object *step_add(struct json_object *steps, const char *step, const char *fmt, ...)
@@ -36,7 +36,7 @@ static const char *link_name(uint32_t ifindex, char buf[static IF_NAMESIZE])
 
 static const char *node_name(struct run *r, uint32_t id, char *buf, size_t len)
 {
-	const char *name = r->found->who.node(r->found->who.arg, id);
+	const char *name = who_node(r->names, id);
 
 	if (name)
 		snprintf(buf, len, "%s", name);
@@ -50,7 +50,7 @@ static void step_in(struct run *r)
 	char who[WHO_STRLEN], link[IF_NAMESIZE], node[300];
 	struct json_object *o;
 
-	found_who(r->found, &r->ask->src, 0, who);
+	who_text(r->names, &r->q.src, 0, who);
 	link_name(r->ctx.ifindex, link);
 	if (*r->past) {
 		step_add(r->steps, "in", "no program of this node sees the packet: %s", r->past);
@@ -73,9 +73,9 @@ static void step_flow(struct run *r, const struct loom_ct *ct, bool known)
 	char src[WHO_STRLEN], dst[WHO_STRLEN];
 	struct json_object *o;
 
-	found_who(r->found, &r->ask->src, r->sport, src);
-	found_who(r->found, &r->ask->dst, r->ask->port, dst);
-	o = step_add(r->steps, "flow", "%s, %s to %s: %s", proto_text(r->ask->proto), src, dst,
+	who_text(r->names, &r->q.src, r->sport, src);
+	who_text(r->names, &r->q.dst, r->q.port, dst);
+	o = step_add(r->steps, "flow", "%s, %s to %s: %s", explain_proto_name(r->q.proto), src, dst,
 		     !known ? "a new one"
 		     : ct->flags & LOOM_CT_REPLIED
 			     ? "known and answered; policy is asked again after a change only"
@@ -92,7 +92,7 @@ static void step_source(struct run *r, const struct loom_ct *ct)
 	if (r->reason || !ct || !(ct->flags & (LOOM_CT_SNAT | LOOM_CT_SVC_SNAT)))
 		return;
 	run_wire(r, &w);
-	found_who(r->found, &w.src, w.sport, text);
+	who_text(r->names, &w.src, w.sport, text);
 	if (ct->flags & LOOM_CT_HAIRPIN)
 		step_add(r->steps, "source",
 			 "the sender is its own backend: it sees %s as the client", text);
@@ -104,7 +104,7 @@ static void route_peer(struct run *r, const struct wire *w)
 {
 	char who[WHO_STRLEN], link[IF_NAMESIZE];
 
-	found_who(r->found, &w->dst, w->dport, who);
+	who_text(r->names, &w->dst, w->dport, who);
 	link_name(r->ctx.pkt.v_ifindex, link);
 	json_add_int(step_add(r->steps, "route", "into the pod at %s, by '%s'", who, link),
 		     "endpoint", r->ctx.pkt.rx_ep);
@@ -115,7 +115,7 @@ static void route_neigh(struct run *r, const struct wire *w)
 	char who[WHO_STRLEN], link[IF_NAMESIZE], node[300];
 	uint32_t next = run_next_node(r);
 
-	found_who(r->found, &w->dst, w->dport, who);
+	who_text(r->names, &w->dst, w->dport, who);
 	link_name(r->ctx.pkt.v_ifindex, link);
 	if (next)
 		step_add(r->steps, "route", "to %s on node %s, natively, by '%s'", who,
@@ -131,7 +131,7 @@ static void step_route(struct run *r)
 	struct wire w;
 
 	run_wire(r, &w);
-	found_who(r->found, &w.dst, w.dport, who);
+	who_text(r->names, &w.dst, w.dport, who);
 	switch (p->v_kind) {
 	case VERDICT_PEER:
 		route_peer(r, &w);

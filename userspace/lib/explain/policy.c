@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/explain.h"
+#include "lib/bpf/names.h"
+#include "lib/explain/private.h"
 #include "lib/json/json.h"
 
 /* The best rule of a tier. */
@@ -42,8 +43,6 @@ struct check {
 	bool ingress; /* the receiver's policy was asked */
 	bool enforced;
 };
-
-static const char *const tier_names[LOOM_TIERS] = { "Admin", "NetworkPolicy", "Baseline" };
 
 static uint32_t policy_of(const struct judgement *j)
 {
@@ -125,16 +124,16 @@ static void rule_text(const struct best *b, const char *words, char *buf, size_t
 
 	peer_text(b, peer, sizeof(peer));
 	if (r->proto && r->lo == r->hi)
-		snprintf(ports, sizeof(ports), "port %u/%s", r->lo, proto_text(r->proto));
+		snprintf(ports, sizeof(ports), "port %u/%s", r->lo, explain_proto_name(r->proto));
 	else if (r->proto)
 		snprintf(ports, sizeof(ports), "ports %u-%u/%s", r->lo, r->hi,
-			 proto_text(r->proto));
+			 explain_proto_name(r->proto));
 	if (words)
 		snprintf(buf, len, "%s (tier %s, order %u, for %s, %s)", words,
-			 tier_names[r->verdict >> 4], r->order, peer, ports);
+			 loom_tier_title(r->verdict >> 4), r->order, peer, ports);
 	else
 		snprintf(buf, len, "rule %u (tier %s, order %u) for %s, %s", b->index,
-			 tier_names[r->verdict >> 4], r->order, peer, ports);
+			 loom_tier_title(r->verdict >> 4), r->order, peer, ports);
 }
 
 static void add_rule(struct json_object *o, const struct best *b, const char *words)
@@ -143,7 +142,7 @@ static void add_rule(struct json_object *o, const struct best *b, const char *wo
 
 	peer_text(b, peer, sizeof(peer));
 	json_add_int(o, "rule", b->index);
-	json_add_str(o, "tier", tier_names[b->rule->verdict >> 4]);
+	json_add_str(o, "tier", loom_tier_title(b->rule->verdict >> 4));
 	json_add_int(o, "order", b->rule->order);
 	json_add_str(o, "rulePeer", peer);
 	if (words)
@@ -171,12 +170,12 @@ static void why_text(struct run *r, const struct judgement *j, const struct deci
 	const char *closed;
 
 	if (d->by) {
-		rule_text(d->by, policy_rule(known, d->by->rule->verdict >> 4, d->by->rule->order),
+		rule_text(d->by, words_rule(known, d->by->rule->verdict >> 4, d->by->rule->order),
 			  buf, len);
 		return;
 	}
-	closed = policy_of(j) ? NULL : found_closed(r->found, j->ep);
-	policy_isolating(known, names, sizeof(names));
+	closed = policy_of(j) ? NULL : words_closed(r, j->ep);
+	words_isolating(known, names, sizeof(names));
 	if (d->isolated && *names)
 		snprintf(buf, len, "%s isolate%s the pod, and no rule allows this", names,
 			 strchr(names, ',') ? "" : "s");
@@ -189,16 +188,18 @@ static void write_judgement(struct run *r, const struct judgement *j)
 {
 	const struct decision d = decide(j);
 	bool log_only = d.denied && j->any && (j->any->flags & LOOM_POLSET_LOG_ONLY);
-	uint16_t port = r->ask->proto == IPPROTO_ICMP ? 0 : ntohs(r->ctx.pkt.pol_port);
+	uint16_t port = r->q.proto == IPPROTO_ICMP ? 0 : ntohs(r->ctx.pkt.pol_port);
 	char of[WHO_STRLEN], peer[WHO_STRLEN], verdict[64], why[1024];
 	struct json_object *known = NULL, *o;
 
 	if (policy_of(j))
-		known = found_policy(r->found, j->ep, j->ingress, policy_of(j));
-	found_who(r->found, &j->of, j->ingress ? port : 0, of);
-	found_who(r->found, &j->peer, j->ingress ? 0 : port, peer);
+		known = words_policy(r, j->ep, j->ingress, policy_of(j));
+	who_text(r->names, &j->of, j->ingress ? port : 0, of);
+	who_text(r->names, &j->peer, j->ingress ? 0 : port, peer);
 	verdict_text(j, &d, log_only, verdict, sizeof(verdict));
 	why_text(r, j, &d, known, why, sizeof(why));
+	if (d.denied && !log_only)
+		snprintf(r->because, sizeof(r->because), "%s", why);
 	o = step_add(r->steps, j->ingress ? "ingress" : "egress", "of %s, %s %s: %s: %s", of,
 		     j->ingress ? "from" : "to", peer, verdict, why);
 	json_add_str(o, "of", of);
@@ -209,7 +210,7 @@ static void write_judgement(struct run *r, const struct judgement *j)
 	if (json_field(known, "policies"))
 		json_add(o, "policies", json_object_get(json_field(known, "policies")));
 	if (d.by)
-		add_rule(o, d.by, policy_rule(known, d.by->rule->verdict >> 4, d.by->rule->order));
+		add_rule(o, d.by, words_rule(known, d.by->rule->verdict >> 4, d.by->rule->order));
 }
 
 /* ---- reading the record ---- */
@@ -307,7 +308,7 @@ static void write_exemption(const struct check *c)
 {
 	char of[WHO_STRLEN];
 
-	found_who(c->r->found, &c->ends[1], 0, of);
+	who_text(c->r->names, &c->ends[1], 0, of);
 	step_add(c->r->steps, "ingress",
 		 "of %s: accepted: a node's own host may always reach its pods", of);
 }

@@ -9,45 +9,62 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/explain.h"
 #include "lib/base/clock.h"
 #include "lib/bpf/names.h"
+#include "lib/explain/private.h"
 #include "lib/json/json.h"
 
-#define MAX_NAMED 8	     /* candidates that the text names; -o json has all */
-#define MAX_SLOTS (1u << 22) /* of one service; more is nonsense in the map */
+#define MAX_NAMED      8	  /* candidates that the text names; -o json has all */
+#define MAX_SLOTS      (1u << 22) /* of one service; more is nonsense in the map */
+#define MAX_NUMBER     (1u << 24) /* of a backend; the same */
+#define MAX_CANDIDATES 256
 
 static const struct loom_backend *backend_of(struct run *r, uint32_t number, uint32_t want)
 {
 	const struct loom_backend *b = number ? run_peek(r, "loom_backend", &number) : NULL;
 
 	if (!b || (b->flags & (want | LOOM_BACKEND_GONE)) != want || !b->port ||
-	    addr_is_v4(&b->addr) != addr_is_v4(&r->ask->dst))
+	    addr_is_v4(&b->addr) != addr_is_v4(&r->q.dst))
 		return NULL;
 	return b;
 }
 
-/* Numbers of backends, each once. */
+/* A bit for each backend's number, and which were there first. */
 struct numbers {
-	uint32_t *v;
-	size_t n, room;
+	uint64_t *seen;
+	uint32_t max;
+	uint32_t v[MAX_CANDIDATES];
+	size_t n;
 };
 
 static void numbers_add(struct numbers *l, uint32_t number)
 {
-	for (size_t i = 0; i < l->n; i++)
-		if (l->v[i] == number)
-			return;
-	if (l->n == l->room) {
-		size_t room = l->room ? 2 * l->room : 16;
-		uint32_t *v = realloc(l->v, room * sizeof(*v));
+	uint64_t bit = 1ull << (number % 64);
 
-		if (!v)
-			return;
-		l->v = v;
-		l->room = room;
-	}
+	if (number > l->max || (l->seen[number / 64] & bit) || l->n == ARRAY_SIZE(l->v))
+		return;
+	l->seen[number / 64] |= bit;
 	l->v[l->n++] = number;
+}
+
+/* Numbers in these slots, each once. Negative errno. */
+static int read_slots(struct run *r, uint32_t first, uint32_t slots, struct numbers *ret)
+{
+	uint32_t max = r->max_slots ? MIN(r->max_slots, MAX_SLOTS) : MAX_SLOTS;
+	_cleanup_(freep) uint32_t *v = NULL;
+	int err;
+
+	slots = MIN(slots, max);
+	v = calloc(slots ?: 1, sizeof(*v));
+	err = v ? live_slots(r->live, first, slots, v) : -ENOMEM;
+	for (uint32_t i = 0; !err && i < slots; i++)
+		ret->max = MAX(ret->max, MIN(v[i], MAX_NUMBER));
+	ret->seen = calloc(ret->max / 64 + 1, sizeof(*ret->seen));
+	if (!err && !ret->seen)
+		err = -ENOMEM;
+	for (uint32_t i = 0; !err && i < slots; i++)
+		numbers_add(ret, v[i]);
+	return err;
 }
 
 /* Backends that a new flow to the service could get, by address and name. */
@@ -56,21 +73,17 @@ static struct json_object *candidates(struct run *r, uint32_t first, uint32_t sl
 	struct json_object *list = json_object_new_array();
 	struct numbers found = {};
 	char text[WHO_STRLEN];
+	int err = read_slots(r, first, slots, &found);
 
-	for (uint32_t i = 0; i < slots && i < MAX_SLOTS; i++) {
-		uint32_t slot = first + i;
-		const uint32_t *number = run_peek(r, "loom_lut", &slot);
-
-		if (number && backend_of(r, *number, LOOM_BACKEND_PRESENT))
-			numbers_add(&found, *number);
-	}
-	for (size_t i = 0; list && i < found.n; i++) {
+	for (size_t i = 0; list && !err && i < found.n; i++) {
 		const struct loom_backend *b = backend_of(r, found.v[i], LOOM_BACKEND_PRESENT);
 
-		found_who(r->found, &b->addr, ntohs(b->port), text);
+		if (!b)
+			continue;
+		who_text(r->names, &b->addr, ntohs(b->port), text);
 		json_append_str(list, text);
 	}
-	free(found.v);
+	free(found.seen);
 	return list;
 }
 
@@ -78,7 +91,7 @@ static struct json_object *candidates(struct run *r, uint32_t first, uint32_t sl
 static void others_text(struct json_object *list, const char *taken, const char *how, char *buf,
 			size_t len)
 {
-	size_t n = json_object_array_length(list), used, named = 0;
+	size_t n = list ? json_object_array_length(list) : 0, used, named = 0;
 
 	if (n < 2) {
 		snprintf(buf, len, "%s", "its only backend");
@@ -101,9 +114,10 @@ static void others_text(struct json_object *list, const char *taken, const char 
 /* "service default/web, port http" or, when nobody knows its name, its number. */
 static const char *service_text(struct run *r, uint32_t number, char *buf, size_t len)
 {
-	char name[600];
+	const struct explain_names *n = r->names;
+	const char *name = n->service ? n->service(n->arg, number) : NULL;
 
-	if (found_service(r->found, number, name, sizeof(name)))
+	if (name)
 		snprintf(buf, len, "service %s", name);
 	else
 		snprintf(buf, len, "service number %u", number);
@@ -117,7 +131,7 @@ static void taken_step(struct run *r, const char *step, const struct loom_svc *s
 	struct json_object *list, *o;
 
 	list = candidates(r, outside ? svc->out : svc->in, outside ? svc->out_size : svc->in_size);
-	found_who(r->found, addr, port, taken);
+	who_text(r->names, addr, port, taken);
 	others_text(list, taken, how, others, sizeof(others));
 	o = step_add(r->steps, step, "%s: backend %s, %s",
 		     service_text(r, svc->service, service, sizeof(service)), taken, others);
@@ -155,7 +169,7 @@ void steps_service(struct run *r, const struct loom_ct *ct)
 			   how_chosen(r, svc));
 	} else if (ct && (ct->flags & LOOM_CT_SVC)) {
 		service_text(r, ct->service, service, sizeof(service));
-		found_who(r->found, &ct->xaddr, ntohs(ct->xport), backend);
+		who_text(r->names, &ct->xaddr, ntohs(ct->xport), backend);
 		step_add(r->steps, "service", "%s: the flow's backend is %s", service, backend);
 	} else if (svc && r->reason) {
 		service_text(r, svc->service, service, sizeof(service));
@@ -186,23 +200,21 @@ static uint32_t node_kinds(struct run *r, const union loom_addr *addr)
 
 static const struct loom_svc *socket_service(struct run *r)
 {
-	struct loom_svckey k = { .addr = r->ask->dst,
-				 .port = htons(r->ask->port),
-				 .proto = r->ask->proto };
+	struct loom_svckey k = { .addr = r->q.dst, .port = htons(r->q.port), .proto = r->q.proto };
 	const struct loom_svc *svc = run_peek(r, "loom_svc", &k);
 
 	if (svc)
 		return svc;
 	memset(&k.addr, 0, sizeof(k.addr));
-	if (addr_is_v4(&r->ask->dst))
+	if (addr_is_v4(&r->q.dst))
 		k.addr.w[2] = LOOM_V4_MARK;
 	svc = run_peek(r, "loom_svc", &k);
-	return svc && (svc->flags & node_kinds(r, &r->ask->dst)) ? svc : NULL;
+	return svc && (svc->flags & node_kinds(r, &r->q.dst)) ? svc : NULL;
 }
 
 static bool socket_translates(const struct run *r)
 {
-	if (r->ask->flow || (r->ask->proto != IPPROTO_TCP && r->ask->proto != IPPROTO_UDP))
+	if (r->q.flow || (r->q.proto != IPPROTO_TCP && r->q.proto != IPPROTO_UDP))
 		return false;
 	if (r->sender == SENDER_HOST)
 		return loom_cfg.svc_sockets != LOOM_SOCKETS_NONE;
@@ -246,7 +258,7 @@ int run_socket(struct run *r)
 	taken_step(r, "socket", svc, &b->addr, ntohs(b->port), false,
 		   svc->flags & LOOM_SVC_AFFINITY ? "kept for this client (session affinity)"
 						  : "at random");
-	r->ask->dst = b->addr;
-	r->ask->port = ntohs(b->port);
+	r->q.dst = b->addr;
+	r->q.port = ntohs(b->port);
 	return 0;
 }

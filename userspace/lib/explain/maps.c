@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "bpf/native/native.h"
-#include "ctl/explain.h"
 #include "lib/bpf/pins.h"
 #include "lib/bpf/walk.h"
+#include "lib/explain/private.h"
 
 #define MAX_MAPS 64
 #define PROGRAM	 "loom_from_pod" /* any of the tc family's: they share one .rodata */
@@ -84,6 +84,28 @@ static int fetch(void *arg, const struct nmap *map, const void *key, void *ret_v
 	if (!native_maps[i])
 		return -EBADF;
 	return bpf_map_lookup_elem(l->fds[i], key, ret_value) < 0 ? -errno : 0;
+}
+
+int live_slots(struct live *l, uint32_t first, uint32_t n, uint32_t *ret)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, opts);
+	_cleanup_(freep) uint32_t *keys = malloc(n * sizeof(*keys) ?: 1);
+	uint32_t before = first - 1, last, count = n;
+	int fd = -1;
+
+	for (size_t i = 0; native_maps[i]; i++)
+		if (native_maps[i] == &loom_lut)
+			fd = l->fds[i];
+	if (!keys)
+		return -ENOMEM;
+	if (!n)
+		return 0;
+	/* The kernel goes on behind the key that it is given. */
+	if (bpf_map_lookup_batch(fd, first ? &before : NULL, &last, keys, ret, &count, &opts) < 0 &&
+	    errno != ENOENT)
+		return -errno;
+	memset(ret + count, 0, (n - count) * sizeof(*ret));
+	return 0;
 }
 
 struct overlay live_overlay(struct live *l)

@@ -9,8 +9,8 @@
 #include "bpf/lib/ct.h"
 #include "bpf/native/native.h"
 #include "bpf/native/probe.h"
-#include "ctl/explain.h"
 #include "lib/base/clock.h"
+#include "lib/explain/private.h"
 #include "lib/netlink/netlink.h"
 
 #define PORT_FIRST 32768
@@ -49,11 +49,16 @@ static const struct loom_ifcfg *link_of(struct run *r, uint32_t ifindex)
 
 /* ---- who sends ---- */
 
+static bool is_others(const struct run *r, const struct loom_remote *remote)
+{
+	return remote && remote->node && remote->node != r->st.node_id;
+}
+
 static int nobodys(const struct run *r, const struct loom_remote *remote, struct err *e)
 {
 	char text[ADDR_STRLEN];
 
-	addr_format(&r->ask->src, text);
+	addr_format(&r->q.src, text);
 	if (remote->node == r->st.node_id)
 		return err_set(e, -EINVAL, "FROM: no pod of this node has the address %s", text);
 	return err_set(e, -EINVAL, "FROM: %s is in the cluster's range, but nobody's", text);
@@ -62,7 +67,7 @@ static int nobodys(const struct run *r, const struct loom_remote *remote, struct
 int run_source(struct run *r, struct err *e)
 {
 	const struct loom_state *st = run_peek(r, "loom_state", &(uint32_t){ 0 });
-	const struct loom_ep *ep = endpoint(r, &r->ask->src);
+	const struct loom_ep *ep = endpoint(r, &r->q.src);
 	const struct loom_remote *remote;
 
 	if (!st || r->overlay->error)
@@ -76,13 +81,13 @@ int run_source(struct run *r, struct err *e)
 		r->ctx.ifindex = ep->ifindex;
 		return 0;
 	}
-	if (ep || r->ask->from.host) {
+	remote = run_remote(r, &r->q.src);
+	if (ep || (r->q.host && !is_others(r, remote))) {
 		r->sender = SENDER_HOST;
 		r->hook = LOOM_HOOK_FROM_HOST;
 		r->ctx.ifindex = r->st.host_ifindex;
 		return 0;
 	}
-	remote = run_remote(r, &r->ask->src);
 	if (remote && (remote->node == r->st.node_id || (remote->flags & LOOM_REMOTE_UNREACHABLE)))
 		return nobodys(r, remote, e);
 	r->ctx.ifindex = r->st.uplink_ifindex;
@@ -114,17 +119,17 @@ static int on_route(const struct plat_ctx *ctx, const struct pkt *p)
 static int enter_host(struct run *r, struct err *e)
 {
 	char text[ADDR_STRLEN], ifname[IF_NAMESIZE] = "";
-	struct ask *ask = r->ask;
+	struct explain_question *q = &r->q;
 	struct nl_route route;
-	int err = route_get(r, &ask->dst, &route, e);
+	int err = route_get(r, &q->dst, &route, e);
 
-	addr_format(&ask->dst, text);
+	addr_format(&q->dst, text);
 	if (err == -ENETUNREACH || err == -EHOSTUNREACH || err == -EACCES)
 		return err_set(e, -EINVAL, "the host has no route to %s", text);
 	if (err < 0)
 		return err;
-	if (ask->from.kind == END_NAME && !addr_is_zero(&route.src))
-		ask->src = route.src;
+	if (q->host && !addr_is_zero(&route.src))
+		q->src = route.src;
 	if (route.ifindex != r->st.host_ifindex)
 		snprintf(r->past, sizeof(r->past), "the host's own routes send it by '%s'",
 			 if_indextoname(route.ifindex, ifname) ?: "?");
@@ -134,8 +139,8 @@ static int enter_host(struct run *r, struct err *e)
 /* From another node: tunnels carry what pods send, and nodes to pods. */
 static void enter_far(struct run *r)
 {
-	const struct loom_remote *remote = run_remote(r, &r->ask->src);
-	const struct loom_ep *ep = endpoint(r, &r->ask->dst);
+	const struct loom_remote *remote = run_remote(r, &r->q.src);
+	const struct loom_ep *ep = endpoint(r, &r->q.dst);
 	const struct loom_node *node;
 	uint32_t id = remote ? remote->node : 0;
 
@@ -154,24 +159,23 @@ static void enter_far(struct run *r)
 /* What another node sends to what is not here does not come by this one. */
 static bool passes_elsewhere(struct run *r)
 {
-	const struct loom_remote *remote = run_remote(r, &r->ask->src);
+	const struct loom_remote *remote = run_remote(r, &r->q.src);
 
-	return r->sender == SENDER_FAR && remote && remote->node && !endpoint(r, &r->ask->dst);
+	return r->sender == SENDER_FAR && remote && remote->node && !endpoint(r, &r->q.dst);
 }
 
-static uint8_t wire_proto(const struct ask *ask)
+static uint8_t wire_proto(const struct explain_question *q)
 {
-	return ask->proto == IPPROTO_ICMP && !addr_is_v4(&ask->src) ? IPPROTO_ICMPV6 : ask->proto;
+	return q->proto == IPPROTO_ICMP && !addr_is_v4(&q->src) ? IPPROTO_ICMPV6 : q->proto;
 }
 
 static bool port_is_free(struct run *r, uint16_t port)
 {
-	const struct ask *ask = r->ask;
-	bool echo = ask->proto == IPPROTO_ICMP;
+	const struct explain_question *q = &r->q;
+	bool echo = q->proto == IPPROTO_ICMP;
 	struct loom_ctkey k = {};
 
-	ct_key(&k, &ask->src, htons(port), &ask->dst, htons(echo ? port : ask->port),
-	       wire_proto(ask), 0);
+	ct_key(&k, &q->src, htons(port), &q->dst, htons(echo ? port : q->port), wire_proto(q), 0);
 	return !run_peek(r, "loom_ct", &k) && !run_peek(r, "loom_ct_new", &k);
 }
 
@@ -179,7 +183,7 @@ static int choose_port(struct run *r, struct err *e)
 {
 	uint16_t start = clock_ns() >> 8;
 
-	r->sport = r->ask->flow;
+	r->sport = r->q.flow;
 	if (r->sport)
 		return 0;
 	if (getrandom(&start, sizeof(start), GRND_NONBLOCK) < 0)
@@ -203,7 +207,7 @@ int run_entry(struct run *r, struct err *e)
 			 "neither sender nor destination are here, so it does not come by");
 	} else if (r->sender == SENDER_FAR) {
 		enter_far(r);
-	} else if (addr_equal(&r->ask->src, &r->ask->dst)) {
+	} else if (addr_equal(&r->q.src, &r->q.dst)) {
 		snprintf(r->past, sizeof(r->past), "%s", "it is for the sender itself");
 	} else if (r->sender == SENDER_HOST) {
 		err = enter_host(r, e);
@@ -233,12 +237,12 @@ static void count(struct run *r)
 void run_packet(struct run *r)
 {
 	const struct loom_ifcfg *cfg = link_of(r, r->ctx.ifindex);
-	struct probe probe = { .src = r->ask->src,
-			       .dst = r->ask->dst,
-			       .proto = r->ask->proto,
-			       .tcp_flags = r->ask->flow ? TCP_ACK : TCP_SYN,
+	struct probe probe = { .src = r->q.src,
+			       .dst = r->q.dst,
+			       .proto = r->q.proto,
+			       .tcp_flags = r->q.flow ? TCP_ACK : TCP_SYN,
 			       .sport = r->sport,
-			       .dport = r->ask->port };
+			       .dport = r->q.port };
 
 	if (cfg) {
 		memcpy(probe.smac, cfg->mac, 6);
@@ -261,6 +265,7 @@ void run_packet(struct run *r)
 void run_release(struct run *r)
 {
 	nl_close(r->nl);
+	json_object_put(r->policies);
 }
 
 /* ---- what came of it ---- */
@@ -279,7 +284,7 @@ void run_wire(const struct run *r, struct wire *ret)
 		memcpy(&w.src, p->ip + 8, 16);
 		memcpy(&w.dst, p->ip + 24, 16);
 	}
-	if (r->ask->proto == IPPROTO_ICMP) {
+	if (r->q.proto == IPPROTO_ICMP) {
 		w.sport = l4[4] << 8 | l4[5];
 	} else {
 		w.sport = l4[0] << 8 | l4[1];
@@ -307,10 +312,29 @@ const struct loom_ct *run_flow(struct run *r, bool *ret_known)
 	return ct ?: run_peek(r, "loom_ct_new", &p->key);
 }
 
+uint32_t run_node_before(struct run *r)
+{
+	const struct loom_remote *remote = NULL;
+
+	if (r->sender == SENDER_FAR)
+		remote = run_remote(r, &r->q.src);
+	return is_others(r, remote) ? remote->node : 0;
+}
+
+uint32_t run_node_instead(struct run *r)
+{
+	const struct loom_remote *remote;
+
+	if (r->sender != SENDER_FAR || run_remote(r, &r->q.src) || endpoint(r, &r->q.dst))
+		return 0;
+	remote = run_remote(r, &r->q.dst);
+	return is_others(r, remote) ? remote->node : 0;
+}
+
 uint32_t run_next_node(struct run *r)
 {
 	const struct loom_remote *remote;
-	struct wire w = { .dst = r->ask->dst };
+	struct wire w = { .dst = r->q.dst };
 
 	if (r->reason)
 		return 0;
