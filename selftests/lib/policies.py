@@ -32,12 +32,13 @@ def server(where, name, node, labels, ports, named=(), **spec):
 
 
 class Pods:
-    """Pods by "namespace/name", with a client in each."""
+    """Pods by "namespace/name", with a client in each; SCTP is one INIT there, and an answer."""
 
     def __init__(self, net):
         self.net, self.ips = net, {}
 
-    def add(self, *pods):
+    def add(self, *pods, sctp=()):
+        """Waits until they are ready; on ports `sctp` they answer SCTP too, which no kernel need have."""
         self.net.apply(*pods)
         for one in pods:
             where, name = one["metadata"]["namespace"], one["metadata"]["name"]
@@ -47,6 +48,12 @@ class Pods:
             ips = [i["ip"] for i in found["status"]["podIPs"]]
             self.ips[f"{where}/{name}"] = {("v6" if ":" in i else "v4"): i for i in ips}
             self.net.client(f"{where}/{name}")
+            self._serve_sctp(f"{where}/{name}", sctp)
+
+    def _serve_sctp(self, name, ports):
+        if ports:
+            serves = self.net.peer(name, "rawsctp.py").ask("serve", {"name": name, "ports": ports})
+            assert serves == (True, None), serves
 
     def part(self, *names):
         for name in names:
@@ -56,10 +63,10 @@ class Pods:
     def ask(self, cells, timeout=0.4):
         """Which of the cells (from, to, protocol, port, family) connect, all clients at once."""
         asked = []
-        for source in dict.fromkeys(c[0] for c in cells):
-            own = [c for c in cells if c[0] == source]
+        for source, sctp in dict.fromkeys((c[0], c[2] == "SCTP") for c in cells):
+            own = [c for c in cells if (c[0], c[2] == "SCTP") == (source, sctp)]
             places = [[proto, self.ips[to][family], port] for _, to, proto, port, family in own]
-            client = self.net.client(source)
+            client = self.net.peer(source, "rawsctp.py" if sctp else "clients.py")
             asked.append((client, own, client.call("batch", {"places": places, "timeout": timeout})))
         found = {}
         for client, own, number in asked:

@@ -2,20 +2,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """SCTP packets by raw sockets, where the kernel has no SCTP: one packet there, one back, summed up here.
 
-    rawsctp.py            a helper; commands as of peer.py: ask, serve
+    rawsctp.py            a helper; commands as of peer.py: ask, batch, serve
     rawsctp.py NAME PORT  a server
 """
+import itertools
 import os
+import select
 import socket
 import struct
 import sys
 import threading
+import time
 
 sys.dont_write_bytecode = True
 import peer  # noqa: E402
 
 SCTP = 132
 HEADER = struct.Struct("!HHI")  # ports, verification tag; the checksum is little-endian
+# Type, flags, length; initiate tag, window, streams out and in, first TSN (RFC 9260, 3.3.2).
+INIT = struct.pack("!BBHIIHHI", 1, 0, 20, 0x1234, 65536, 1, 1, 1)
+_numbers = itertools.count()
 
 
 def _table():
@@ -36,7 +42,7 @@ def crc32c(data):
 
 
 def build(sport, dport, payload, zero=False):
-    head = HEADER.pack(sport, dport, 0x1234)
+    head = HEADER.pack(sport, dport, 0 if payload is INIT else 0x1234)
     total = 0 if zero else crc32c(head + bytes(4) + payload)
     return head + struct.pack("<I", total) + payload
 
@@ -53,13 +59,13 @@ def take(packet, address):
     return sport, dport, "good" if have == right else "bad" if have else "none", packet[12:]
 
 
-def _serve(sock, name, port):
+def _serve(sock, name, ports):
     while True:
         packet, (source, *_) = sock.recvfrom(65536)
         found = take(packet, source)
-        if not found or found[1] != port:
+        if not found or found[1] not in ports:
             continue
-        sport, _, checksum, payload = found
+        sport, port, checksum, payload = found
         text = f"{name} {source} {sport} {checksum} ".encode().ljust(len(payload), b".")
         sock.sendto(build(port, sport, text, checksum == "none"), (source, 0))
 
@@ -67,7 +73,7 @@ def _serve(sock, name, port):
 def serve(to):
     for family in (socket.AF_INET, socket.AF_INET6):
         sock = socket.socket(family, socket.SOCK_RAW, SCTP)
-        args = (sock, to["name"], to["port"])
+        args = (sock, to["name"], to["ports"])
         threading.Thread(target=_serve, args=args, daemon=True).start()
     return True
 
@@ -87,11 +93,33 @@ def ask(to):
                 return [name, seen, int(seen_port), there, found[2]]
 
 
-peer.OPERATIONS.update({"ask": ask, "serve": serve})
+def batch(to):
+    """Who answers an INIT at each place, all at once: [name], or "timeout"; in a list like clients.py's."""
+    socks = {f: socket.socket(f, socket.SOCK_RAW, SCTP) for f in (socket.AF_INET, socket.AF_INET6)}
+    waiting, found = {}, [["timeout", 0] for _ in to["places"]]
+    for i, (_, address, port) in enumerate(to["places"]):
+        sport = 20000 + next(_numbers) % 40000
+        waiting[address, port, sport] = i
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        socks[family].sendto(build(sport, port, INIT), (address, 0))
+    deadline = time.monotonic() + to.get("timeout", 3.0)
+    while waiting and (left := deadline - time.monotonic()) > 0:
+        for sock in select.select([*socks.values()], [], [], left)[0]:
+            packet, (source, *_) = sock.recvfrom(65536)
+            sport, port, _, payload = take(packet, source) or (0, 0, None, b"")
+            i = waiting.pop((source, sport, port), None)
+            if i is not None:
+                found[i][0] = payload.decode(errors="replace").split(" ")[:1]
+    for sock in socks.values():
+        sock.close()
+    return found
+
+
+peer.OPERATIONS.update({"ask": ask, "batch": batch, "serve": serve})
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
-        serve({"name": sys.argv[1], "port": int(sys.argv[2])})
+        serve({"name": sys.argv[1], "ports": [int(sys.argv[2])]})
         threading.Event().wait()
     else:
         peer.commands()

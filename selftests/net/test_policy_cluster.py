@@ -11,8 +11,8 @@ from cluster import HERE, Cluster
 from policies import Pods, namespace, server
 
 DATA = os.path.join(os.path.dirname(HERE), "data", "clusternetworkpolicy")
-# Named ports, node peers, CIDR peers, both directions, tiers together, priorities; Admin, then Baseline.
-CASES = (1, 2, 3, 7, 12, 13, 15, 16, 17, 21)
+# Named ports, node peers, CIDR peers, SCTP, both directions, tiers together, priorities; Admin, then Baseline.
+CASES = (1, 2, 3, 4, 7, 12, 13, 15, 16, 17, 21, 22)
 
 
 def load(name):
@@ -37,7 +37,8 @@ def world():
             net.kubectl("label", "--overwrite", "node", node, *labels)
         net.apply(*(namespace(n["name"], n["labels"]) for n in described["namespaces"]))
         pods = Pods(net)
-        pods.add(*(made(p) for p in described["pods"]))
+        for one in described["pods"]:
+            pods.add(made(one), sctp=[p["port"] for p in one["listens"] if p["protocol"] == "SCTP"])
         pods.namespaces = described["namespaces"]
         yield pods
 
@@ -67,9 +68,8 @@ def test_a_case_holds_for_real_connections(world, case):
                 act(world, action)
             wanted = {}
             for p in step["probes"]:
-                if p["protocol"] != "SCTP":
-                    cell = (p["from"], p["to"].removeprefix("podIP:"), p["protocol"], p["port"])
-                    wanted[(*cell, "v4")] = p["allow"]
+                cell = (p["from"], p["to"].removeprefix("podIP:"), p["protocol"], p["port"])
+                wanted[(*cell, "v4")] = p["allow"]
             world.expect(wanted, step["description"])
     finally:
         world.clean("networkpolicy", "clusternetworkpolicy")

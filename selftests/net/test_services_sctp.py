@@ -57,7 +57,7 @@ def test_sctp_reaches_backends_with_another_port(net, family, name):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_sctp_to_the_outside_comes_from_the_node(net, family):
-    _, error = net.peer("external", "rawsctp.py").ask("serve", {"name": "out", "port": 9000})
+    _, error = net.peer("external", "rawsctp.py").ask("serve", {"name": "out", "ports": [9000]})
     assert error is None, error
     to = ["SCTP", of_family(OUTSIDE, family), 9000]
     found, error = ask(net, "client", to, size=1200)
