@@ -41,6 +41,14 @@ KINDS = (
 )
 
 
+CLUSTER_PORTS = (
+    [],
+    [{"tcp": {"destinationPort": {"number": 8080}}}],
+    [{"udp": {"destinationPort": {"range": {"start": 8000, "end": 8080}}}}],
+)
+CLUSTER_OBJECTS = 4
+
+
 class World:
     def __init__(self, cluster):
         self.net = cluster
@@ -201,13 +209,43 @@ def policy(name, rng):
     return {**kind, "metadata": {"name": name}, "spec": spec}
 
 
+def some_groups(rng):
+    return sorted(rng.sample(("a", "b", "c"), rng.randint(1, 3)))
+
+
+def cluster_rule(rng, egress):
+    (selected,) = of_groups(*some_groups(rng))
+    peers = [{"pods": selected}, {"namespaces": {}}]
+    if egress:  # hosts are among the peers of egress alone
+        peers += [{"nodes": {}}, {"networks": ["172.16.0.0/12", "fd00:31::/64"]}]
+    rule = {"action": rng.choice(("Accept", "Deny", "Pass"))}
+    rule["to" if egress else "from"] = [rng.choice(peers)]
+    protocols = rng.choice(CLUSTER_PORTS)
+    return {**rule, **({"protocols": protocols} if protocols else {})}
+
+
+def cluster_policy(number, rng):
+    """A ClusterNetworkPolicy for pods of some groups, and the names of these pods."""
+    groups = some_groups(rng)
+    spec = {
+        "tier": rng.choice(("Admin", "Baseline")),
+        "priority": rng.randint(0, 3),
+        "subject": {"pods": of_groups(*groups)[0]},
+        "ingress": [cluster_rule(rng, False) for _ in range(rng.randint(0, 2))],
+        "egress": [cluster_rule(rng, True) for _ in range(rng.randint(0, 2))],
+    }
+    kind = {"apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy"}
+    made = {**kind, "metadata": {"name": f"cluster-{number}"}, "spec": spec}
+    return made, [name for name, group in GROUPS.items() if group in groups]
+
+
 def enforced(world):
     """(pod, direction) -> names of the policies that hold there."""
     found = {}
     for node in ("node1", "node2"):
         for pod in json.loads(world.net.node(node, NETLOOM, "policies", "-o", "json")):
             for direction in ("ingress", "egress"):
-                found[pod["name"], direction] = pod[direction]["policies"]
+                found[pod["name"], direction] = sorted(pod[direction]["policies"])
     return found
 
 
@@ -215,17 +253,25 @@ def enforce(world, seed):
     rng = random.Random(seed)
     made = [policy(name, rng) for name in GROUPS]
     made = [one for one in made if one["spec"]["policyTypes"]]
-    world.net.apply(*made)
+    of_cluster = [cluster_policy(number, rng) for number in range(CLUSTER_OBJECTS)]
+    world.net.apply(*made, *(one for one, _ in of_cluster))
     want = {(name, direction): [] for name in GROUPS for direction in ("ingress", "egress")}
     for one in made:
         for direction in one["spec"]["policyTypes"]:
             name = one["metadata"]["name"]
             want[name, direction.lower()] = [f"networkpolicy default/{name}"]
+    for one, pods in of_cluster:
+        for name in pods:
+            for direction in ("ingress", "egress"):
+                if one["spec"][direction]:
+                    named = f"clusternetworkpolicy {one['metadata']['name']}"
+                    want[name, direction] = sorted([named, *want[name, direction]])
     poll(lambda: enforced(world) == want, 10, lambda: f"{enforced(world)}, not {want}")
 
 
 def relax(world):
     world.net.kubectl("delete", "networkpolicy", "--all")
+    world.net.kubectl("delete", "clusternetworkpolicy", "--all")
     poll(lambda: not any(enforced(world).values()), 10, "the end of policies")
 
 
