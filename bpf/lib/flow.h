@@ -81,7 +81,7 @@ plat_fn int flow_resolve(struct plat_ctx *ctx, struct loom_ct *ct)
 {
 	struct pkt *p = plat_pkt(ctx);
 	struct loom_state *st;
-	__u32 zero = 0;
+	__u32 zero = 0, gen;
 	int out, init, err;
 
 	st = plat_lookup(&loom_state, &zero);
@@ -94,11 +94,13 @@ plat_fn int flow_resolve(struct plat_ctx *ctx, struct loom_ct *ct)
 		plat_delete(&loom_ct_new, &p->key);
 		return -LOOM_DROP_CT_INVALID; /* the next packet starts anew */
 	}
-	if (ct->policy_gen != st->policy_gen) {
+	/* As it was before the look at the policies: a verdict must not seem newer than it is. */
+	gen = plat_once(st->policy_gen);
+	if (ct->policy_gen != gen) {
 		err = policy_check(ctx, ct);
 		if (err)
 			return err;
-		ct->policy_gen = st->policy_gen;
+		ct->policy_gen = gen;
 	}
 	if (ct->route_gen != st->route_gen) {
 		ct->out_a = 0;
@@ -197,13 +199,14 @@ plat_inline int flow_masquerades(const struct pkt *p, const struct loom_state *s
 	       (st->flags & LOOM_STATE_MASQUERADE) && !(p->target_flags & LOOM_REMOTE_NO_MASQ);
 }
 
+/* Before policy_check(), whose verdict is of this moment or later; `out` is of p->target_gen. */
 plat_inline void flow_entry(const struct pkt *p, const struct loom_state *st, int out,
 			    struct loom_ct *ct)
 {
 	ct->seen = p->tick;
 	ct->created = p->tick;
-	ct->route_gen = st->route_gen;
-	ct->policy_gen = st->policy_gen;
+	ct->route_gen = p->target_gen;
+	ct->policy_gen = plat_once(st->policy_gen);
 	if (p->hook == LOOM_HOOK_FROM_HOST)
 		ct->flags |= LOOM_CT_FROM_HOST;
 	if (p->flags & PKT_FROM_B) {

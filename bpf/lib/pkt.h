@@ -81,6 +81,7 @@ struct pkt {
 	__u32 target_scope;
 	__u32 target_flags; /* enum loom_remote_flags */
 	__u32 target_outside;
+	__u32 target_gen; /* loom_state.route_gen before the question */
 	/* Question to policy_judge(): who is at the other end, and to which port. */
 	union loom_addr pol_peer;
 	__u32 pol_scope;

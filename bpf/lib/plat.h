@@ -20,3 +20,6 @@
 #else
 #include "bpf/native/plat_native.h"
 #endif
+
+/* Reads x here and nowhere else: others write it meanwhile. */
+#define plat_once(x) (*(const volatile __typeof__(x) *)&(x))

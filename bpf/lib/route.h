@@ -49,7 +49,7 @@ plat_inline const struct loom_remote *route_remote(const struct loom_ipkey *k)
 /*
  * Resolves p->target in p->target_scope to a LOOM_OUT() value, or a negative reason. What comes
  * from other machines (uplink, overlay) is delivered on this node or not at all, unless a service
- * sends it on (PKT_TRANSIT). Also sets target_flags and target_outside.
+ * sends it on (PKT_TRANSIT). Also sets target_flags, target_outside and target_gen.
  */
 plat_fn int route_resolve(struct plat_ctx *ctx)
 {
@@ -66,6 +66,7 @@ plat_fn int route_resolve(struct plat_ctx *ctx)
 		return -LOOM_DROP_HELPER;
 	p->target_flags = 0;
 	p->target_outside = 0;
+	p->target_gen = plat_once(st->route_gen);
 	k.scope = p->target_scope;
 	k.pad = 0;
 	addr_copy(&k.addr, &p->target);

@@ -167,6 +167,48 @@ static void nobody_begins_by_the_address_of_masquerade(const struct target *t, i
 	PASSES(TCP(NET, OUT, 80, NODE, out.sport, SYNACK));
 }
 
+/* ---- changes while a packet is on its way ---- */
+
+struct change {
+	const struct target *t;
+	int asked;
+};
+
+static void close_b(void *arg)
+{
+	struct change *c = arg;
+
+	set_policies(c->t, EP_B, CLOSED, 0);
+	bump(c->t);
+	c->asked++;
+}
+
+/*
+ * The policy changes between the look at it and the note of which generation the verdict is. Where
+ * nothing can come in between, this is what any change is.
+ */
+static void a_verdict_is_never_newer_than_the_look(const struct target *t, int family)
+{
+	struct loom_polkey any = { .policy = CLOSED + 1, .kind = LOOM_PEER_ANY };
+	struct loom_polset open = {};
+	struct change c = { .t = t };
+
+	begin(t, LOOM_HOOK_FROM_POD);
+	must(t->put("loom_pol", &any, &open));
+	set_policies(t, EP_B, CLOSED + 1, 0);
+	PASSES(UDP(POD, E, 1000, B, 80));
+	PASSES(UDP(POD, B, 80, E, 1000));
+	bump(t);
+	if (t->meanwhile)
+		t->meanwhile("loom_pol", close_b, &c);
+	PASSES(UDP(POD, E, 1000, B, 80));
+	if (!t->meanwhile)
+		close_b(&c);
+	assert_int_equal(c.asked, 1);
+	ENDS(POLICY, UDP(POD, E, 1000, B, 80));
+	ENDS(POLICY, UDP(POD, B, 80, E, 1000));
+}
+
 const struct golden_check golden_judge_checks[] = {
 	{ "a SYN from the server's side is judged", a_syn_from_the_servers_side_is_judged },
 	{ "a SYN from the server's side that may begins a flow of its own",
@@ -175,6 +217,8 @@ const struct golden_check golden_judge_checks[] = {
 	  a_connection_on_the_same_ports_is_judged_as_it_begins },
 	{ "nobody outside begins a connection by the address of masquerade",
 	  nobody_begins_by_the_address_of_masquerade },
+	{ "a verdict is never newer than the look at the policy",
+	  a_verdict_is_never_newer_than_the_look },
 };
 const unsigned int golden_judge_check_count =
 	sizeof(golden_judge_checks) / sizeof(golden_judge_checks[0]);

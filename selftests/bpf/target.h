@@ -53,6 +53,9 @@ struct target {
 	/* Runs the packet, which is changed in place. */
 	int (*run)(enum loom_hook hook, struct target_packet *p, struct target_verdict *ret);
 	int (*gc)(struct loom_gc_args *args);
+	/* fn(arg) after the next look into the map, in the midst of a packet's way. NULL: this
+	 * target has nobody who could. */
+	void (*meanwhile)(const char *map, void (*fn)(void *arg), void *arg);
 	/* The last event since reset() or the last call; -ENOENT when there was none. */
 	int (*event)(struct loom_event *ret);
 };

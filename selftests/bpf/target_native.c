@@ -37,6 +37,36 @@ static int native_del(const char *map, const void *key)
 	return nmap_delete(native_map(map), key);
 }
 
+/* What is to happen after the next look into a map, whose own ops are put back before. */
+static struct {
+	const struct nmap_ops *ops;
+	void (*fn)(void *arg);
+	void *arg;
+} pending;
+
+static void *lookup_and_then(struct nmap *m, const void *key)
+{
+	void *value;
+
+	m->ops = pending.ops;
+	value = nmap_lookup(m, key);
+	pending.fn(pending.arg);
+	return value;
+}
+
+static void native_meanwhile(const char *map, void (*fn)(void *arg), void *arg)
+{
+	static struct nmap_ops ops;
+	struct nmap *m = native_map(map);
+
+	pending.ops = m->ops;
+	pending.fn = fn;
+	pending.arg = arg;
+	ops = *m->ops;
+	ops.lookup = lookup_and_then;
+	m->ops = &ops;
+}
+
 static __u64 now_ns(void)
 {
 	struct timespec ts;
@@ -106,5 +136,6 @@ const struct target target_native = {
 	.del = native_del,
 	.run = native_packet,
 	.gc = native_collect,
+	.meanwhile = native_meanwhile,
 	.event = native_event,
 };
