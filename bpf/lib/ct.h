@@ -23,7 +23,17 @@ plat_inline void ct_key_set(struct loom_ctkey *k, const union loom_addr *src, __
 	k->pb = swap ? sport : dport;
 }
 
-/* Key of the tuple; returns non-zero when the source is side b. */
+plat_inline __u8 ct_echo_kind(int asks_b)
+{
+	return asks_b ? LOOM_CT_ECHO_B : LOOM_CT_ECHO_A;
+}
+
+plat_inline int ct_is_icmp(__u8 proto)
+{
+	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
+}
+
+/* Key of the tuple, LOOM_CT_PLAIN; returns non-zero when the source is side b. */
 plat_inline int ct_key(struct loom_ctkey *k, const union loom_addr *src, __be16 sport,
 		       const union loom_addr *dst, __be16 dport, __u8 proto, __u32 scope)
 {
@@ -32,9 +42,21 @@ plat_inline int ct_key(struct loom_ctkey *k, const union loom_addr *src, __be16 
 
 	ct_key_set(k, src, sport, dst, dport, from_b);
 	k->proto = proto;
-	k->kind = 0;
+	k->kind = LOOM_CT_PLAIN;
 	k->scope = (__u16)scope;
 	return from_b;
+}
+
+/* The packet's key: its sender and the tuple in its direction. */
+plat_inline void ct_key_of(struct pkt *p, const union loom_addr *src, const union loom_addr *dst,
+			   __u8 proto)
+{
+	int from_b = ct_key(&p->key, src, p->sport, dst, p->dport, proto, p->scope);
+
+	if (from_b)
+		p->flags |= PKT_FROM_B;
+	if (p->echo)
+		p->key.kind = ct_echo_kind(!from_b == (p->echo == LOOM_ECHO_REPLY));
 }
 
 /* The packet is of the side that began the flow. */
@@ -110,11 +132,14 @@ plat_inline int ct_nat_pair_key(const struct loom_ctkey *k, const struct loom_ct
 	int init_b = !!(ct->flags & LOOM_CT_FROM_B);
 	const union loom_addr *remote = init_b ? &k->a : &k->b;
 	__be16 rport = init_b ? k->pa : k->pb;
-	int icmp = k->proto == IPPROTO_ICMP || k->proto == IPPROTO_ICMPV6;
+	int icmp = ct_is_icmp(k->proto);
 	__u32 scope = ct->flags & LOOM_CT_SNAT_BACK ? ct->xscope : 0;
 
-	return ct_key(ret, &ct->xaddr, ct->xport, remote, icmp ? ct->xport : rport, k->proto,
-		      scope);
+	init_b = ct_key(ret, &ct->xaddr, ct->xport, remote, icmp ? ct->xport : rport, k->proto,
+			scope);
+	if (icmp)
+		ret->kind = ct_echo_kind(init_b);
+	return init_b;
 }
 
 /*

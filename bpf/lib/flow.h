@@ -453,8 +453,7 @@ plat_inline int flow_identify(struct plat_ctx *ctx, struct pkt *p)
 {
 	if ((p->flags & PKT_ERROR) && !(p->flags & PKT_LATER_FRAG))
 		return icmp_err_parse(ctx);
-	if (ct_key(&p->key, &p->saddr, p->sport, &p->daddr, p->dport, p->proto, p->scope))
-		p->flags |= PKT_FROM_B;
+	ct_key_of(p, &p->saddr, &p->daddr, p->proto);
 	return 0;
 }
 

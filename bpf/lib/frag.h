@@ -25,7 +25,9 @@ plat_inline void frag_key(const struct pkt *p, struct loom_fragkey *k)
  */
 plat_inline void frag_remember(const struct pkt *p)
 {
-	struct loom_frag f = { .sport = p->sport, .dport = p->dport, .tick = p->tick };
+	struct loom_frag f = {
+		.sport = p->sport, .dport = p->dport, .tick = p->tick, .echo = p->echo
+	};
 	struct loom_fragkey k;
 
 	frag_key(p, &k);
@@ -49,5 +51,6 @@ plat_inline int frag_find(struct pkt *p)
 		return -LOOM_DROP_FRAG_NO_FIRST;
 	p->sport = f->sport;
 	p->dport = f->dport;
+	p->echo = f->echo;
 	return 0;
 }

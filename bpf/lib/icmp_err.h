@@ -7,10 +7,21 @@
 #include "bpf/lib/parse.h"
 #include "bpf/lib/xlate.h"
 
-/* Quoted ports in `h` (8 bytes), by protocol. */
+/* What would answer the quoted ICMP message. */
+plat_inline __u8 icmp_err_echo(__u8 proto, __u8 type)
+{
+	if (type == (proto == IPPROTO_ICMP ? ICMP_ECHO : ICMP6_ECHO))
+		return LOOM_ECHO_REPLY;
+	if (type == (proto == IPPROTO_ICMP ? ICMP_ECHO_REPLY : ICMP6_ECHO_REPLY))
+		return LOOM_ECHO_REQUEST;
+	return LOOM_ECHO_NONE;
+}
+
+/* Quoted ports in `h` (8 bytes), by protocol; p->echo. */
 plat_inline void icmp_err_ports(struct pkt *p, const __u8 *h, __be16 *ret_sport, __be16 *ret_dport)
 {
-	if (xlate_is_icmp(p->in_proto)) {
+	if (ct_is_icmp(p->in_proto)) {
+		p->echo = icmp_err_echo(p->in_proto, h[0]);
 		*ret_sport = *ret_dport = get16(h + 4);
 	} else if (p->in_proto == IPPROTO_TCP || p->in_proto == IPPROTO_UDP ||
 		   p->in_proto == IPPROTO_UDPLITE || p->in_proto == IPPROTO_SCTP ||
@@ -77,7 +88,6 @@ plat_fn int icmp_err_parse(struct plat_ctx *ctx)
 	icmp_err_ports(p, h, &sport, &dport);
 	p->sport = dport;
 	p->dport = sport;
-	if (ct_key(&p->key, &dst, dport, &src, sport, p->in_proto, p->scope))
-		p->flags |= PKT_FROM_B;
+	ct_key_of(p, &dst, &src, p->in_proto);
 	return 0;
 }

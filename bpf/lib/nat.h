@@ -63,7 +63,9 @@ plat_fn int nat_claim(struct plat_ctx *ctx, struct loom_ct *ct)
 	if (!p || !ct)
 		return -EINVAL;
 	init_b = ct_key(&k, &ct->xaddr, ct->xport, &p->daddr,
-			xlate_is_icmp(p->proto) ? ct->xport : p->dport, p->proto, 0);
+			ct_is_icmp(p->proto) ? ct->xport : p->dport, p->proto, 0);
+	if (ct_is_icmp(p->proto))
+		k.kind = ct_echo_kind(init_b);
 	if (plat_lookup(&loom_ct, &k))
 		return -EEXIST;
 	nat_wire_entry(p, ct, init_b, &p->pair_entry);
@@ -90,7 +92,7 @@ plat_fn int nat_masquerade(struct plat_ctx *ctx, struct loom_ct *ct)
 	if (!p || !st || !ct)
 		return -LOOM_DROP_HELPER;
 	if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP && p->proto != IPPROTO_SCTP &&
-	    !xlate_is_icmp(p->proto))
+	    !ct_is_icmp(p->proto))
 		return -LOOM_DROP_NAT_PROTO;
 	addr_copy(&ct->xaddr, p->family == 4 ? &st->masq4 : &st->masq6);
 	if (addr_is_none(&ct->xaddr))

@@ -162,8 +162,11 @@ plat_inline int parse_icmp(struct plat_ctx *ctx, struct pkt *p, __u32 room)
 	}
 	if (echo) {
 		p->sport = p->dport = get16(h + 4);
-		if (h[0] == ICMP_ECHO || h[0] == ICMP6_ECHO)
+		p->echo = LOOM_ECHO_REPLY;
+		if (h[0] == ICMP_ECHO || h[0] == ICMP6_ECHO) {
+			p->echo = LOOM_ECHO_REQUEST;
 			p->flags |= PKT_STARTS;
+		}
 	}
 	if (error)
 		p->flags |= PKT_ERROR;

@@ -25,6 +25,7 @@ plat_inline void pkt_init(struct plat_ctx *ctx, struct pkt *p, __u8 hook)
 	p->dport = 0;
 	p->tcp_flags = 0;
 	p->icmp_type = 0;
+	p->echo = LOOM_ECHO_NONE;
 	p->l4_hlen = 0;
 	p->peer_node = 0;
 	p->v_mtu = 0;

@@ -74,7 +74,8 @@ struct pkt {
 	__u8 in_proto;	  /* PKT_ERROR: of the quoted packet */
 	__u8 l4_hlen;	  /* transport header's length */
 	__u16 frag_flags; /* IPv4 flags and offset, host order */
-	__u16 pad;
+	__u8 echo;	  /* enum loom_echo; with PKT_ERROR: what would answer the quoted packet */
+	__u8 pad;
 	__u32 peer_node; /* from_overlay: node that the tunnel comes from */
 	/* Question to and answer of route_resolve(). */
 	union loom_addr target;

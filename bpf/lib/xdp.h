@@ -293,8 +293,7 @@ plat_inline struct loom_ct *xdp_find(struct plat_ctx *ctx, struct pkt *p,
 		return NULL;
 	if (p->hook == LOOM_HOOK_FROM_OVERLAY)
 		plat_copy(p->eth, p->hop_mac, 12);
-	if (ct_key(&p->key, &p->saddr, p->sport, &p->daddr, p->dport, p->proto, 0))
-		p->flags |= PKT_FROM_B;
+	ct_key_of(p, &p->saddr, &p->daddr, p->proto);
 	return xdp_flow(ctx, p, st);
 }
 

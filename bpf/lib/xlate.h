@@ -22,11 +22,6 @@ struct xlate {
 	__be16 ports[2] __attribute__((aligned(4))); /* source, destination */
 };
 
-plat_inline int xlate_is_icmp(__u8 proto)
-{
-	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
-}
-
 /* Masquerade: one side. */
 plat_inline int xlate_nat(const struct loom_ct *ct, int init, struct xlate *x)
 {
@@ -161,7 +156,7 @@ plat_inline int xlate_l4(struct plat_ctx *ctx, const struct pkt *p, const struct
 	__u32 csum = p->l4 + xlate_csum_off(p->proto);
 	int udp = p->proto == IPPROTO_UDP, err;
 
-	if (xlate_is_icmp(p->proto))
+	if (ct_is_icmp(p->proto))
 		return xlate_echo(ctx, p, x, diff);
 	if (p->proto == IPPROTO_SCTP)
 		return xlate_sctp(ctx, p, x, diff);
@@ -202,7 +197,7 @@ plat_inline int xlate_quote_ports(struct plat_ctx *ctx, const struct pkt *p, con
 
 	if (get32(old) == get32(new))
 		return 0;
-	if (xlate_is_icmp(p->in_proto)) {
+	if (ct_is_icmp(p->in_proto)) {
 		err = plat_csum_port(ctx, p->l4 + 2, p->sport, id, 0);
 		return err ? err : plat_store(ctx, p->in_l4 + 4, &id, 2);
 	}

@@ -147,6 +147,13 @@ struct loom_node {
 
 /* ---- conntrack ------------------------------------------------------------------------------- */
 
+/* Tells tuples apart that would otherwise collide: both sides may ask with one identifier. */
+enum loom_ct_kind {
+	LOOM_CT_PLAIN,
+	LOOM_CT_ECHO_A, /* ICMP echo, a asks */
+	LOOM_CT_ECHO_B,
+};
+
 /* The lower (address, port) pair is a, so both directions of a flow have one key. ICMP echo: pa =
  * pb = identifier. */
 struct loom_ctkey {
@@ -155,7 +162,7 @@ struct loom_ctkey {
 	__be16 pa;
 	__be16 pb;
 	__u8 proto;
-	__u8 kind; /* 0; tells tuples apart that would otherwise collide */
+	__u8 kind; /* enum loom_ct_kind */
 	__u16 scope;
 };
 
@@ -257,10 +264,18 @@ struct loom_fragkey {
 	__u8 pad;
 };
 
+enum loom_echo {
+	LOOM_ECHO_NONE,
+	LOOM_ECHO_REQUEST,
+	LOOM_ECHO_REPLY,
+};
+
 struct loom_frag {
 	__be16 sport;
 	__be16 dport;
 	__u32 tick;
+	__u8 echo; /* enum loom_echo */
+	__u8 pad[3];
 };
 
 /* ---- counters and events --------------------------------------------------------------------- */
@@ -316,4 +331,5 @@ _Static_assert(sizeof(struct loom_ctkey) == 40, "loom_ctkey");
 _Static_assert(sizeof(struct loom_ct) == 64, "loom_ct is one cache line");
 _Static_assert(sizeof(struct loom_gc_args) == 80, "loom_gc_args");
 _Static_assert(sizeof(struct loom_fragkey) == 40, "loom_fragkey");
+_Static_assert(sizeof(struct loom_frag) == 12, "loom_frag");
 _Static_assert(sizeof(struct loom_event) == 72, "loom_event");

@@ -215,8 +215,10 @@ static void flow_key(const struct run *r, struct loom_ctkey *k)
 	int order = memcmp(&a, &b, sizeof(a));
 
 	*k = (struct loom_ctkey){ .proto = icmp && r->family == 6 ? IPPROTO_ICMPV6 : r->s->proto };
-	if (icmp)
+	if (icmp) {
 		pb = pa;
+		k->kind = (order > 0) == (r->s->icmp_type == 8) ? LOOM_CT_ECHO_B : LOOM_CT_ECHO_A;
+	}
 	k->a = order < 0 ? a : b;
 	k->b = order < 0 ? b : a;
 	k->pa = htons(order < 0 ? pa : pb);

@@ -53,6 +53,9 @@ static void begin(const struct target *t, enum loom_hook hook)
 	set_policies(t, EP_E, 0, 0);
 }
 
+static enum verdict_kind last_kind;
+static struct target_packet last_bytes; /* as it left */
+
 /* What becomes of one packet: 0 or the reason for which it ends. */
 static int send_step(const struct target *t, int family, const struct golden_step *s)
 {
@@ -65,20 +68,35 @@ static int send_step(const struct target *t, int family, const struct golden_ste
 			     .ttl = 64,
 			     .sport = s->sport,
 			     .dport = s->dport,
-			     .payload = 8 };
-	struct target_packet bytes;
+			     .payload = 8,
+			     .quote_src = world_addr(s->quote_src, family),
+			     .quote_dst = world_addr(s->quote_dst, family),
+			     .quote_proto = s->quote_proto,
+			     .quote_sport = s->quote_sport,
+			     .quote_dport = s->quote_dport };
 	struct target_verdict v = {};
 
 	memcpy(in.smac, s->src == B ? mac_b : mac_a, 6);
 	memcpy(in.dmac, s->src == B ? hmac_b : hmac_a, 6);
 	world_set_link(t, s->hook, s->src);
-	packet_build(&in, &bytes);
+	packet_build(&in, &last_bytes);
 	if (s->hook == LOOM_HOOK_FROM_OVERLAY) {
-		bytes.vni = LOOM_DEFAULT_VNI;
-		bytes.outer_src = world_addr(NODE2, 4);
+		last_bytes.vni = LOOM_DEFAULT_VNI;
+		last_bytes.outer_src = world_addr(NODE2, 4);
 	}
-	assert_int_equal(t->run(s->hook, &bytes, &v), 0);
+	assert_int_equal(t->run(s->hook, &last_bytes, &v), 0);
+	last_kind = v.kind;
 	return v.reason;
+}
+
+/* The port, or identifier, that masquerade gives the flow which the packet begins. */
+static __u16 masqueraded(const struct target *t, int family, const struct golden_step *s)
+{
+	struct packet out;
+
+	assert_int_equal(send_step(t, family, s), 0);
+	assert_int_equal(packet_parse(&last_bytes, &out), 0);
+	return out.sport;
 }
 
 #define SEND(...)	  send_step(t, family, &(const struct golden_step){ __VA_ARGS__ })
@@ -141,30 +159,17 @@ static void a_connection_on_the_same_ports_is_judged_as_it_begins(const struct t
 
 static void nobody_begins_by_the_address_of_masquerade(const struct target *t, int family)
 {
-	struct target_packet bytes;
-	struct target_verdict v;
-	struct packet in, out;
+	__u16 port;
 
 	begin(t, LOOM_HOOK_FROM_POD);
-	in = (struct packet){ .src = world_addr(B, family),
-			      .dst = world_addr(OUT, family),
-			      .proto = IPPROTO_TCP,
-			      .tcp_flags = SYN,
-			      .ttl = 64,
-			      .sport = 1000,
-			      .dport = 80 };
-	memcpy(in.smac, mac_b, 6);
-	memcpy(in.dmac, hmac_b, 6);
-	world_set_link(t, LOOM_HOOK_FROM_POD, B);
-	packet_build(&in, &bytes);
-	assert_int_equal(t->run(LOOM_HOOK_FROM_POD, &bytes, &v), 0);
-	assert_int_equal(packet_parse(&bytes, &out), 0);
-	PASSES(TCP(NET, OUT, 80, NODE, out.sport, SYNACK));
+	port = masqueraded(t, family,
+			   &(const struct golden_step){ TCP(POD, B, 1000, OUT, 80, SYN) });
+	PASSES(TCP(NET, OUT, 80, NODE, port, SYNACK));
 	PASSES(TCP(POD, B, 1000, OUT, 80, ACK));
-	PASSES(TCP(NET, OUT, 80, NODE, out.sport, FINACK));
-	ENDS(CT_INVALID, TCP(NET, OUT, 80, NODE, out.sport, SYN));
+	PASSES(TCP(NET, OUT, 80, NODE, port, FINACK));
+	ENDS(CT_INVALID, TCP(NET, OUT, 80, NODE, port, SYN));
 	PASSES(TCP(POD, B, 1000, OUT, 80, SYN));
-	PASSES(TCP(NET, OUT, 80, NODE, out.sport, SYNACK));
+	PASSES(TCP(NET, OUT, 80, NODE, port, SYNACK));
 }
 
 /* ---- changes while a packet is on its way ---- */
@@ -209,6 +214,83 @@ static void a_verdict_is_never_newer_than_the_look(const struct target *t, int f
 	ENDS(POLICY, UDP(POD, B, 80, E, 1000));
 }
 
+/* ---- who asks by ICMP ---- */
+
+/* A message that is neither echo nor error. */
+#define TIMESTAMP(h, s, d) .hook = h, .proto = IPPROTO_ICMP, .icmp_type = 13, .src = s, .dst = d
+#define PING_ERROR(h, s, d, qs, qd, id) \
+	QUOTING(h, s, d, PACKET_ERROR_TTL, qs, id, qd, 0), .quote_proto = IPPROTO_ICMP
+
+static void who_answers_pings_may_not_ask_with_their_number(const struct target *t, int family)
+{
+	begin(t, LOOM_HOOK_FROM_POD);
+	set_policies(t, EP_B, CLOSED, 0);
+	PASSES(ECHO(POD, B, E, 7));
+	ENDS(POLICY, ECHO(POD, E, B, 7));
+	PASSES(REPLY(POD, E, B, 7));
+	ENDS(POLICY, ECHO(POD, E, B, 7));
+	ENDS(CT_INVALID, REPLY(POD, B, E, 7));
+	/* Not by any other message of ICMP either. */
+	ENDS(CT_INVALID, TIMESTAMP(POD, E, B));
+	PASSES(ECHO(POD, B, E, 0));
+	ENDS(CT_INVALID, TIMESTAMP(POD, E, B));
+	PASSES(ECHO(POD, B, E, 7));
+}
+
+static void two_who_ask_each_other_are_both_answered(const struct target *t, int family)
+{
+	begin(t, LOOM_HOOK_FROM_POD);
+	PASSES(ECHO(POD, B, E, 7));
+	PASSES(ECHO(POD, E, B, 7));
+	PASSES(REPLY(POD, E, B, 7));
+	PASSES(REPLY(POD, B, E, 7));
+	set_policies(t, EP_B, CLOSED, 0);
+	bump(t);
+	PASSES(ECHO(POD, B, E, 7));
+	PASSES(REPLY(POD, E, B, 7));
+	ENDS(POLICY, ECHO(POD, E, B, 7));
+	ENDS(POLICY, REPLY(POD, B, E, 7));
+}
+
+static void fragments_of_pings_are_of_who_asks(const struct target *t, int family)
+{
+	begin(t, LOOM_HOOK_FROM_POD);
+	set_policies(t, EP_B, CLOSED, 0);
+	PASSES(ECHO(POD, B, E, 7), .shape = PACKET_FIRST_FRAG);
+	PASSES(ECHO(POD, B, E, 0), .shape = PACKET_LATER_FRAG);
+	PASSES(REPLY(POD, E, B, 7), .shape = PACKET_FIRST_FRAG);
+	PASSES(REPLY(POD, E, B, 0), .shape = PACKET_LATER_FRAG);
+	ENDS(POLICY, ECHO(POD, E, B, 7), .shape = PACKET_FIRST_FRAG);
+}
+
+static void errors_about_pings_go_to_who_asks(const struct target *t, int family)
+{
+	begin(t, LOOM_HOOK_FROM_POD);
+	ENDS(ICMP_UNRELATED, PING_ERROR(POD, E, B, B, E, 7));
+	PASSES(ECHO(POD, B, E, 7));
+	PASSES(PING_ERROR(POD, E, B, B, E, 7));
+	ENDS(ICMP_UNRELATED, PING_ERROR(POD, B, E, E, B, 7));
+	ENDS(ICMP_UNRELATED, PING_ERROR(POD, E, B, B, E, 8));
+	set_policies(t, EP_B, 0, CLOSED);
+	bump(t);
+	ENDS(POLICY, PING_ERROR(POD, E, B, B, E, 7));
+}
+
+static void masqueraded_pings_are_answered_and_nobody_pings_back(const struct target *t, int family)
+{
+	__u16 id;
+
+	begin(t, LOOM_HOOK_FROM_POD);
+	id = masqueraded(t, family, &(const struct golden_step){ ECHO(POD, B, OUT, 7) });
+	PASSES(REPLY(NET, OUT, NODE, id));
+	PASSES(ECHO(POD, B, OUT, 7));
+	PASSES(PING_ERROR(NET, PEERED, NODE, NODE, OUT, id));
+	assert_int_equal(last_kind, VERDICT_PEER);
+	/* That is for the node itself. */
+	PASSES(ECHO(NET, OUT, NODE, id));
+	assert_int_equal(last_kind, VERDICT_STACK);
+}
+
 const struct golden_check golden_judge_checks[] = {
 	{ "a SYN from the server's side is judged", a_syn_from_the_servers_side_is_judged },
 	{ "a SYN from the server's side that may begins a flow of its own",
@@ -219,6 +301,14 @@ const struct golden_check golden_judge_checks[] = {
 	  nobody_begins_by_the_address_of_masquerade },
 	{ "a verdict is never newer than the look at the policy",
 	  a_verdict_is_never_newer_than_the_look },
+	{ "who answers pings may not ask with their number",
+	  who_answers_pings_may_not_ask_with_their_number },
+	{ "two who ask each other with one number are both answered",
+	  two_who_ask_each_other_are_both_answered },
+	{ "fragments of pings are of who asks", fragments_of_pings_are_of_who_asks },
+	{ "errors about pings go to who asks", errors_about_pings_go_to_who_asks },
+	{ "masqueraded pings are answered, and nobody pings back",
+	  masqueraded_pings_are_answered_and_nobody_pings_back },
 };
 const unsigned int golden_judge_check_count =
 	sizeof(golden_judge_checks) / sizeof(golden_judge_checks[0]);

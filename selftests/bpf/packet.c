@@ -184,6 +184,7 @@ static __u32 build_error(const struct packet *s, bool v4, __u8 *h)
 	struct packet q = { .src = s->quote_src,
 			    .dst = s->quote_dst,
 			    .proto = s->quote_proto ? s->quote_proto : IPPROTO_UDP,
+			    .icmp_type = 8,
 			    .ttl = 1,
 			    .sport = s->quote_sport,
 			    .dport = s->quote_dport };
@@ -191,6 +192,8 @@ static __u32 build_error(const struct packet *s, bool v4, __u8 *h)
 
 	if (s->shape == PACKET_ERROR_FRAG)
 		q.shape = PACKET_FIRST_FRAG;
+	if (q.proto == IPPROTO_ICMP && !v4)
+		q.proto = IPPROTO_ICMPV6;
 
 	if (s->shape == PACKET_ERROR_TTL) {
 		h[0] = v4 ? 11 : 3;
