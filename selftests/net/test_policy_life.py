@@ -217,6 +217,24 @@ def test_a_policy_that_cannot_be_read_is_named_and_the_one_before_it_holds(world
     poll(lambda: refused() == 0, 10, "it is as Kubernetes has it")
 
 
+def test_a_policy_that_does_not_fit_is_named_and_others_go_on(world):
+    net = world.net
+    net.apply(policy("good", "b", ingress=[{"from": peers("a")}]))
+    world.expect(cells(("a", "b", True), ("c", "b", False)), "a alone is let in")
+    net.apply(policy("large", "b", ingress=[{"ports": [{"port": p} for p in range(1000, 2000, 3)]}]))
+
+    def problems():
+        found = json.loads(net.node("node2", "netloom", "status", "-o", "json"))["modules"]["policy"]
+        return found["problems"] if found["refused"] == 1 else []
+
+    poll(lambda: any("networkpolicy default/large" in p for p in problems()), 5, "it is named")
+    net.apply(policy("good", "b", ingress=[{"from": peers("c")}]))
+    world.expect(cells(("a", "b", False), ("c", "b", True)), "c alone is let in")
+    net.apply(policy("large", "b", ingress=[{"ports": [{"port": 8080}]}]))
+    poll(lambda: not problems(), 5, "it fits")
+    assert all(world.ask(cells(("c", "b", True))).values())
+
+
 def test_policies_says_it_in_words(world):
     net = world.net
     net.apply(policy("words", "b", ingress=[{"from": peers("a"), "ports": [{"port": 8080}]}]))

@@ -164,7 +164,7 @@ static struct figures count(const struct world *w)
 
 	for (const struct policy_entry *e = w->policies; e; e = e->hh.next) {
 		c.policies += e->policy != NULL;
-		c.refused += e->problem != NULL;
+		c.refused += e->problem || e->unfit;
 	}
 	for (const struct endpoint *ep = w->endpoints; ep; ep = ep->hh.next) {
 		c.closed += !(ep->written.flags & LOOM_EPOL_KNOWN);
@@ -185,9 +185,11 @@ void policy_metrics(struct agent *a, struct metrics *m)
 	metrics_sample(m, "netloom_policies", METRIC_GAUGE,
 		       "NetworkPolicies and ClusterNetworkPolicies that hold in the cluster.",
 		       c.policies, NULL);
-	metrics_sample(m, "netloom_policies_refused", METRIC_GAUGE,
-		       "Policies whose latest text can't be read: those of before hold.", c.refused,
-		       NULL);
+	metrics_sample(
+		m, "netloom_policies_refused", METRIC_GAUGE,
+		"Policies whose latest text can't be read or does not fit: those of before hold, "
+		"or nothing passes.",
+		c.refused, NULL);
 	metrics_sample(m, "netloom_policy_pods_closed", METRIC_GAUGE,
 		       "Pods of this node whose policies are not known.", c.closed, NULL);
 	metrics_sample(m, "netloom_policy_pods_outdated", METRIC_GAUGE,
@@ -218,18 +220,29 @@ void policy_metrics(struct agent *a, struct metrics *m)
 
 #define MAX_PROBLEMS 8
 
-/* The first of those that are refused. */
+static bool add_problem(struct json_object *list, const char *text)
+{
+	if (text && json_object_array_length(list) < MAX_PROBLEMS)
+		json_append_str(list, text);
+	return json_object_array_length(list) < MAX_PROBLEMS;
+}
+
+/* The first of those policies that are refused, and of peers that there is no room for. */
 static void add_problems(struct json_object *o, const struct world *w)
 {
 	struct json_object *list = json_object_new_array();
-	int n = 0;
+	char text[300];
 
-	for (const struct policy_entry *e = w->policies; list && e && n < MAX_PROBLEMS;
-	     e = e->hh.next) {
-		if (!e->problem)
+	for (const struct policy_entry *e = w->policies; list && e; e = e->hh.next)
+		if (!add_problem(list, e->problem) || !add_problem(list, e->unfit))
+			break;
+	for (const struct identity *id = w->ids.all; list && id; id = id->hh.next) {
+		if (!id->homeless && !id->starved)
 			continue;
-		json_append_str(list, e->problem);
-		n++;
+		snprintf(text, sizeof(text), "no room for the rules %s pods of namespace '%.64s'",
+			 id->starved ? "of" : "about", id->ns ? id->ns->text : "");
+		if (!add_problem(list, text))
+			break;
 	}
 	json_add(o, "problems", list);
 }
