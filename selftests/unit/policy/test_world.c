@@ -293,6 +293,36 @@ static void an_address_follows_its_latest_pod(void **state)
 	assert_null(nmap_lookup(native_map("loom_ident"), key));
 }
 
+static void add_server(uint16_t port)
+{
+	_json_ *ports = json_of("[{\"name\":\"http\",\"containerPort\":%u}]", port);
+
+	cluster_pod(&c, "x", "server", NULL, ports, "10.1.9.9", NULL, false);
+}
+
+/* A rule of a block and of a port's name at once knows the servers by their addresses. */
+static void rules_that_come_back_know_servers_as_they_are_now(void **state)
+{
+	add_server(80);
+	add_pod("a", "a");
+	apply("np",
+	      "{\"podSelector\":{\"matchLabels\":{\"app\":\"a\"}},\"policyTypes\":[\"Egress\"],"
+	      "\"egress\":[{\"to\":[{\"ipBlock\":{\"cidr\":\"10.1.0.0/16\"}}],\"ports\":[{"
+	      "\"port\":\"http\"}]}]}");
+	cluster_settle(&c);
+	assert_true(reaches("x/a", "x/server", 80));
+	assert_false(reaches("x/a", "x/server", 81));
+	/* Nobody has the rules for a moment, and then the server is another. */
+	add_pod("a", "b");
+	assert_int_equal(world_commit(c.world, c.now), 0);
+	add_server(81);
+	assert_int_equal(world_commit(c.world, c.now), 0);
+	add_pod("a", "a");
+	assert_int_equal(world_commit(c.world, c.now), 0);
+	assert_false(reaches("x/a", "x/server", 80));
+	assert_true(reaches("x/a", "x/server", 81));
+}
+
 static void objects_that_are_not_set_again_are_gone(void **state)
 {
 	add_pod("a", "a");
@@ -324,6 +354,7 @@ int main(void)
 		TEST(a_failed_write_opens_nothing),
 		TEST(log_only_neither_denies_nor_opens),
 		TEST(an_address_follows_its_latest_pod),
+		TEST(rules_that_come_back_know_servers_as_they_are_now),
 		TEST(objects_that_are_not_set_again_are_gone),
 	};
 

@@ -459,6 +459,7 @@ static struct ruleset *create(struct rulesets *s, const struct ruleset_wish *w)
 	r->refs = 1;
 	r->number = new_number(s);
 	r->names_hosts = w->hosts_gen;
+	s->n_naming += r->names_hosts;
 	r->hosts = w->hosts;
 	r->n_hosts = w->n_hosts;
 	r->flags = w->log_only ? LOOM_POLSET_LOG_ONLY : 0;
@@ -494,6 +495,7 @@ static void uncount_identities(struct rulesets *s, struct ruleset *r)
 
 static void discard(struct rulesets *s, struct ruleset *r)
 {
+	s->n_naming -= r->names_hosts;
 	if (r->any) {
 		unwrite(s, r, LOOM_PEER_ANY, 0);
 		list_put(&s->lists, r->any);

@@ -401,20 +401,18 @@ void identities_resolve(struct world *w)
 		;
 }
 
-/* Rule sets about hosts are made anew when an address has changed. */
+/* Idle ones count: they may come back before they go. */
 void identities_mark_naming(struct world *w)
 {
-	bool any = false;
-
-	for (uint32_t i = 0; w->dirty && i < w->ids.n_slots; i++) {
+	if (!w->dirty || !w->sets.n_naming)
+		return;
+	w->hosts_gen++;
+	for (uint32_t i = 0; i < w->ids.n_slots; i++) {
 		struct identity *id = w->ids.slots[i];
 
-		if (!id || !id->rules[DIR_OUT] || !id->rules[DIR_OUT]->names_hosts)
-			continue;
-		identity_mark(id);
-		any = true;
+		if (id && id->rules[DIR_OUT] && id->rules[DIR_OUT]->names_hosts)
+			identity_mark(id);
 	}
-	w->hosts_gen += any;
 }
 
 /* ---- from one commit to the next ---- */
