@@ -293,6 +293,80 @@ static void an_address_follows_its_latest_pod(void **state)
 	assert_null(nmap_lookup(native_map("loom_ident"), key));
 }
 
+static void set_pod_object(const char *key, const char *uid, const char *app)
+{
+	_json_ *pod =
+		json_of("{\"metadata\":{\"uid\":\"%s\",\"labels\":{\"app\":\"%s\"}}}", uid, app);
+
+	assert_int_equal(world_set_pod(c.world, key, pod, NULL), 0);
+}
+
+static void publish(const char *key, const char *uid, const char *addr)
+{
+	_json_ *o = json_of("{\"uid\":\"%s\",\"ips\":[\"%s\"]}", uid, addr);
+
+	assert_int_equal(world_set_published_pod(c.world, key, o, NULL), 0);
+}
+
+static uint32_t identity_at(const char *addr)
+{
+	struct loom_ipkey key = { .addr = ipv4(addr) };
+	uint32_t *number = nmap_lookup(native_map("loom_ident"), &key);
+
+	return number ? *number : 0;
+}
+
+/* Of a pod that has gone and come back under its name, the addresses may be known before the
+ * object, or the other way round. */
+static void an_address_has_no_labels_of_the_pod_before(void **state)
+{
+	const union loom_addr local = ipv4("10.2.0.3");
+
+	add_pod("b", "b");
+	apply("only-a", ONLY_A);
+	set_pod_object("x/p", "u1", "a");
+	publish("x/p", "u1", "10.2.0.1");
+	cluster_settle(&c);
+	assert_int_not_equal(identity_at("10.2.0.1"), 0);
+	publish("x/p", "u2", "10.2.0.2");
+	assert_int_equal(world_set_endpoint(c.world, 9, "x/p", "u2", &local, 1), 0);
+	cluster_settle(&c);
+	assert_int_equal(identity_at("10.2.0.1"), 0);
+	assert_int_equal(identity_at("10.2.0.2"), 0);
+	assert_int_equal(identity_at("10.2.0.3"), 0);
+	set_pod_object("x/p", "u2", "c");
+	cluster_settle(&c);
+	assert_int_not_equal(identity_at("10.2.0.2"), 0);
+	assert_int_equal(identity_at("10.2.0.3"), identity_at("10.2.0.2"));
+	set_pod_object("x/p", "u3", "a");
+	cluster_settle(&c);
+	assert_int_equal(identity_at("10.2.0.2"), 0);
+	assert_int_equal(identity_at("10.2.0.3"), 0);
+	/* Who does not say which pod it was is taken at his word. */
+	publish("x/p", "", "10.2.0.4");
+	cluster_settle(&c);
+	assert_int_not_equal(identity_at("10.2.0.4"), 0);
+}
+
+/* Of a static pod the runtime knows the hash, and the API server another uid. */
+static void a_static_pod_is_known_by_its_hash(void **state)
+{
+	_json_ *pod =
+		json_of("{\"metadata\":{\"uid\":\"u1\",\"annotations\":{"
+			"\"kubernetes.io/config.mirror\":\"h1\"},\"labels\":{\"app\":\"a\"}}}");
+	const union loom_addr local = ipv4("10.2.0.3");
+
+	apply("only-a", ONLY_A);
+	assert_int_equal(world_set_pod(c.world, "x/p", pod, NULL), 0);
+	assert_int_equal(world_set_endpoint(c.world, 9, "x/p", "h1", &local, 1), 0);
+	cluster_settle(&c);
+	assert_int_equal(epol(9).flags, LOOM_EPOL_KNOWN);
+	assert_int_equal(identity_at("10.2.0.3"), epol(9).identity);
+	assert_int_equal(world_set_endpoint(c.world, 9, "x/p", "h0", &local, 1), 0);
+	cluster_settle(&c);
+	assert_int_equal(epol(9).flags, 0);
+}
+
 static void add_server(uint16_t port)
 {
 	_json_ *ports = json_of("[{\"name\":\"http\",\"containerPort\":%u}]", port);
@@ -354,6 +428,8 @@ int main(void)
 		TEST(a_failed_write_opens_nothing),
 		TEST(log_only_neither_denies_nor_opens),
 		TEST(an_address_follows_its_latest_pod),
+		TEST(an_address_has_no_labels_of_the_pod_before),
+		TEST(a_static_pod_is_known_by_its_hash),
 		TEST(rules_that_come_back_know_servers_as_they_are_now),
 		TEST(objects_that_are_not_set_again_are_gone),
 	};

@@ -68,8 +68,8 @@ struct rulesets {
 	struct polmaps *maps;
 	uint32_t n_sets, last, n_idle;
 	uint32_t n_naming; /* rule sets with names_hosts */
-	bool closing; /* the maps are to stay as they are */
-	bool modest;  /* what is kept back for administrators is not to be used */
+	bool closing;	   /* the maps are to stay as they are */
+	bool modest;	   /* what is kept back for administrators is not to be used */
 	uint64_t now;
 };
 

@@ -82,7 +82,8 @@ struct endpoint {
 	UT_hash_handle hh;
 	struct endpoint *prev, *next; /* of the pod */
 	uint32_t ep;
-	char *uid;	 /* of the pod; "" when the runtime did not say */
+	char *uid; /* of the pod; "" when the runtime did not say */
+	struct addrs addrs;
 	struct pod *pod; /* NULL: no pod of Kubernetes */
 	struct loom_epol written;
 	struct ruleset *rules[DIRS]; /* counted: what `written` says */
@@ -94,10 +95,11 @@ struct pod {
 	char *key;		 /* "namespace/name" */
 	struct namespace *ns;
 	bool there, host_network, ended;
-	char *uid;
+	char *uid;	     /* of the object; "": not known */
+	char *published_uid; /* of the one whose addresses are published; NULL, "": not known */
 	struct labels *labels;
 	struct portmap *ports;
-	struct addrs from[ADDR_SOURCES];
+	struct addrs from[ADDR_SOURCES]; /* of pods of that name: see pod_claims() */
 	struct endpoint *endpoints;
 	uint32_t round, published_round;
 	struct owner owner;
@@ -169,7 +171,8 @@ int world_set_published_node(struct world *w, const char *name, struct json_obje
  * not among them. */
 void world_begin(struct world *w);
 void world_end(struct world *w);
-/* A pod of this node. `key` NULL: of nobody in Kubernetes. `uid` "": not known. */
+/* A pod of this node. `key` NULL: of nobody in Kubernetes. `uid` "": not known. Negative: it is
+ * closed, and not known any more. */
 int world_set_endpoint(struct world *w, uint32_t ep, const char *key, const char *uid,
 		       const union loom_addr *addrs, size_t n_addrs);
 /* The endpoint is gone; its entry in loom_epol is closed at once. */

@@ -51,6 +51,7 @@ static void pod_free(struct world *w, struct pod *pod)
 	portmap_put(pod->ports);
 	free(pod->key);
 	free(pod->uid);
+	free(pod->published_uid);
 	free(pod);
 }
 
@@ -82,9 +83,33 @@ void pods_free(struct world *w)
 		node_free(w, node);
 }
 
+static bool is_same_pod(const char *a, const char *b)
+{
+	return !a || !b || !*a || !*b || strcmp(a, b) == 0;
+}
+
 bool endpoint_is_of(const struct endpoint *ep, const struct pod *pod)
 {
-	return !*ep->uid || !*pod->uid || strcmp(ep->uid, pod->uid) == 0;
+	return is_same_pod(ep->uid, pod->uid);
+}
+
+/* The addresses of the pod that the object is about. Another one of that name may have been wired
+ * already, or still be there: its addresses are not of one with these labels. */
+static int pod_claims(const struct pod *pod, struct addrs *ret)
+{
+	struct addrs from[ADDR_SOURCES] = { [ADDR_STATUS] = pod->from[ADDR_STATUS] };
+	struct addrs local = {};
+	int err = 0;
+
+	if (is_same_pod(pod->published_uid, pod->uid))
+		from[ADDR_PUBLISHED] = pod->from[ADDR_PUBLISHED];
+	for (const struct endpoint *ep = pod->endpoints; ep && !err; ep = ep->next)
+		for (size_t i = 0; endpoint_is_of(ep, pod) && !err && i < ep->addrs.n; i++)
+			err = addrs_add(&local, &ep->addrs.v[i]);
+	from[ADDR_LOCAL] = local;
+	err = err ?: addrs_join(from, ret);
+	addrs_clear(&local);
+	return err;
 }
 
 static void count_local(struct pod *pod, struct identity *id, int by)
@@ -108,7 +133,7 @@ int pod_refresh(struct world *w, struct pod *pod)
 		if (!id)
 			return -ENOMEM;
 	}
-	if (!pod->host_network && !pod->ended && addrs_join(pod->from, &addrs) < 0) {
+	if (!pod->host_network && !pod->ended && pod_claims(pod, &addrs) < 0) {
 		identity_put(&w->ids, id);
 		return -ENOMEM;
 	}
@@ -147,12 +172,25 @@ static int read_pod_ips(struct json_object *obj, struct addrs *ret, struct err *
 	return addrs_add(ret, &addr);
 }
 
+/* The kubelet's uid: of a static pod it is a hash, which the API server's copy (with a uid of its
+ * own) has in an annotation. */
+static int read_uid(struct json_object *obj, const char **ret, struct err *e)
+{
+	struct json_object *hash =
+		json_field(json_path(obj, "metadata.annotations"), "kubernetes.io/config.mirror");
+
+	if (!json_object_is_type(hash, json_type_string))
+		return json_opt_str(obj, "metadata.uid", ret, e);
+	*ret = json_object_get_string(hash);
+	return 0;
+}
+
 static int read_pod(struct world *w, struct json_object *obj, struct pod_reading *r, struct err *e)
 {
 	struct json_object *labels = NULL, *spec = NULL;
 	int err = json_opt_object(obj, "metadata.labels", &labels, e);
 
-	err = err ?: json_opt_str(obj, "metadata.uid", &r->uid, e);
+	err = err ?: read_uid(obj, &r->uid, e);
 	err = err ?: json_opt_object(obj, "spec", &spec, e);
 	err = err ?: json_opt_bool(obj, "spec.hostNetwork", &r->host_network, e);
 	err = err ?: json_opt_str(obj, "status.phase", &r->phase, e);
@@ -193,6 +231,7 @@ static int pod_take(struct world *w, struct pod *pod, struct pod_reading *r)
 static void pod_gone(struct world *w, struct pod *pod)
 {
 	pod->there = pod->host_network = pod->ended = false;
+	pod->uid[0] = 0;
 	addrs_clear(&pod->from[ADDR_STATUS]);
 	pod_refresh(w, pod);
 	pod_forget_empty(w, pod);
@@ -229,6 +268,7 @@ int world_set_published_pod(struct world *w, const char *key, struct json_object
 			    struct err *e)
 {
 	struct json_object *list = NULL;
+	const char *uid = "";
 	struct err own = {};
 	struct pod *pod;
 	int err;
@@ -242,7 +282,12 @@ int world_set_published_pod(struct world *w, const char *key, struct json_object
 		return err_set(e, -ENOMEM, "out of memory");
 	pod->published_round = w->round;
 	err = json_opt_array(obj, "ips", &list, e);
+	err = err ?: json_opt_str(obj, "uid", &uid, e);
 	err = err ?: addrs_read(list, NULL, "ips", &pod->from[ADDR_PUBLISHED], e);
+	if (!err) {
+		free(pod->published_uid);
+		pod->published_uid = strdup(uid);
+	}
 	err = err ?: pod_refresh(w, pod);
 	pod_forget_empty(w, pod);
 	return err < 0 ? err_prefix(e, "endpoint %.300s", key) : 0;
@@ -376,17 +421,13 @@ static void detach(struct world *w, struct endpoint *ep)
 		pod->owner.identity->n_local--;
 	DL_DELETE(pod->endpoints, ep);
 	ep->pod = NULL;
-	if (!pod->endpoints)
-		addrs_clear(&pod->from[ADDR_LOCAL]);
 	pod_refresh(w, pod);
 	pod_forget_empty(w, pod);
 }
 
-static int attach(struct world *w, struct endpoint *ep, const char *key,
-		  const union loom_addr *addrs, size_t n)
+static int attach(struct world *w, struct endpoint *ep, const char *key)
 {
 	struct pod *pod = pod_get(w, key);
-	int err = 0;
 
 	if (!pod)
 		return -ENOMEM;
@@ -394,15 +435,27 @@ static int attach(struct world *w, struct endpoint *ep, const char *key,
 	DL_APPEND(pod->endpoints, ep);
 	if (pod->owner.identity && pod->owner.identity->n_local++ == 0)
 		identity_mark(pod->owner.identity);
+	return pod_refresh(w, pod);
+}
+
+static int endpoint_fill(struct endpoint *ep, const char *uid, const union loom_addr *addrs,
+			 size_t n)
+{
+	int err = 0;
+
+	free(ep->uid);
+	ep->uid = strdup(uid);
+	addrs_clear(&ep->addrs);
 	for (size_t i = 0; !err && i < n; i++)
-		err = addrs_add(&pod->from[ADDR_LOCAL], &addrs[i]);
-	return err ?: pod_refresh(w, pod);
+		err = addrs_add(&ep->addrs, &addrs[i]);
+	return ep->uid ? err : -ENOMEM;
 }
 
 int world_set_endpoint(struct world *w, uint32_t number, const char *key, const char *uid,
 		       const union loom_addr *addrs, size_t n_addrs)
 {
 	struct endpoint *ep;
+	int err;
 
 	if (!number || number >= w->maps.max_eps)
 		return -EINVAL;
@@ -410,11 +463,13 @@ int world_set_endpoint(struct world *w, uint32_t number, const char *key, const 
 	if (!ep)
 		return -ENOMEM;
 	detach(w, ep);
-	free(ep->uid);
-	ep->uid = strdup(uid);
-	if (!ep->uid)
-		return -ENOMEM;
-	return key ? attach(w, ep, key, addrs, n_addrs) : 0;
+	err = endpoint_fill(ep, uid, addrs, n_addrs);
+	if (!err && key)
+		err = attach(w, ep, key);
+	/* One that is not known whole is not one of nobody's: that would be open. */
+	if (err < 0)
+		world_del_endpoint(w, number);
+	return err;
 }
 
 void endpoint_drop(struct world *w, struct endpoint *ep)
@@ -423,6 +478,7 @@ void endpoint_drop(struct world *w, struct endpoint *ep)
 	for (enum direction dir = 0; dir < DIRS; dir++)
 		ruleset_put(&w->sets, ep->rules[dir]);
 	HASH_DEL(w->endpoints, ep);
+	addrs_clear(&ep->addrs);
 	free(ep->uid);
 	free(ep);
 }
