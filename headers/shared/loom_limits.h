@@ -22,6 +22,7 @@
 #define LOOM_DEFAULT_BACKENDS  131072 /* numbers are 1.. one less */
 #define LOOM_DEFAULT_SLOTS     2097152
 #define LOOM_DEFAULT_AFFINITY  65536
+#define LOOM_DEFAULT_RANGES    32768
 
 /*
  * Source of what a service sends back to the very pod or host that asked (LOOM_CT_HAIRPIN), in

@@ -37,7 +37,7 @@ void memory_maps_reset(struct fake_maps *ret)
 	make(BACKEND, false, 4, sizeof(struct loom_backend), 24);
 	make(VIP, false, 4, 16, LOOM_VIP_SERVICE_FIRST + 8);
 	make(PORTS, false, 4, 8, LOOM_PORTS_SETS * LOOM_PORTS_WORDS);
-	make(SRCRANGE, true, sizeof(struct loom_srckey), 4, 4);
+	make(SRCRANGE, true, sizeof(struct loom_srckey), 4, 24);
 	*ret = (struct fake_maps){ .svc = FIRST_FD + SVC,
 				   .lut = FIRST_FD + LUT,
 				   .backend = FIRST_FD + BACKEND,
@@ -48,7 +48,8 @@ void memory_maps_reset(struct fake_maps *ret)
 				   .max_fronts = maps[SVC].n,
 				   .max_backends = maps[BACKEND].n,
 				   .max_slots = maps[LUT].n,
-				   .max_vips = maps[VIP].n };
+				   .max_vips = maps[VIP].n,
+				   .max_ranges = maps[SRCRANGE].n };
 }
 
 static struct memory_map *map_of(int fd)

@@ -155,9 +155,10 @@ uint32_t datapath_map_size(struct agent *a, const char *name)
 {
 	const struct fake_maps *m = &fake(a)->maps;
 
-	return strcmp(name, "loom_lut") == 0	   ? m->max_slots
-	       : strcmp(name, "loom_backend") == 0 ? m->max_backends
-						   : m->max_vips;
+	return strcmp(name, "loom_lut") == 0	    ? m->max_slots
+	       : strcmp(name, "loom_backend") == 0  ? m->max_backends
+	       : strcmp(name, "loom_srcrange") == 0 ? m->max_ranges
+						    : m->max_vips;
 }
 
 void datapath_end_service_flows(struct agent *a, void (*done)(struct agent *a, int err, void *arg),

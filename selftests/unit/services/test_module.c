@@ -265,41 +265,6 @@ static void policies_are_flags(void **state)
 	sound(f);
 }
 
-static bool passes(struct fake *f, uint32_t service, const char *from)
-{
-	struct loom_srckey k = { .prefixlen = 160, .service = service, .addr = addr(from) };
-	uint32_t v;
-
-	return bpf_map_lookup_elem(f->maps.srcrange, &k, &v) == 0;
-}
-
-static void source_ranges_are_of_load_balancer_addresses_only(void **state)
-{
-	static const char lb[] = "{'spec':{'type':'LoadBalancer','clusterIPs':['10.96.0.1'],"
-				 "'ports':[{'port':80,'nodePort':30080}],"
-				 "'loadBalancerSourceRanges':%s},"
-				 "'status':{'loadBalancer':{'ingress':[{'ip':'192.0.2.9'}]}}}";
-	struct fake *f = *state;
-	uint32_t number;
-
-	put_slice(f, "web", 1, 1);
-	fake_change(f, "service/default/web",
-		    json(lb, "['198.51.100.0/24','198.51.100.7/24','2001:db8::/32']"));
-	number = tcp_front(f, "192.0.2.9", 80).service;
-	assert_true(tcp_front(f, "192.0.2.9", 80).flags & LOOM_SVC_SRCRANGE);
-	assert_false(tcp_front(f, "0.0.0.0", 30080).flags & LOOM_SVC_SRCRANGE);
-	assert_true(passes(f, number, "198.51.100.1") && passes(f, number, "2001:db8::1"));
-	assert_false(passes(f, number, "198.51.101.1"));
-	fake_change(f, "service/default/web", json(lb, "['203.0.113.0/24']"));
-	assert_true(passes(f, number, "203.0.113.1"));
-	assert_false(passes(f, number, "198.51.100.1") || passes(f, number, "2001:db8::1"));
-	fake_change(f, "service/default/web", json(lb, "['nonsense']"));
-	assert_true(tcp_front(f, "192.0.2.9", 80).flags & LOOM_SVC_SRCRANGE);
-	assert_false(passes(f, number, "203.0.113.1"));
-	drop(f, "service", "web");
-	assert_int_equal(map_count(f->maps.srcrange), 0);
-}
-
 static void backends_in_this_hosts_network_have_their_ports_noted(void **state)
 {
 	struct fake *f = *state;
@@ -558,7 +523,6 @@ static const struct CMUnitTest serve_tests[] = {
 	TEST(node_port_addresses_are_exact_and_follow_the_node),
 	TEST(a_node_may_have_hundreds_of_addresses),
 	TEST(policies_are_flags),
-	TEST(source_ranges_are_of_load_balancer_addresses_only),
 	TEST(backends_in_this_hosts_network_have_their_ports_noted),
 	TEST(a_zone_label_of_the_node_changes_the_tables),
 	TEST(an_unchanged_object_writes_nothing),
@@ -581,6 +545,7 @@ int main(void)
 		       { front_tests, n_front_tests },
 		       { keep_tests, n_keep_tests },
 		       { names_tests, n_names_tests },
+		       { ranges_tests, n_ranges_tests },
 		       { room_tests, n_room_tests } };
 	struct CMUnitTest all[100];
 	size_t n = 0;

@@ -9,5 +9,7 @@ extern const struct CMUnitTest keep_tests[];
 extern const size_t n_keep_tests;
 extern const struct CMUnitTest names_tests[];
 extern const size_t n_names_tests;
+extern const struct CMUnitTest ranges_tests[];
+extern const size_t n_ranges_tests;
 extern const struct CMUnitTest room_tests[];
 extern const size_t n_room_tests;

@@ -23,7 +23,7 @@ int world_up(void **state)
 						.max_backends = 64,
 						.max_slots = 4096,
 						.max_vips = LOOM_VIP_SERVICE_FIRST + 32,
-						.max_ranges = 16 };
+						.max_ranges = 256 };
 	struct fake *f = calloc(1, sizeof(*f));
 
 	f->maps = small;

@@ -57,7 +57,7 @@ struct agent_config {
 		int64_t local_weight;		   /* services.localEndpointWeight: 1 */
 		int64_t maglev_slots;		   /* services.maglevSlots: 100, a backend */
 		struct config_prefixes node_ports; /* services.nodePortAddresses; empty = all */
-		int64_t max_frontends, max_backends, max_slots, max_affinity;
+		int64_t max_frontends, max_backends, max_slots, max_affinity, max_ranges;
 	} services;
 
 	struct {

@@ -128,6 +128,11 @@ const struct config_field agent_config_fields[] = {
 	FIELD("services.maxAffinity", CONFIG_INT, services.max_affinity,
 	      TEXT_OF(LOOM_DEFAULT_AFFINITY), "Clients whose backend is remembered.",
 	      RANGE(1024, 1 << 22)),
+	FIELD("services.maxSourceRanges", CONFIG_INT, services.max_ranges,
+	      TEXT_OF(LOOM_DEFAULT_RANGES),
+	      "Source ranges of all Services, once for each port; one Service has an eighth of "
+	      "them at most.",
+	      RANGE(1024, 1 << 22)),
 
 	FIELD("policy.enabled", CONFIG_BOOL, policy.enabled, "true",
 	      "Enforce NetworkPolicies and ClusterNetworkPolicies."),

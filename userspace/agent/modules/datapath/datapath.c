@@ -184,6 +184,7 @@ static int load(struct datapath *dp, const struct agent_config *cfg, struct err 
 		{ "loom_backend", cfg->services.max_backends },
 		{ "loom_lut", cfg->services.max_slots },
 		{ "loom_aff", cfg->services.max_affinity },
+		{ "loom_srcrange", cfg->services.max_ranges },
 	};
 	struct image_config image = { .objects = { embedded_tc() },
 				      .n_objects = 1,

@@ -15,7 +15,7 @@
 
 struct svcmaps_fds {
 	int svc, lut, backend, vip, ports, srcrange;
-	uint32_t max_backends, max_slots, max_vips;
+	uint32_t max_backends, max_slots, max_vips, max_ranges;
 };
 
 struct vip {

@@ -8,6 +8,7 @@
  *	slots maps left                the maps, and what an earlier run left in them
  *	program                        one service: from what it shall be to what the maps say,
  *	backends tables front          its three parts; who has a frontend that several want
+ *	ranges                         who may use it
  *	flows                          what must wait: ends of flows, numbers, slots
  *	hostports                      services made of pods' port mappings
  *	checks health                  healthCheckNodePort
@@ -76,7 +77,7 @@ struct program {
 	char *port_name, *former_name;
 	uint32_t number;
 	struct side sides[2];
-	struct prefix *ranges;
+	struct prefix *ranges; /* in the map; sorted as ranges.c has it */
 	size_t n_ranges;
 	bool stale;
 };

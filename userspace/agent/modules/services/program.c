@@ -10,7 +10,15 @@
 #include "agent/modules/services/backends.h"
 #include "agent/modules/services/left.h"
 #include "agent/modules/services/private.h"
+#include "agent/modules/services/ranges.h"
 #include "agent/modules/services/tables.h"
+
+/* What a service's ports are made of. */
+struct parts {
+	struct slice_object **slices;
+	struct prefix *ranges; /* of ranges_list() */
+	size_t n_slices, n_ranges;
+};
 
 /* ---- what an earlier run had ---- */
 
@@ -58,54 +66,6 @@ static void adopt(struct services *s, struct program *p, const struct wishes w[2
 			if (p->number == left->service)
 				adopt_tables(s, &p->sides[family], one, left);
 		}
-}
-
-/* ---- source ranges ---- */
-
-static bool has_range(const struct prefix *v, size_t n, const struct prefix *p)
-{
-	for (size_t i = 0; i < n; i++)
-		if (prefix_equal(&v[i], p))
-			return true;
-	return false;
-}
-
-/* New ones first: nobody who may pass is refused meanwhile. One that can't be removed stays noted.
- */
-static void set_ranges(struct services *s, struct program *p, const struct prefix *v, size_t n)
-{
-	struct prefix *now = calloc(n + p->n_ranges + 1, sizeof(*now));
-	size_t kept = 0;
-	int err;
-
-	if (!now)
-		return services_fail(s, -ENOMEM);
-	for (size_t i = 0; i < n; i++) {
-		if (has_range(now, kept, &v[i]))
-			continue;
-		err = has_range(p->ranges, p->n_ranges, &v[i])
-			      ? 0
-			      : svcmaps_range_add(s->maps, p->number, &v[i]);
-		if (err == -ENOSPC)
-			problems_add(&p->service->problems,
-				     "port %u: a source range is left out: loom_srcrange is full",
-				     p->port.port);
-		else
-			services_fail(s, err);
-		if (!err)
-			now[kept++] = v[i];
-	}
-	for (size_t i = 0; i < p->n_ranges; i++) {
-		if (has_range(now, kept, &p->ranges[i]))
-			continue;
-		err = svcmaps_range_del(s->maps, p->number, &p->ranges[i]);
-		services_fail(s, err);
-		if (err < 0)
-			now[kept++] = p->ranges[i];
-	}
-	free(p->ranges);
-	p->ranges = now;
-	p->n_ranges = kept;
 }
 
 /* ---- one port ---- */
@@ -267,8 +227,8 @@ static int find_wishes(struct services *s, const struct program *p, struct wishe
 	return err;
 }
 
-static void program_sides(struct services *s, struct program *p, struct slice_object *const *slices,
-			  size_t n_slices, const struct wishes wishes[2])
+static void program_sides(struct services *s, struct program *p, const struct parts *parts,
+			  const struct wishes wishes[2])
 {
 	const struct service_object *obj = p->service->obj;
 
@@ -278,8 +238,8 @@ static void program_sides(struct services *s, struct program *p, struct slice_ob
 
 		if (!obj->families[family]) {
 			withdraw_side(s, side);
-		} else if (compile_port(obj, &p->port, family, slices, n_slices, &s->nodes, &w) <
-			   0) {
+		} else if (compile_port(obj, &p->port, family, parts->slices, parts->n_slices,
+					&s->nodes, &w) < 0) {
 			services_fail(s, -ENOMEM);
 		} else {
 			run_side(s, side, &w, &wishes[family]);
@@ -288,11 +248,22 @@ static void program_sides(struct services *s, struct program *p, struct slice_ob
 	}
 }
 
+/* Source ranges are of load balancer addresses only. */
+static bool needs_ranges(const struct wishes wishes[2])
+{
+	for (int family = 0; family < 2; family++)
+		for (size_t i = 0; i < wishes[family].n; i++)
+			if (wishes[family].v[i].kind == LOOM_SVC_LOADBALANCER)
+				return true;
+	return false;
+}
+
 static void program_port(struct services *s, struct service *svc, const struct service_port *port,
-			 struct slice_object *const *slices, size_t n_slices)
+			 const struct parts *parts)
 {
 	struct program *p = program_get(svc, port);
 	struct wishes wishes[2] = {};
+	size_t n_ranges;
 
 	if (!p || find_wishes(s, p, wishes) < 0) {
 		services_fail(s, -ENOMEM);
@@ -301,8 +272,10 @@ static void program_port(struct services *s, struct service *svc, const struct s
 			adopt(s, p, wishes);
 		if (!p->number)
 			p->number = svcmaps_service_new(s->maps);
-		set_ranges(s, p, svc->obj->ranges, svc->obj->n_ranges);
-		program_sides(s, p, slices, n_slices, wishes);
+		n_ranges = needs_ranges(wishes) ? parts->n_ranges : 0;
+		ranges_open(s, p, parts->ranges, n_ranges);
+		program_sides(s, p, parts, wishes);
+		ranges_close(s, p, parts->ranges, n_ranges);
 	}
 	free(wishes[0].v);
 	free(wishes[1].v);
@@ -324,7 +297,7 @@ static void drop_stale(struct services *s, struct service *svc)
 		*at = p->next;
 		for (int family = 0; family < 2; family++)
 			withdraw_side(s, &p->sides[family]);
-		set_ranges(s, p, NULL, 0);
+		ranges_close(s, p, NULL, 0);
 		program_free(p);
 	}
 }
@@ -357,19 +330,31 @@ struct slice_object **service_slices(const struct service *svc, size_t *ret_n)
 	return v;
 }
 
+static void parts_clear(struct parts *p)
+{
+	free(p->slices);
+	free(p->ranges);
+}
+
+static int parts_read(const struct service *svc, struct parts *ret)
+{
+	ret->slices = service_slices(svc, &ret->n_slices);
+	if (!ret->slices)
+		return -ENOMEM;
+	return svc->obj ? ranges_list(svc->obj, &ret->ranges, &ret->n_ranges) : 0;
+}
+
 void service_program(struct services *s, struct service *svc)
 {
-	_cleanup_(freep) struct slice_object **slices = NULL;
-	size_t n = 0;
+	_cleanup_(parts_clear) struct parts parts = {};
 
-	slices = service_slices(svc, &n);
-	if (!slices)
+	if (parts_read(svc, &parts) < 0)
 		return services_fail(s, -ENOMEM);
 	problems_clear(&svc->problems);
 	for (struct program *p = svc->programs; p; p = p->next)
 		p->stale = true;
 	for (size_t i = 0; svc->obj && !svc->gone && i < svc->obj->n_ports; i++)
-		program_port(s, svc, &svc->obj->ports[i], slices, n);
+		program_port(s, svc, &svc->obj->ports[i], &parts);
 	drop_stale(s, svc);
 	service_check(s, svc);
 	if (svc->gone) {

@@ -271,6 +271,7 @@ static int open_maps(struct services *s, struct err *e)
 		.max_backends = datapath_map_size(a, "loom_backend"),
 		.max_slots = datapath_map_size(a, "loom_lut"),
 		.max_vips = datapath_map_size(a, "loom_vip"),
+		.max_ranges = datapath_map_size(a, "loom_srcrange"),
 	};
 	int err = svcmaps_new(&fd, &s->maps);
 
