@@ -4,8 +4,8 @@
  * maps of the loaded BPF programs, and a flow is packets that these are given. Flows are of TCP,
  * UDP, SCTP and ping, between pods of the node, of another one, nodes and the outside, by address
  * and through services, which are judged by the backend. Some stay, and are judged again after
- * every change, by packets of either end. Needs root. SEED=…, FLOWS=… and SHOW=1 as in
- * test_oracle.c.
+ * every change, by packets of either end and ICMP errors. Needs root. SEED=…, FLOWS=… and SHOW=1
+ * as in test_oracle.c.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,8 +23,8 @@
 #include "selftests/unit/policy/lab.h"
 
 #define FLOWS	      25000
-#define STEPS	      6
-#define FLOWS_OF_STEP 60
+#define STEPS	      10
+#define FLOWS_OF_STEP 40
 #define KEPT	      24
 
 #define SYN 0x02
@@ -187,6 +187,21 @@ static int send_answer(struct run *run, const struct flow *f, uint8_t tcp_flags)
 	return lab_send(&run->lab, lab_hook(f->at.kind), &p, &out);
 }
 
+/* The other end can't make use of what came: an ICMP error that quotes it. */
+static int send_error(struct run *run, const struct flow *f)
+{
+	struct packet out, p = { .src = f->seen.dst,
+				 .dst = f->seen.src,
+				 .shape = PACKET_ERROR_TTL,
+				 .quote_proto = f->proto,
+				 .quote_src = f->seen.src,
+				 .quote_dst = f->seen.dst,
+				 .quote_sport = f->seen.sport,
+				 .quote_dport = f->seen.dport };
+
+	return lab_send(&run->lab, lab_hook(f->at.kind), &p, &out);
+}
+
 /* ---- flows that stay ---- */
 
 static bool is_place(const struct run *run, const union loom_addr *addr, struct lab_place place)
@@ -196,9 +211,10 @@ static bool is_place(const struct run *run, const union loom_addr *addr, struct 
 	return now.kind == place.kind && (now.kind != LAB_POD || now.pod == place.pod);
 }
 
+/* Some get their first answer after a change only. */
 static void keep(struct run *run, const struct flow *f)
 {
-	int reason = send_answer(run, f, SYN | ACK);
+	int reason = random_below(&run->h.random, 4) ? send_answer(run, f, SYN | ACK) : 0;
 
 	if (reason)
 		fail_flow(run, f, "the answer", reason, true);
@@ -219,21 +235,28 @@ static void forget_moved(struct run *run)
 	run->n_kept = n;
 }
 
-/* Both ends in turn, whoever may be the first to send after a change. */
+/* Packets of both ends and errors, whichever may be the first after a change. */
 static void look_again(struct run *run)
 {
+	static const char *const names[] = { "a live flow", "a live flow's answer",
+					     "an error about a live flow" };
+
 	for (size_t i = 0; i < run->n_kept; i++) {
 		const struct flow *f = &run->kept[i];
 		bool want = is_allowed(run, f, &f->to, f->to_port);
-		uint32_t first = random_below(&run->h.random, 2);
+		uint32_t first = random_below(&run->h.random, 3);
 
-		for (uint32_t turn = 0; turn < 2; turn++) {
-			bool answers = (first + turn) % 2;
-			int reason = answers ? send_answer(run, f, ACK) : send_next(run, f);
+		for (uint32_t turn = 0; turn < 3; turn++) {
+			uint32_t what = (first + turn) % 3;
+			int reason;
 
+			if (what == 2 && f->proto == IPPROTO_ICMP)
+				continue;
+			reason = what == 2   ? send_error(run, f)
+				 : what == 1 ? send_answer(run, f, ACK)
+					     : send_next(run, f);
 			if (reason != (want ? 0 : LOOM_DROP_POLICY))
-				fail_flow(run, f, answers ? "a live flow's answer" : "a live flow",
-					  reason, want);
+				fail_flow(run, f, names[what], reason, want);
 		}
 		run->looks++;
 		run->cut += !want;
