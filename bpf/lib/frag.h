@@ -47,7 +47,8 @@ plat_inline int frag_find(struct pkt *p)
 		return -LOOM_DROP_FRAG_BAD;
 	frag_key(p, &k);
 	f = plat_lookup(&loom_frag, &k);
-	if (!f || p->tick - f->tick > FRAG_TTL_TICKS)
+	/* The first one may have been seen by another CPU, a tick ahead of this packet. */
+	if (!f || (__s32)(p->tick - f->tick) > FRAG_TTL_TICKS)
 		return -LOOM_DROP_FRAG_NO_FIRST;
 	p->sport = f->sport;
 	p->dport = f->dport;

@@ -99,7 +99,9 @@ sock_fn __u32 sock_kept(const struct sock_dst *dst, struct loom_aff *aff, __u32 
 	struct loom_backend *b;
 	__u32 number, now = sock_tick();
 
-	if (!aff || now - aff->seen > (__u32)((__u64)for_s * 1000000000ull >> LOOM_TICK_SHIFT) + 1)
+	/* Another CPU may have been a tick ahead. */
+	if (!aff ||
+	    (__s32)(now - aff->seen) > (__s32)((__u64)for_s * 1000000000ull >> LOOM_TICK_SHIFT) + 1)
 		return 0;
 	number = aff->backend;
 	b = sock_backend(dst, number);

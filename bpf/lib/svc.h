@@ -206,7 +206,8 @@ plat_inline __u32 svc_aff_get(const struct pkt *p)
 
 	svc_aff_key(p, &k);
 	aff = plat_lookup(&loom_aff, &k);
-	if (!aff || (__u32)(p->tick - aff->seen) > (__u32)(ns >> LOOM_TICK_SHIFT) + 1)
+	/* Another CPU may be a tick ahead of this packet. */
+	if (!aff || (__s32)(p->tick - aff->seen) > (__s32)(ns >> LOOM_TICK_SHIFT) + 1)
 		return 0;
 	number = aff->backend;
 	b = svc_backend(p, number);

@@ -386,6 +386,21 @@ static void rest(struct run *r)
 	check_eq(r, r->t->put("loom_ct", &k, &v), 0);
 }
 
+/* As packet_build() numbers fragments. */
+static void age_frag(struct run *r)
+{
+	static const __u8 ids[2][4] = { { 0x12, 0x34 }, { 0, 0, 0x12, 0x34 } };
+	struct loom_fragkey k = { .saddr = world_addr(r->s->src, r->family),
+				  .daddr = world_addr(r->s->dst, r->family),
+				  .proto = r->s->proto };
+	struct loom_frag f;
+
+	memcpy(&k.id, ids[r->family == 6], sizeof(k.id));
+	check_eq(r, r->t->get("loom_frag", &k, &f), 0);
+	f.tick -= r->s->seconds;
+	check_eq(r, r->t->put("loom_frag", &k, &f), 0);
+}
+
 void golden_run(const struct target *t, const struct golden *g, int family)
 {
 	struct run r = { .t = t, .g = g, .s = g->steps, .family = family };
@@ -415,6 +430,8 @@ void golden_run(const struct target *t, const struct golden *g, int family)
 			world_set_backend(t, r.s->src, r.s->seconds);
 		else if (r.s->act == DO_LOSE_NEW)
 			lose_entry(&r);
+		else if (r.s->act == DO_AGE_FRAG)
+			age_frag(&r);
 		else if (r.s->src)
 			run_packet(&r);
 	}
