@@ -93,8 +93,9 @@ sock_fn __u32 sock_tick(void)
 	return bpf_ktime_get_ns() >> LOOM_TICK_SHIFT;
 }
 
-/* What is remembered, when it can be had again; else 0. */
-sock_fn __u32 sock_kept(const struct sock_dst *dst, struct loom_aff *aff, __u32 for_s)
+/* What is remembered of this service, when it can be had again; else 0. */
+sock_fn __u32 sock_kept(const struct sock_dst *dst, const struct loom_svc *svc,
+			struct loom_aff *aff, __u32 for_s)
 {
 	struct loom_backend *b;
 	__u32 number, now = sock_tick();
@@ -106,6 +107,8 @@ sock_fn __u32 sock_kept(const struct sock_dst *dst, struct loom_aff *aff, __u32 
 	number = aff->backend;
 	b = sock_backend(dst, number);
 	if (!b || b->gen != aff->gen)
+		return 0;
+	if ((svc->flags & LOOM_SVC_LOCAL_IN) && !(b->flags & LOOM_BACKEND_LOCAL))
 		return 0;
 	aff->seen = now;
 	return number;
@@ -137,7 +140,7 @@ sock_fn __u32 sock_choose(const struct sock_dst *dst, const struct loom_svc *svc
 		return 0;
 	if (!(svc->flags & LOOM_SVC_AFFINITY))
 		return sock_slot(dst, svc->in, svc->in_size);
-	number = sock_kept(dst, bpf_map_lookup_elem(&loom_aff, &k), svc->affinity_s);
+	number = sock_kept(dst, svc, bpf_map_lookup_elem(&loom_aff, &k), svc->affinity_s);
 	if (number)
 		return number;
 	number = sock_slot(dst, svc->in, svc->in_size);
@@ -157,9 +160,10 @@ sock_fn __u32 sock_choose_again(const struct sock_dst *dst, const struct loom_sv
 {
 	struct loom_sockkey k = { .cookie = dst->cookie, .addr = dst->addr, .port = dst->port };
 	struct loom_aff keep = { .seen = sock_tick() };
-	__u32 number = sock_kept(dst, bpf_map_lookup_elem(&loom_sockfwd, &k), SOCK_KEEP_S);
 	struct loom_backend *b;
+	__u32 number;
 
+	number = sock_kept(dst, svc, bpf_map_lookup_elem(&loom_sockfwd, &k), SOCK_KEEP_S);
 	if (number)
 		return number;
 	number = sock_choose(dst, svc);

@@ -168,7 +168,11 @@ static void put_svc(const char *addr, uint16_t port, uint8_t proto, uint32_t bac
 		    uint32_t flags)
 {
 	struct loom_svckey k = { .port = htons(port), .proto = proto };
-	struct loom_svc svc = { .service = 1, .in = backend, .in_size = !!backend, .flags = flags };
+	struct loom_svc svc = { .service = 1,
+				.in = backend,
+				.in_size = !!backend,
+				.flags = flags,
+				.affinity_s = 600 };
 
 	assert_int_equal(addr_parse(addr, &k.addr, NULL), 0);
 	bpf_map_update_elem(fd_of(bpf->maps.loom_lut), &backend, &backend, BPF_ANY);
@@ -275,6 +279,44 @@ static void a_nodeport_is_reached_by_loopback(void **state)
 	close(s);
 }
 
+static bool hears(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char b;
+
+	return poll(&p, 1, 5000) == 1 && recv(fd, &b, 1, 0) == 1;
+}
+
+/* Affinity, and what an unconnected socket has sent before, give way to a policy that has changed.
+ */
+static void what_is_remembered_obeys_the_traffic_policy(void **state)
+{
+	const uint32_t flags = LOOM_SVC_CLUSTER_IP | LOOM_SVC_AFFINITY;
+	int far = server("127.0.0.1", SOCK_DGRAM), near = server("127.0.0.1", SOCK_DGRAM), c;
+	struct sockaddr_storage vip;
+	socklen_t len = sockaddr_of("10.96.5.1", 53, &vip);
+	int loose = server("127.0.0.1", SOCK_DGRAM);
+
+	put_backend(60, "127.0.0.1", port_of(far), IPPROTO_UDP, UP);
+	put_backend(61, "127.0.0.1", port_of(near), IPPROTO_UDP, UP | LOOM_BACKEND_LOCAL);
+	put_svc("10.96.5.1", 53, IPPROTO_UDP, 60, flags);
+	for (int turn = 0; turn < 2; turn++) {
+		int s = turn ? near : far;
+
+		c = dial("10.96.5.1", 53, SOCK_DGRAM);
+		assert_true(c >= 0);
+		assert_int_equal(send(c, "c", 1, 0), 1);
+		assert_true(hears(s));
+		assert_int_equal(sendto(loose, "l", 1, 0, (void *)&vip, len), 1);
+		assert_true(hears(s));
+		close(c);
+		put_svc("10.96.5.1", 53, IPPROTO_UDP, 61, flags | LOOM_SVC_LOCAL_IN);
+	}
+	close(loose);
+	close(near);
+	close(far);
+}
+
 static void sockets_of_other_namespaces_are_left_alone(void **state)
 {
 	pid_t pid;
@@ -325,6 +367,7 @@ static int run_group(void)
 		cmocka_unit_test(answers_to_an_unconnected_socket_come_from_the_frontend),
 		cmocka_unit_test(a_service_without_backends_refuses_at_once),
 		cmocka_unit_test(a_nodeport_is_reached_by_loopback),
+		cmocka_unit_test(what_is_remembered_obeys_the_traffic_policy),
 		cmocka_unit_test(sockets_of_other_namespaces_are_left_alone),
 		cmocka_unit_test(sockets_of_a_backend_that_is_gone_are_destroyed),
 	};
