@@ -5,6 +5,7 @@
  * for translated flows, that of its other half.
  */
 #include "bpf/lib/ct.h"
+#include "bpf/lib/svc.h"
 
 plat_inline __u32 gc_seconds(__u32 s)
 {
@@ -114,6 +115,24 @@ plat_inline int gc_service(const struct loom_ctkey *k, struct loom_ct *ct,
 	return 0;
 }
 
+/* A frontend has that very address, or is on every node's and the address is one of those. */
+plat_inline int gc_is_front(struct loom_svckey *svc)
+{
+	struct loom_ipkey k = { .scope = svc->scope };
+	const struct loom_svc *v;
+	__u32 kinds, vip;
+
+	if (plat_lookup(&loom_svc, svc))
+		return 1;
+	if (!svc_port_in(LOOM_PORTS_FRONT, svc->port))
+		return 0;
+	addr_copy(&k.addr, &svc->addr);
+	kinds = svc_node_kinds(&k, &vip);
+	svc_any_addr(addr_is_mapped(&k.addr), &svc->addr);
+	v = kinds ? plat_lookup(&loom_svc, svc) : NULL;
+	return v && (v->flags & kinds);
+}
+
 /* UDP to what is a frontend by now, of before it was one: its next packet is to find the service.
  */
 plat_inline int gc_passes_by(const struct loom_ctkey *k, const struct loom_ct *ct)
@@ -125,7 +144,7 @@ plat_inline int gc_passes_by(const struct loom_ctkey *k, const struct loom_ct *c
 		return 0;
 	addr_copy(&svc.addr, init_b ? &k->a : &k->b);
 	svc.port = init_b ? k->pa : k->pb;
-	return !!plat_lookup(&loom_svc, &svc);
+	return gc_is_front(&svc);
 }
 
 plat_inline void gc_keep(const struct loom_ctkey *k, const struct loom_ct *ct,

@@ -53,33 +53,44 @@ plat_inline int svc_lookup(struct pkt *p, const union loom_addr *addr)
 	return 1;
 }
 
+/*
+ * Kinds of frontends on every address of every node that this address stands for: 0 when it is no
+ * node's, without hostPorts when it is another one's. *ret_vip: its number if it is this node's.
+ */
+plat_inline __u32 svc_node_kinds(const struct loom_ipkey *k, __u32 *ret_vip)
+{
+	struct loom_ep *ep = plat_lookup(&loom_ep, k);
+	const struct loom_remote *r;
+
+	if (ep) {
+		*ret_vip = ep->ep;
+		return ep->flags & LOOM_EP_HOST ? LOOM_SVC_NODEPORT | LOOM_SVC_HOSTPORT : 0;
+	}
+	r = plat_lookup(&loom_ip, k);
+	return r && (r->flags & LOOM_REMOTE_NODE) ? LOOM_SVC_NODEPORT : 0;
+}
+
 /* A frontend on every address of every node; p->svc_vip is 0 when the address is another node's. */
 plat_inline int svc_find_node(struct pkt *p)
 {
-	const struct loom_remote *r = NULL;
 	struct loom_ipkey k = {};
+	__u32 kinds, vip = 0;
 	union loom_addr any;
-	struct loom_ep *ep;
 
 	if (!svc_port_in(LOOM_PORTS_FRONT, p->dport))
 		return 0;
 	k.scope = p->scope;
 	addr_copy(&k.addr, &p->daddr);
-	ep = plat_lookup(&loom_ep, &k);
-	if (!ep)
-		r = plat_lookup(&loom_ip, &k);
-	if (ep ? !(ep->flags & LOOM_EP_HOST) : !r || !(r->flags & LOOM_REMOTE_NODE))
+	kinds = svc_node_kinds(&k, &vip);
+	if (!kinds)
 		return 0;
 	svc_any_addr(p->family == 4, &any);
-	if (!svc_lookup(p, &any))
+	if (!svc_lookup(p, &any) || !(p->svc.flags & kinds))
 		return 0;
-	p->svc_vip = ep ? ep->ep : 0;
-	if (ep)
+	p->svc_vip = vip;
+	if (kinds & LOOM_SVC_HOSTPORT)
 		return 1;
-	/* Asked of another node: its hostPorts are its own, and its packets come here by DSR only.
-	 */
-	if (!(p->svc.flags & LOOM_SVC_NODEPORT))
-		return 0;
+	/* Packets to another node's address come here by DSR only. */
 	return (p->hook != LOOM_HOOK_FROM_NET && p->hook != LOOM_HOOK_FROM_OVERLAY) ||
 	       (p->svc.flags & LOOM_SVC_DSR);
 }

@@ -149,6 +149,39 @@ static void ends_flows_older_than_their_service(const struct target *t, int fami
 	assert_int_equal(t->del("loom_svc", &k), 0);
 }
 
+/* A frontend on every address of every node, at port 30053. */
+static void put_node_front(const struct target *t, int family, __u32 flags)
+{
+	struct loom_svckey k = { .port = htons(30053), .proto = IPPROTO_UDP };
+	struct loom_svc svc = { .service = 4000, .flags = flags };
+	__u32 word = LOOM_PORTS_FRONT * LOOM_PORTS_WORDS + 30053 / 64;
+	__u64 bits = flags ? 1ull << 30053 % 64 : 0;
+
+	if (family == 4)
+		k.addr.w[2] = LOOM_V4_MARK;
+	assert_int_equal(t->put("loom_ports", &word, &bits), 0);
+	assert_int_equal(flags ? t->put("loom_svc", &k, &svc) : t->del("loom_svc", &k), 0);
+}
+
+static void ends_flows_older_than_their_nodeport(const struct target *t, int family)
+{
+	static const struct {
+		__u32 flags, ended;
+	} cases[] = { { LOOM_SVC_NODEPORT, 2 }, { LOOM_SVC_HOSTPORT, 1 } };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		world_build(t, LOOM_HOOK_FROM_POD);
+		send_udp(t, family, LOOM_HOOK_FROM_POD, B, 1000, NODE, 30053);
+		send_udp(t, family, LOOM_HOOK_FROM_POD, B, 1000, NODE2, 30053);
+		send_udp(t, family, LOOM_HOOK_FROM_POD, B, 1000, C, 30053);
+		assert_int_equal(collect(t, LOOM_GC_SERVICES), 0);
+		put_node_front(t, family, cases[i].flags);
+		assert_int_equal(collect(t, LOOM_GC_SERVICES), cases[i].ended);
+		put_node_front(t, family, 0);
+	}
+}
+
 const struct golden_check golden_gc_checks[] = {
 	{ "the collector keeps a service's flow while one of its halves is busy",
 	  keeps_what_half_is_busy },
@@ -157,5 +190,7 @@ const struct golden_check golden_gc_checks[] = {
 	  ends_flows_of_a_number_given_away },
 	{ "datagrams that pass a service by, because they are older, are to find it",
 	  ends_flows_older_than_their_service },
+	{ "and so are those that pass a NodePort or hostPort by",
+	  ends_flows_older_than_their_nodeport },
 };
 const unsigned int golden_gc_check_count = sizeof(golden_gc_checks) / sizeof(golden_gc_checks[0]);
