@@ -182,40 +182,38 @@ static __always_inline void gc_remove_pair(const struct loom_ctkey *pair, struct
 		args->new_deleted++;
 }
 
-static long gc_ct(void *map, const struct loom_ctkey *k, struct loom_ct *ct,
-		  struct loom_gc_args *args)
+/* An entry of loom_ct_new if `fresh`, else of loom_ct. */
+static __always_inline long gc_entry(const struct loom_ctkey *k, struct loom_ct *ct,
+				     struct loom_gc_args *args, int fresh)
 {
 	struct loom_ctkey pair;
 	int has_pair = gc_pair(k, ct, &pair);
 
-	args->scanned++;
 	if (!gc_judge(k, ct, &pair, has_pair, args)) {
 		gc_keep(k, ct, args);
 		return 0;
 	}
-	if (!bpf_map_delete_elem(&loom_ct, k))
+	if (!fresh && !bpf_map_delete_elem(&loom_ct, k))
 		args->deleted++;
+	if (fresh && !bpf_map_delete_elem(&loom_ct_new, k))
+		args->new_deleted++;
 	if (has_pair)
 		gc_remove_pair(&pair, args);
 	return 0;
 }
 
+static long gc_ct(void *map, const struct loom_ctkey *k, struct loom_ct *ct,
+		  struct loom_gc_args *args)
+{
+	args->scanned++;
+	return gc_entry(k, ct, args, 0);
+}
+
 static long gc_ct_new(void *map, const struct loom_ctkey *k, struct loom_ct *ct,
 		      struct loom_gc_args *args)
 {
-	struct loom_ctkey pair;
-	int has_pair = gc_pair(k, ct, &pair);
-
 	args->new_scanned++;
-	if (!gc_judge(k, ct, &pair, has_pair, args)) {
-		gc_keep(k, ct, args);
-		return 0;
-	}
-	if (!bpf_map_delete_elem(&loom_ct_new, k))
-		args->new_deleted++;
-	if (has_pair)
-		gc_remove_pair(&pair, args);
-	return 0;
+	return gc_entry(k, ct, args, 1);
 }
 
 SEC("syscall")
