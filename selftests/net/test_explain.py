@@ -342,6 +342,22 @@ def test_a_pair_across_nodes_has_one_verdict_wherever_it_is_asked(world, denied)
         relax(world)
 
 
+def test_a_rule_of_thousands_of_peers_is_told_in_part(world):
+    blocks = [{"ipBlock": {"cidr": f"172.30.{i // 256}.{i % 256}/32"}} for i in range(2000)]
+    blocks += of_groups("a")
+    spec = {"podSelector": {"matchLabels": {"app": "web-2"}}, "ingress": [{"from": blocks}]}
+    kind = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy"}
+    try:
+        world.net.apply({**kind, "metadata": {"name": "many"}, "spec": spec})
+        poll(lambda: enforced(world)["web-2", "ingress"], 10, "the policy")
+        (answer,) = world.explain("node1", [("default/client", "default/web-2:8080")])
+        assert answer["verdict"] == "allowed" and len(answer["halves"]) == 2, answer
+        text = next(t for t in texts(answer) if "default/many, rule 0: allow everything" in t)
+        assert "…" in text and len(text) < 1500, text
+    finally:
+        relax(world)
+
+
 def test_a_node_that_does_not_answer_is_named_after_three_seconds(world):
     target = f"{world.address('web-2', 'v4')}:8080"
     closed = {"podSelector": {"matchLabels": {"app": "web-1"}}, "policyTypes": ["Egress"]}

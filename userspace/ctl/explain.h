@@ -49,6 +49,8 @@ struct found {
 	struct table_names who;
 	struct json_object *services; /* NULL: not asked yet, or nobody answers */
 	struct found_addr *addrs;     /* by address: pods, of other nodes too */
+	struct json_object *policies; /* of the endpoint … */
+	uint32_t policies_ep;	      /* … that was asked for last; 0: none */
 	char service[640];
 	bool asked;
 };

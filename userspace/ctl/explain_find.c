@@ -5,6 +5,7 @@
 #include <uthash.h>
 
 #include "ctl/explain.h"
+#include "lib/bpf/names.h"
 #include "lib/json/json.h"
 
 static const char *str(struct json_object *o, const char *field)
@@ -54,6 +55,7 @@ void found_release(struct found *f)
 	}
 	names_free(f->names);
 	json_object_put(f->services);
+	json_object_put(f->policies);
 }
 
 static void add_addr(struct end *end, const char *text)
@@ -391,21 +393,49 @@ static const char *name_service(void *arg, uint32_t number)
 	return NULL;
 }
 
-static struct json_object *policies_of(void *arg, uint32_t ep)
+/* What the agent says of an endpoint's policies, asked once for both directions. */
+static struct json_object *policies_of(struct found *f, uint32_t ep)
 {
-	struct found *f = arg;
 	const char *name = f->who.ep(f->who.arg, ep);
 	_json_ *pods = NULL;
 	char path[700];
 
+	if (f->policies_ep == ep)
+		return f->policies;
+	json_object_put(f->policies);
+	f->policies = NULL;
+	f->policies_ep = ep;
 	if (!name)
 		return NULL;
 	snprintf(path, sizeof(path), "/v1/policies/%s", name);
 	client_get(f->c, path, &pods, NULL);
-	for (size_t i = 0; i < length(pods); i++)
+	for (size_t i = 0; i < length(pods) && !f->policies; i++)
 		if (json_object_get_int64(json_field(at(pods, i), "endpoint")) == ep)
-			return json_object_get(at(pods, i));
-	return NULL;
+			f->policies = json_object_get(at(pods, i));
+	return f->policies;
+}
+
+static void copy(struct json_object *to, const char *as, struct json_object *v)
+{
+	if (v)
+		json_add(to, as, json_object_get(v));
+}
+
+static struct json_object *name_policy(void *arg, uint32_t ep, bool ingress,
+				       const struct explain_rule *rule)
+{
+	struct json_object *pod = policies_of(arg, ep), *o = json_object_new_object();
+	struct json_object *dir = json_field(pod, ingress ? "ingress" : "egress");
+	struct json_object *rules = json_field(dir, "rules");
+
+	copy(o, "reason", json_field(pod, "reason"));
+	copy(o, "policy", json_field(dir, "policy"));
+	copy(o, "policies", json_field(dir, "policies"));
+	for (size_t i = 0; rule && i < length(rules); i++)
+		if (strcmp(str(at(rules, i), "tier"), loom_tier_title(rule->tier)) == 0 &&
+		    json_object_get_int64(json_field(at(rules, i), "order")) == rule->order)
+			copy(o, "rule", json_field(at(rules, i), "text"));
+	return o;
 }
 
 struct explain_names found_names(struct found *f)
@@ -413,6 +443,6 @@ struct explain_names found_names(struct found *f)
 	return (struct explain_names){ .addr = name_addr,
 				       .node = name_node,
 				       .service = name_service,
-				       .policies = policies_of,
+				       .policy = name_policy,
 				       .arg = f };
 }

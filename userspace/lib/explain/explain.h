@@ -58,6 +58,11 @@ int explain_proto_parse(const char *text, uint8_t *ret);
 
 /* ---- one node's half ---- */
 
+/* A rule by the numbers that it has in the maps (enum loom_pol_tier). */
+struct explain_rule {
+	unsigned int tier, order;
+};
+
 /*
  * Who knows names: each may be NULL, and may return NULL for what it does not know; then numbers
  * and addresses stand alone. Strings are borrowed until the next call.
@@ -67,8 +72,14 @@ struct explain_names {
 	const char *(*node)(void *arg, uint32_t id);
 	/* "default/web, port http", by the number of the service's port in the maps */
 	const char *(*service)(void *arg, uint32_t number);
-	/* What /v1/policies says of the endpoint; a new reference. */
-	struct json_object *(*policies)(void *arg, uint32_t ep);
+	/*
+	 * Of the policy in one direction of a local endpoint, a new object: {"policy": its number
+	 * in the maps, "policies": names of those that it is made of, "more": so many
+	 * NetworkPolicies that the list leaves out, "rule": the text of `rule` (NULL: none is
+	 * asked for), "reason": why the endpoint is closed}.
+	 */
+	struct json_object *(*policy)(void *arg, uint32_t ep, bool ingress,
+				      const struct explain_rule *rule);
 	void *arg;
 };
 

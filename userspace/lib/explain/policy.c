@@ -106,6 +106,11 @@ static struct decision decide(const struct judgement *j)
 
 /* ---- words ---- */
 
+static const char *str(struct json_object *o, const char *field)
+{
+	return json_object_get_string(json_field(o, field)) ?: "";
+}
+
 static void peer_text(const struct best *b, char *buf, size_t len)
 {
 	if (b->kind == LOOM_PEER_IDENTITY)
@@ -163,25 +168,31 @@ static void verdict_text(const struct judgement *j, const struct decision *d, bo
 }
 
 /* Why: the rule, or what there is instead of one, with the objects that it comes from. */
-static void why_text(struct run *r, const struct judgement *j, const struct decision *d,
-		     struct json_object *known, char *buf, size_t len)
+static void why_text(const struct judgement *j, const struct decision *d, struct json_object *known,
+		     char *buf, size_t len)
 {
+	const char *closed = policy_of(j) || !d->denied ? "" : str(known, "reason");
 	char names[600];
-	const char *closed;
 
-	if (d->by) {
-		rule_text(d->by, words_rule(known, d->by->rule->verdict >> 4, d->by->rule->order),
-			  buf, len);
-		return;
-	}
-	closed = policy_of(j) ? NULL : words_closed(r, j->ep);
 	words_isolating(known, names, sizeof(names));
-	if (d->isolated && *names)
+	if (d->by)
+		rule_text(d->by, *str(known, "rule") ? str(known, "rule") : NULL, buf, len);
+	else if (d->isolated && *names)
 		snprintf(buf, len, "%s isolate%s the pod, and no rule allows this", names,
 			 strchr(names, ',') ? "" : "s");
 	else
-		snprintf(buf, len, "%s%s%s", d->text, d->denied && closed ? ": " : "",
-			 d->denied && closed ? closed : "");
+		snprintf(buf, len, "%s%s%s", d->text, *closed ? ": " : "", closed);
+	words_cut(buf);
+}
+
+static struct json_object *ask_known(struct run *r, const struct judgement *j,
+				     const struct decision *d)
+{
+	struct explain_rule rule = {};
+
+	if (d->by)
+		rule = (struct explain_rule){ d->by->rule->verdict >> 4, d->by->rule->order };
+	return words_policy(r, j->ep, j->ingress, policy_of(j), d->by ? &rule : NULL);
 }
 
 static void write_judgement(struct run *r, const struct judgement *j)
@@ -190,14 +201,13 @@ static void write_judgement(struct run *r, const struct judgement *j)
 	bool log_only = d.denied && j->any && (j->any->flags & LOOM_POLSET_LOG_ONLY);
 	uint16_t port = r->q.proto == IPPROTO_ICMP ? 0 : ntohs(r->ctx.pkt.pol_port);
 	char of[WHO_STRLEN], peer[WHO_STRLEN], verdict[64], why[1024];
-	struct json_object *known = NULL, *o;
+	_json_ *known = ask_known(r, j, &d);
+	struct json_object *o;
 
-	if (policy_of(j))
-		known = words_policy(r, j->ep, j->ingress, policy_of(j));
 	who_text(r->names, &j->of, j->ingress ? port : 0, of);
 	who_text(r->names, &j->peer, j->ingress ? 0 : port, peer);
 	verdict_text(j, &d, log_only, verdict, sizeof(verdict));
-	why_text(r, j, &d, known, why, sizeof(why));
+	why_text(j, &d, known, why, sizeof(why));
 	if (d.denied && !log_only)
 		snprintf(r->because, sizeof(r->because), "%s", why);
 	o = step_add(r->steps, j->ingress ? "ingress" : "egress", "of %s, %s %s: %s: %s", of,
@@ -207,10 +217,10 @@ static void write_judgement(struct run *r, const struct judgement *j)
 	json_add_int(o, "endpoint", j->ep);
 	json_add_int(o, "policy", policy_of(j));
 	json_add_str(o, "verdict", log_only ? "logged" : d.denied ? "denied" : "accepted");
-	if (json_field(known, "policies"))
+	if (policy_of(j) && json_field(known, "policies"))
 		json_add(o, "policies", json_object_get(json_field(known, "policies")));
 	if (d.by)
-		add_rule(o, d.by, words_rule(known, d.by->rule->verdict >> 4, d.by->rule->order));
+		add_rule(o, d.by, *str(known, "rule") ? str(known, "rule") : NULL);
 }
 
 /* ---- reading the record ---- */

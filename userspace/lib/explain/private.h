@@ -57,8 +57,6 @@ struct run {
 	unsigned int reason; /* enum loom_drop_reason that it was counted under; 0: it goes on */
 	bool logged;	     /* policy denies it, but log only */
 	char because[1024];  /* what policy denied it by; "": it did not */
-	struct json_object *policies; /* of the endpoint … */
-	uint32_t policies_ep;	      /* … that was asked for last; 0: none */
 	uint8_t buf[PLAT_HEADROOM + 256];
 };
 
@@ -99,16 +97,15 @@ const char *who_node(const struct explain_names *n, uint32_t id);
 const char *who_text(const struct explain_names *n, const union loom_addr *addr, uint16_t port,
 		     char buf[static WHO_STRLEN]);
 
-/* What is known of the policy that has this number in one direction of a local endpoint; NULL when
- * nothing is, or it has another one by now. Borrowed, until the next endpoint is asked for. */
-struct json_object *words_policy(struct run *r, uint32_t ep, bool ingress, uint32_t policy);
-/* Why the endpoint's policy is not known, or NULL. */
-const char *words_closed(struct run *r, uint32_t ep);
+/* What is known of the policy that has this number in one direction of a local endpoint, as
+ * explain_names.policy has it; new. NULL when nothing is, or it has another one by now. */
+struct json_object *words_policy(struct run *r, uint32_t ep, bool ingress, uint32_t policy,
+				 const struct explain_rule *rule);
 /* Those that isolate: "networkpolicy default/a, networkpolicy default/b and 3 more"; "" for NULL.
  */
 const char *words_isolating(struct json_object *policy, char *buf, size_t len);
-/* The rule in words: "networkpolicy default/a, rule 0: allow TCP 80 from anywhere"; or NULL. */
-const char *words_rule(struct json_object *policy, unsigned int tier, unsigned int order);
+/* Takes away what a buffer's end has left of a character. */
+void words_cut(char *text);
 
 /* ---- steps ---- */
 

@@ -265,7 +265,6 @@ void run_packet(struct run *r)
 void run_release(struct run *r)
 {
 	nl_close(r->nl);
-	json_object_put(r->policies);
 }
 
 /* ---- what came of it ---- */

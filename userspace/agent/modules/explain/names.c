@@ -41,11 +41,13 @@ static const char *name_service(void *arg, uint32_t number)
 	return services_name_of(m->agent, number, text, sizeof(text));
 }
 
-static struct json_object *policies(void *arg, uint32_t ep)
+static struct json_object *name_policy(void *arg, uint32_t ep, bool ingress,
+				       const struct explain_rule *rule)
 {
 	struct explain_module *m = arg;
 
-	return policy_of_endpoint(m->agent, ep);
+	return policy_of_endpoint(m->agent, ep, ingress, rule ? (int)rule->tier : -1,
+				  rule ? rule->order : 0);
 }
 
 struct explain_names explain_agent_names(struct explain_module *m)
@@ -53,7 +55,7 @@ struct explain_names explain_agent_names(struct explain_module *m)
 	return (struct explain_names){ .addr = name_addr,
 				       .node = name_node,
 				       .service = name_service,
-				       .policies = policies,
+				       .policy = name_policy,
 				       .arg = m };
 }
 

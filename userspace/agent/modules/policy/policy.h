@@ -14,5 +14,10 @@ struct agent;
 /* "namespace/name" of the pod, of any node, that has the address; NULL: none that is known, or
  * policies are off. Borrowed until the loop turns. */
 const char *policy_pod_at(struct agent *a, const union loom_addr *addr);
-/* What /v1/policies has of an endpoint of this node; new, or NULL. */
-struct json_object *policy_of_endpoint(struct agent *a, uint32_t ep);
+/*
+ * The policy in one direction of an endpoint of this node, as lib/explain's explain_names.policy
+ * wants it, in bounded time and space: some names, and the start of the one rule's text. `tier` -1:
+ * no rule. New, or NULL.
+ */
+struct json_object *policy_of_endpoint(struct agent *a, uint32_t ep, bool ingress, int tier,
+				       unsigned int order);

@@ -21,9 +21,13 @@ struct policy_module *policy_get(struct agent *a);
 
 /* show.c */
 int policy_routes(struct policy_module *m);
-struct json_object *show_endpoint(const struct endpoint *ep); /* NULL: out of memory */
+/* Why the endpoint is as it is, where that may surprise; else NULL. */
+const char *endpoint_why(const struct endpoint *ep);
 void policy_metrics(struct agent *a, struct metrics *out);
 struct json_object *policy_status(struct agent *a);
 /* words.c: "allow TCP 80 from pods with app=web of namespaces with team in (a, b)"; heap, NULL: out
  * of memory. */
 char *rule_words(const struct ruleset_rule *r, enum direction dir);
+/* The same, cut to the buffer with "…" behind it. Returns `buf`. */
+const char *rule_words_short(const struct ruleset_rule *r, enum direction dir, char *buf,
+			     size_t len);

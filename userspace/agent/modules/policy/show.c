@@ -51,8 +51,7 @@ static struct json_object *show_direction(const struct ruleset *r)
 	return o;
 }
 
-/* Why the endpoint is as it is, where that may surprise. */
-static const char *why(const struct endpoint *ep)
+const char *endpoint_why(const struct endpoint *ep)
 {
 	const struct pod *pod = ep->pod;
 
@@ -69,7 +68,7 @@ static const char *why(const struct endpoint *ep)
 	return pod->ended ? "closed: the pod has ended" : "closed: its policies are not written";
 }
 
-struct json_object *show_endpoint(const struct endpoint *ep)
+static struct json_object *show_endpoint(const struct endpoint *ep)
 {
 	struct json_object *o = json_object_new_object();
 	const char *slash = ep->pod ? strchr(ep->pod->key, '/') : NULL;
@@ -84,8 +83,8 @@ struct json_object *show_endpoint(const struct endpoint *ep)
 	json_add_int(o, "endpoint", ep->ep);
 	json_add_int(o, "identity", ep->written.identity);
 	json_add_bool(o, "open", ep->written.flags & LOOM_EPOL_KNOWN);
-	if (why(ep))
-		json_add_str(o, "reason", why(ep));
+	if (endpoint_why(ep))
+		json_add_str(o, "reason", endpoint_why(ep));
 	json_add(o, "ingress", show_direction(ep->rules[DIR_IN]));
 	json_add(o, "egress", show_direction(ep->rules[DIR_OUT]));
 	return o;

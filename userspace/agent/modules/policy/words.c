@@ -2,8 +2,10 @@
 /* Rules as people say them. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/modules/policy/private.h"
+#include "lib/base/utf8.h"
 
 static void put_values(FILE *f, const struct requirement *r)
 {
@@ -77,11 +79,11 @@ static void put_peers(FILE *f, const struct rule *rule)
 		fputs("anywhere", f);
 		return;
 	}
-	for (size_t i = 0; i < rule->n_peers; i++) {
+	for (size_t i = 0; i < rule->n_peers && !ferror(f); i++) {
 		fputs(n++ ? "; " : "", f);
 		put_peer(f, rule->peers[i]);
 	}
-	for (size_t i = 0; i < rule->n_blocks; i++) {
+	for (size_t i = 0; i < rule->n_blocks && !ferror(f); i++) {
 		fputs(n++ ? "; " : "", f);
 		put_block(f, &rule->blocks[i]);
 	}
@@ -132,4 +134,26 @@ char *rule_words(const struct ruleset_rule *r, enum direction dir)
 		return text;
 	free(text);
 	return NULL;
+}
+
+/* Writing fails where the buffer ends, and the lists with it. */
+const char *rule_words_short(const struct ruleset_rule *r, enum direction dir, char *buf,
+			     size_t len)
+{
+	static const char more[] = "…";
+	size_t room = len - sizeof(more), at = 0, n;
+	bool cut;
+	FILE *f = fmemopen(buf, room, "w");
+
+	memset(buf, 0, len);
+	if (!f)
+		return buf;
+	setvbuf(f, NULL, _IONBF, 0);
+	put_rule(f, r, dir);
+	cut = ferror(f);
+	fclose(f);
+	while ((n = utf8_next(buf + at)))
+		at += n;
+	memcpy(buf + at, cut ? more : "", cut ? sizeof(more) : 1);
+	return buf;
 }
