@@ -21,7 +21,10 @@ static struct nmap *map_of(enum polmap map)
 
 static bool fails(struct native_maps *m)
 {
-	return ++m->writes == m->fail_at;
+	m->writes++;
+	if (m->ends && m->fail_at)
+		return m->writes >= m->fail_at;
+	return m->writes == m->fail_at;
 }
 
 static int written(struct native_maps *m, int err)
@@ -102,7 +105,11 @@ static int each(void *arg, enum polmap map, int (*fn)(const void *key, void *ctx
 
 static int bump(void *arg)
 {
-	((struct native_maps *)arg)->bumps++;
+	struct native_maps *m = arg;
+
+	if (m->ends && m->fail_at && m->writes >= m->fail_at)
+		return -EIO;
+	m->bumps++;
 	return 0;
 }
 

@@ -174,6 +174,24 @@ static uint32_t wanted_flags(const struct world *w)
 	return any ? LOOM_EPOL_ENFORCED | (w->police_host ? LOOM_EPOL_NOT_HOST : 0) : 0;
 }
 
+/* An earlier run ended before it had closed them; the next pod with such a number must not find it.
+ */
+static void close_unknown(struct world *w)
+{
+	const struct loom_epol none = {};
+
+	for (uint32_t number = 1; number < w->maps.max_eps; number++) {
+		struct endpoint *ep;
+		struct loom_epol e;
+
+		HASH_FIND_INT(w->endpoints, &number, ep);
+		if (ep || w->maps.ops->lookup(w->maps.arg, POLMAP_EPOL, &number, &e) < 0)
+			continue;
+		if (memcmp(&e, &none, sizeof(e)) != 0)
+			polmaps_put(&w->maps, POLMAP_EPOL, &number, &none);
+	}
+}
+
 static void write_endpoints(struct world *w)
 {
 	const struct loom_epol node = { .flags = wanted_flags(w) };
@@ -233,6 +251,8 @@ static void flip(struct world *w)
 		addresses_withdraw(w);
 	else
 		addresses_write(w);
+	if (w->adopted && !w->maps.failed)
+		close_unknown(w);
 	if (!w->maps.failed)
 		write_endpoints(w);
 	if (!w->maps.failed)

@@ -174,6 +174,8 @@ int world_adopt(struct world *w)
 	err = err ?: adopt_sets(w);
 	w->enforced = node.flags;
 	w->adopted = true;
+	/* It may have ended before it told live flows of what it wrote. */
+	w->bump = true;
 	addresses_touch(w);
 	return err;
 }
