@@ -8,6 +8,22 @@
 
 #define IN_HOST_NETNS(dst) ((dst)->netns == loom_cfg.host_netns)
 
+sock_fn void read_src(struct bpf_sock_addr *ctx, int v6, union loom_addr *ret)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (v6) {
+		ret->w[0] = sk->src_ip6[0];
+		ret->w[1] = sk->src_ip6[1];
+		ret->w[2] = sk->src_ip6[2];
+		ret->w[3] = sk->src_ip6[3];
+		return;
+	}
+	ret->d[0] = 0;
+	ret->w[2] = LOOM_V4_MARK;
+	ret->w[3] = sk->src_ip4;
+}
+
 /* 0: leave this socket alone. */
 sock_fn int read_dst(struct bpf_sock_addr *ctx, int v6, struct sock_dst *ret)
 {
@@ -52,6 +68,7 @@ sock_fn int forward(struct bpf_sock_addr *ctx, int v6, int again)
 
 	if (!read_dst(ctx, v6, &dst))
 		return 1;
+	read_src(ctx, v6, &dst.src);
 	err = sock_translate(&dst, again);
 	if (err < 0) {
 		bpf_set_retval(err);

@@ -18,6 +18,8 @@
 /* An address and port as a program finds it and leaves it. */
 struct sock_dst {
 	union loom_addr addr;
+	union loom_addr
+		src; /* that the socket is bound to; ::, of whichever family, when to none */
 	__be16 port;
 	__u8 proto;
 	__u64 cookie; /* of the socket */
@@ -75,6 +77,27 @@ sock_fn struct loom_svc *sock_find(const struct sock_dst *dst)
 		any.w[2] = LOOM_V4_MARK;
 	svc = sock_lookup(dst, &any);
 	return svc && (svc->flags & sock_node_kinds(&dst->addr)) ? svc : NULL;
+}
+
+/*
+ * loadBalancerSourceRanges. 1 when the socket may use the frontend; 0 when that is left to its
+ * packets, since a pod's address is not known here; or a negative errno. A host's socket sends from
+ * the node's address, as far as anybody can say before the kernel has chosen one.
+ */
+sock_fn int sock_allowed(const struct sock_dst *dst, const struct loom_svc *svc)
+{
+	struct loom_srckey k = { .prefixlen = 160, .service = svc->service, .addr = dst->src };
+	struct loom_state *st;
+	__u32 zero = 0;
+
+	if (!(svc->flags & LOOM_SVC_SRCRANGE))
+		return 1;
+	if (dst->netns != loom_cfg.host_netns)
+		return 0;
+	st = bpf_map_lookup_elem(&loom_state, &zero);
+	if (st && !k.addr.d[0] && !k.addr.w[3])
+		k.addr = sock_is_v4(&dst->addr) ? st->masq4 : st->masq6;
+	return bpf_map_lookup_elem(&loom_srcrange, &k) ? 1 : -EPERM;
 }
 
 sock_fn struct loom_backend *sock_backend(const struct sock_dst *dst, __u32 number)
@@ -183,9 +206,13 @@ sock_fn int sock_translate(struct sock_dst *dst, int again)
 	struct loom_sockkey k = { .cookie = dst->cookie };
 	struct loom_svc *svc = sock_find(dst);
 	struct loom_backend *b;
+	int err;
 
 	if (!svc)
 		return 0;
+	err = sock_allowed(dst, svc);
+	if (err <= 0)
+		return err;
 	rev.service = svc->service;
 	rev.backend = again ? sock_choose_again(dst, svc) : sock_choose(dst, svc);
 	b = sock_backend(dst, rev.backend);

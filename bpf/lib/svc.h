@@ -134,13 +134,15 @@ plat_inline int svc_in_ranges(const struct pkt *p)
 	return !!plat_lookup(&loom_srcrange, &k);
 }
 
-/* 1 when the client may use p->svc, 0 when there is no service for it, or a negative reason. */
+/*
+ * 1 when the client may use p->svc, 0 when there is no service for it, or a negative reason. Source
+ * ranges hold for pods and nodes as well: kube-proxy's rules judge whoever asks the load balancer's
+ * address, before they tell clients inside from clients outside.
+ */
 plat_inline int svc_allowed(struct pkt *p)
 {
 	p->svc_outside = svc_from_outside(p);
-	if (!p->svc_outside)
-		return 1;
-	if (!(p->svc.flags & LOOM_SVC_EXTERNAL))
+	if (p->svc_outside && !(p->svc.flags & LOOM_SVC_EXTERNAL))
 		return 0;
 	if ((p->svc.flags & LOOM_SVC_SRCRANGE) && !svc_in_ranges(p))
 		return -LOOM_DROP_SVC_SOURCE;

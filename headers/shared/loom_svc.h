@@ -56,12 +56,12 @@ enum loom_svc_flags {
 	LOOM_SVC_SILENT_OUT = 1 << 3, /* `out` is empty, but the service has backends elsewhere:
 					 drop; without it, refuse */
 	LOOM_SVC_SILENT_IN = 1 << 4,
-	LOOM_SVC_AFFINITY = 1 << 5,	 /* sessionAffinity ClientIP, for affinity_s */
-	LOOM_SVC_SRCRANGE = 1 << 6,	 /* clients from outside only as loom_srcrange allows */
-	LOOM_SVC_NODEPORT = 1 << 7,	 /* on every node's addresses */
-	LOOM_SVC_HOSTPORT = 1 << 8,	 /* of a pod of this node, on this node's addresses only */
-	LOOM_SVC_MAGLEV_IN = 1 << 9,	 /* choose from `in` by the flow's hash, not at random */
-	LOOM_SVC_DSR = 1 << 10,		 /* remote backends answer clients outside directly */
+	LOOM_SVC_AFFINITY = 1 << 5,  /* sessionAffinity ClientIP, for affinity_s */
+	LOOM_SVC_SRCRANGE = 1 << 6,  /* clients only as loom_srcrange allows, wherever they are */
+	LOOM_SVC_NODEPORT = 1 << 7,  /* on every node's addresses */
+	LOOM_SVC_HOSTPORT = 1 << 8,  /* of a pod of this node, on this node's addresses only */
+	LOOM_SVC_MAGLEV_IN = 1 << 9, /* choose from `in` by the flow's hash, not at random */
+	LOOM_SVC_DSR = 1 << 10,	     /* remote backends answer clients outside directly */
 	LOOM_SVC_LOADBALANCER = 1 << 11, /* for people: kinds of frontends … */
 	LOOM_SVC_EXTERNAL_IP = 1 << 12,
 	LOOM_SVC_CLUSTER_IP = 1 << 13,

@@ -149,6 +149,16 @@ static void put_ports(const struct target *t)
 	must(t->put("loom_ports", &word, &bits));
 }
 
+static void put_source(const struct target *t, __u32 service, enum who who, int family)
+{
+	struct loom_srckey src = { .prefixlen = 160,
+				   .service = service,
+				   .addr = world_addr(who, family) };
+	__u32 one = 1;
+
+	must(t->put("loom_srcrange", &src, &one));
+}
+
 static void put_service(const struct target *t, __u32 i, __u8 proto, int family)
 {
 	__u32 base = ((i * PROTOS + proto_number(proto)) * 2 + (family == 6)) * 2 * BACKENDS, vip;
@@ -171,12 +181,8 @@ static void put_service(const struct target *t, __u32 i, __u8 proto, int family)
 	}
 	must(t->put("loom_svc", &k, &v));
 	if (v.flags & LOOM_SVC_SRCRANGE) {
-		struct loom_srckey src = { .prefixlen = 160,
-					   .service = v.service,
-					   .addr = world_addr(PEERED, family) };
-		__u32 one = 1;
-
-		must(t->put("loom_srcrange", &src, &one));
+		put_source(t, v.service, PEERED, family);
+		put_source(t, v.service, A, family);
 	}
 }
 

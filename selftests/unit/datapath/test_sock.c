@@ -168,11 +168,9 @@ static void put_svc(const char *addr, uint16_t port, uint8_t proto, uint32_t bac
 		    uint32_t flags)
 {
 	struct loom_svckey k = { .port = htons(port), .proto = proto };
-	struct loom_svc svc = { .service = 1,
-				.in = backend,
-				.in_size = !!backend,
-				.flags = flags,
-				.affinity_s = 600 };
+	struct loom_svc svc = {
+		.service = 1, .in = backend, .in_size = !!backend, .flags = flags, .affinity_s = 600
+	};
 
 	assert_int_equal(addr_parse(addr, &k.addr, NULL), 0);
 	bpf_map_update_elem(fd_of(bpf->maps.loom_lut), &backend, &backend, BPF_ANY);
@@ -262,6 +260,67 @@ static void a_service_without_backends_refuses_at_once(void **state)
 	put_svc("10.96.2.2", 80, IPPROTO_TCP, 0, LOOM_SVC_CLUSTER_IP | LOOM_SVC_SILENT_IN);
 	assert_int_equal(dial("10.96.2.1", 80, SOCK_STREAM), -ECONNREFUSED);
 	assert_int_equal(dial("10.96.2.2", 80, SOCK_STREAM), -EHOSTUNREACH);
+}
+
+static void put_range(const char *addr)
+{
+	struct loom_srckey k = { .prefixlen = 160, .service = 1 };
+	uint32_t one = 1;
+
+	assert_int_equal(addr_parse(addr, &k.addr, NULL), 0);
+	assert_int_equal(bpf_map_update_elem(fd_of(bpf->maps.loom_srcrange), &k, &one, BPF_ANY), 0);
+}
+
+static void put_node_addr(const char *addr4, const char *addr6)
+{
+	struct loom_state st = {};
+	uint32_t zero = 0;
+
+	assert_int_equal(addr_parse(addr4, &st.masq4, NULL), 0);
+	assert_int_equal(addr_parse(addr6, &st.masq6, NULL), 0);
+	assert_int_equal(bpf_map_update_elem(fd_of(bpf->maps.loom_state), &zero, &st, BPF_ANY), 0);
+}
+
+/* Connects from that address. 0 or negative errno. */
+static int dial_from(const char *src, const char *addr, uint16_t port)
+{
+	struct sockaddr_storage from, to;
+	socklen_t from_len = sockaddr_of(src, 0, &from), to_len = sockaddr_of(addr, port, &to);
+	int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+
+	assert_int_equal(bind(fd, (void *)&from, from_len), 0);
+	err = connect(fd, (void *)&to, to_len) == 0 ? 0 : -errno;
+	close(fd);
+	return err;
+}
+
+static void source_ranges_hold_for_the_hosts_sockets(void **state)
+{
+	static const struct {
+		const char *vip, *asked, *backend, *far;
+	} cases[] = {
+		{ "10.96.6.1", "10.96.6.1", "127.0.0.1", "127.0.0.2" },
+		{ "10.96.6.2", "::ffff:10.96.6.2", "127.0.0.1", "::ffff:127.0.0.2" },
+		{ "fd96::6", "fd96::6", "::1", "::1" },
+	};
+
+	put_range("192.0.2.1");
+	put_range("2001:db8::1");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int s = server(cases[i].backend, SOCK_STREAM), c;
+
+		put_backend(70 + i, cases[i].backend, port_of(s), IPPROTO_TCP, UP);
+		put_svc(cases[i].vip, 80, IPPROTO_TCP, 70 + i,
+			LOOM_SVC_LOADBALANCER | LOOM_SVC_EXTERNAL | LOOM_SVC_SRCRANGE);
+		put_node_addr("192.0.2.2", "2001:db8::2");
+		assert_int_equal(dial(cases[i].asked, 80, SOCK_STREAM), -EPERM);
+		put_node_addr("192.0.2.1", "2001:db8::1");
+		c = dial(cases[i].asked, 80, SOCK_STREAM);
+		assert_true(c >= 0);
+		close(c);
+		assert_int_equal(dial_from(cases[i].far, cases[i].asked, 80), -EPERM);
+		close(s);
+	}
 }
 
 static void a_nodeport_is_reached_by_loopback(void **state)
@@ -366,6 +425,7 @@ static int run_group(void)
 		cmocka_unit_test(a_socket_reaches_a_backend_and_sees_the_frontend),
 		cmocka_unit_test(answers_to_an_unconnected_socket_come_from_the_frontend),
 		cmocka_unit_test(a_service_without_backends_refuses_at_once),
+		cmocka_unit_test(source_ranges_hold_for_the_hosts_sockets),
 		cmocka_unit_test(a_nodeport_is_reached_by_loopback),
 		cmocka_unit_test(what_is_remembered_obeys_the_traffic_policy),
 		cmocka_unit_test(sockets_of_other_namespaces_are_left_alone),
