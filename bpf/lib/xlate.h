@@ -55,6 +55,8 @@ plat_inline int xlate_back(const struct loom_ct *ct, struct xlate *x)
 {
 	if (ct->flags & LOOM_CT_SVC_SNAT) {
 		ct_vip(ct->vip, &x->src);
+		if (addr_is_none(&x->src))
+			return -LOOM_DROP_SVC_NO_VIP;
 		addr_copy(&x->dst, &ct->xaddr);
 	} else {
 		addr_copy(&x->src, &ct->xaddr);

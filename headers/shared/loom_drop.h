@@ -41,7 +41,8 @@
 	X(SVC_GONE, "backend of the connection is gone")                            \
 	X(SVC_PORTS, "no free port to reach the service's backend from")            \
 	X(POLICY_PENDING, "the endpoint's policy is not known yet")                 \
-	X(POLICY_LOGGED, "passed, though policy denies it: log only")
+	X(POLICY_LOGGED, "passed, though policy denies it: log only")               \
+	X(SVC_NO_VIP, "the address that the connection was made to is gone")
 
 enum loom_drop_reason {
 #define X(name, text) LOOM_DROP_##name,

@@ -57,6 +57,7 @@ void world_add_services(const struct target *t);
 /* All backends at that address get these flags (enum loom_backend_flags), besides where they are.
  */
 void world_set_backend(const struct target *t, enum who who, __u8 flags);
+void world_lose_vip(const struct target *t, enum who who, int family);
 /* These read, change and write loom_state. The node's new address is that of NODE2. */
 void world_tunnel_directly(const struct target *t); /* to NODE2, from NODE by LINK_UPLINK */
 void world_natively(const struct target *t);	    /* NODE3, by LINK_UPLINK */

@@ -221,3 +221,11 @@ void world_set_backend(const struct target *t, enum who who, __u8 flags)
 		must(t->put("loom_backend", &number, &b));
 	}
 }
+
+void world_lose_vip(const struct target *t, enum who who, int family)
+{
+	__u32 vip = vip_number(who, family);
+	union loom_addr none = {};
+
+	must(t->put("loom_vip", &vip, &none));
+}
