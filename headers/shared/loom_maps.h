@@ -46,7 +46,8 @@ struct loom_state {
 	__u32 uplink_ifindex;
 	__u32 uplink_mtu;
 	__u32 flags;	       /* enum loom_state_flags */
-	union loom_addr masq4; /* source of masqueraded IPv4 traffic; :: when there is none */
+	union loom_addr masq4; /* this node's, source of masqueraded IPv4 traffic and of what goes
+				  to services' backends elsewhere; :: when there is none */
 	union loom_addr masq6;
 	__u64 ct_full_total; /* written by the programs: promotions that did not fit into loom_ct */
 };

@@ -430,6 +430,8 @@ void golden_run(const struct target *t, const struct golden *g, int family)
 			world_set_backend(t, r.s->src, r.s->seconds);
 		else if (r.s->act == DO_LOSE_NEW)
 			lose_entry(&r);
+		else if (r.s->act == DO_AS_IT_IS)
+			world_unmasquerade(t);
 		else if (r.s->act == DO_LOSE_VIP)
 			world_lose_vip(t, r.s->src, family);
 		else if (r.s->act == DO_AGE_FRAG)

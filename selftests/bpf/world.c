@@ -134,6 +134,16 @@ void world_bump_route_gen(const struct target *t)
 	must(t->put("loom_state", &zero, &st));
 }
 
+void world_unmasquerade(const struct target *t)
+{
+	struct loom_state st;
+	__u32 zero = 0;
+
+	must(t->get("loom_state", &zero, &st));
+	st.flags &= ~LOOM_STATE_MASQUERADE;
+	must(t->put("loom_state", &zero, &st));
+}
+
 void world_renumber(const struct target *t)
 {
 	struct loom_state st;

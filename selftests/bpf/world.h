@@ -61,5 +61,6 @@ void world_lose_vip(const struct target *t, enum who who, int family);
 /* These read, change and write loom_state. The node's new address is that of NODE2. */
 void world_tunnel_directly(const struct target *t); /* to NODE2, from NODE by LINK_UPLINK */
 void world_natively(const struct target *t);	    /* NODE3, by LINK_UPLINK */
+void world_unmasquerade(const struct target *t);
 void world_renumber(const struct target *t);
 void world_bump_route_gen(const struct target *t);

@@ -88,17 +88,17 @@ static int put_state(struct nodesync *m, struct txn *txn)
 		.overlay_ifindex = hostlink_overlay_ifindex(m->agent),
 	};
 
+	/* Services need the node's address too, whether pods are masqueraded or not. */
 	if (u) {
 		s.uplink_ifindex = u->ifindex;
 		s.uplink_mtu = u->mtu;
+		s.masq4 = u->addr4;
+		s.masq6 = u->addr6;
 	}
 	if (cfg->transport == TRANSPORT_VXLAN)
 		s.flags |= LOOM_STATE_TUNNEL;
-	if (cfg->masquerade.enabled) {
+	if (cfg->masquerade.enabled)
 		s.flags |= LOOM_STATE_MASQUERADE;
-		s.masq4 = u ? u->addr4 : (union loom_addr){};
-		s.masq6 = u ? u->addr6 : (union loom_addr){};
-	}
 	if (cfg->services.enabled)
 		s.flags |= LOOM_STATE_SERVICES;
 	return datapath_put_state(txn, &s);
