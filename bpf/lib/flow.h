@@ -241,9 +241,11 @@ plat_inline int flow_create(struct plat_ctx *ctx, struct pkt *p, const struct lo
 	return err && (ct->flags & LOOM_CT_SNAT) ? -LOOM_DROP_CT_FULL : 0;
 }
 
+/* Who answers a SYN has been asked: no flow to a service begins so. */
 plat_inline int flow_may_be_svc(const struct pkt *p, const struct loom_state *st)
 {
 	return (st->flags & LOOM_STATE_SERVICES) && (p->flags & PKT_STARTS) &&
+	       (p->tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK) &&
 	       !(p->flags & (PKT_ERROR | PKT_LATER_FRAG)) &&
 	       !addr_check_unicast(&p->daddr, p->family == 4);
 }

@@ -87,6 +87,53 @@ plat_inline int plat_route(struct plat_ctx *ctx, struct pkt *p)
 	return 0;
 }
 
+/* TCP or UDP; 0 for all else. Their fields are read apart, as the verifier tells them apart. */
+plat_inline int plat_socket_of(struct plat_ctx *ctx, __u8 proto, struct bpf_sock_tuple *t,
+			       __u32 len)
+{
+	struct bpf_sock *sk;
+	int connected;
+
+	if (proto == IPPROTO_TCP) {
+		sk = bpf_skc_lookup_tcp(ctx, t, len, BPF_F_CURRENT_NETNS, 0);
+		if (!sk)
+			return 0;
+		connected = sk->state != BPF_TCP_LISTEN;
+		bpf_sk_release(sk);
+		return connected;
+	}
+	if (proto != IPPROTO_UDP)
+		return 0;
+	sk = bpf_sk_lookup_udp(ctx, t, len, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return 0;
+	connected = sk->dst_port != 0;
+	bpf_sk_release(sk);
+	return connected;
+}
+
+/*
+ * Non-zero when a socket of the link's network namespace is connected to the packet's sender, with
+ * the very ports and addresses. One that only listens, or sends to many, is not.
+ */
+plat_inline int plat_socket(struct plat_ctx *ctx, const struct pkt *p)
+{
+	struct bpf_sock_tuple t = {};
+
+	if (p->family == 4) {
+		t.ipv4.saddr = p->saddr.w[3];
+		t.ipv4.daddr = p->daddr.w[3];
+		t.ipv4.sport = p->sport;
+		t.ipv4.dport = p->dport;
+		return plat_socket_of(ctx, p->proto, &t, sizeof(t.ipv4));
+	}
+	__builtin_memcpy(t.ipv6.saddr, &p->saddr, 16);
+	__builtin_memcpy(t.ipv6.daddr, &p->daddr, 16);
+	t.ipv6.sport = p->sport;
+	t.ipv6.dport = p->dport;
+	return plat_socket_of(ctx, p->proto, &t, sizeof(t.ipv6));
+}
+
 plat_inline void plat_event(struct plat_ctx *ctx, struct loom_event *ev)
 {
 	bpf_ringbuf_output(&loom_events, ev, sizeof(*ev), 0);

@@ -107,6 +107,22 @@ plat_inline int svc_find(struct pkt *p)
 	return svc_find_node(p);
 }
 
+/*
+ * The packet answers the host itself, whatever frontend has its port. What the host sends by the
+ * uplink is not tracked; but only a SYN can't belong to a connection that is there already.
+ */
+plat_inline int svc_is_hosts(struct plat_ctx *ctx, const struct pkt *p)
+{
+	struct loom_ipkey k = { .scope = p->scope };
+	struct loom_ep *ep;
+
+	if (p->hook != LOOM_HOOK_FROM_NET || (p->tcp_flags & TCP_SYN))
+		return 0;
+	addr_copy(&k.addr, &p->daddr);
+	ep = plat_lookup(&loom_ep, &k);
+	return ep && (ep->flags & LOOM_EP_HOST) && plat_socket(ctx, p);
+}
+
 /* The sender is neither a pod nor a node of the cluster: the host's stack forwards for others too.
  */
 plat_inline int svc_from_outside(const struct pkt *p)

@@ -168,7 +168,7 @@ plat_fn int svc_start(struct plat_ctx *ctx)
 	struct loom_backend *b;
 	int number, err;
 
-	if (!p || !svc_find(p))
+	if (!p || !svc_find(p) || svc_is_hosts(ctx, p))
 		return 0;
 	err = svc_allowed(p);
 	if (err <= 0)

@@ -33,7 +33,9 @@ struct plat_ctx {
 	__u32 tunnel_vni; /* 0: did not come through a tunnel */
 	union loom_addr tunnel_src;
 	int (*route)(const struct plat_ctx *ctx,
-		     const struct pkt *p);	    /* NULL: the kernel won't say */
+		     const struct pkt *p); /* NULL: the kernel won't say */
+	int (*socket)(const struct plat_ctx *ctx,
+		      const struct pkt *p);	    /* NULL: the host has none */
 	void (*event)(const struct loom_event *ev); /* NULL: nobody listens */
 	struct pkt pkt;
 };
@@ -212,6 +214,11 @@ plat_inline int plat_tunnel_get(const struct plat_ctx *ctx, __u32 *ret_vni,
 plat_inline int plat_route(const struct plat_ctx *ctx, const struct pkt *p)
 {
 	return ctx->route ? ctx->route(ctx, p) : 0;
+}
+
+plat_inline int plat_socket(const struct plat_ctx *ctx, const struct pkt *p)
+{
+	return ctx->socket ? ctx->socket(ctx, p) : 0;
 }
 
 plat_inline void plat_event(const struct plat_ctx *ctx, const struct loom_event *ev)

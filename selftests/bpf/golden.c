@@ -401,6 +401,14 @@ static void age_frag(struct run *r)
 	check_eq(r, r->t->put("loom_frag", &k, &f), 0);
 }
 
+static void connect_host(struct run *r)
+{
+	union loom_addr src = world_addr(r->s->src, r->family),
+			dst = world_addr(r->s->dst, r->family);
+
+	check_eq(r, r->t->connect(r->s->proto, &src, r->s->sport, &dst, r->s->dport), 0);
+}
+
 void golden_run(const struct target *t, const struct golden *g, int family)
 {
 	struct run r = { .t = t, .g = g, .s = g->steps, .family = family };
@@ -430,6 +438,8 @@ void golden_run(const struct target *t, const struct golden *g, int family)
 			world_set_backend(t, r.s->src, r.s->seconds);
 		else if (r.s->act == DO_LOSE_NEW)
 			lose_entry(&r);
+		else if (r.s->act == DO_CONNECT)
+			connect_host(&r);
 		else if (r.s->act == DO_AS_IT_IS)
 			world_unmasquerade(t);
 		else if (r.s->act == DO_LOSE_VIP)

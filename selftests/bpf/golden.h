@@ -25,6 +25,7 @@ enum golden_act {
 	DO_REST,	 /* the flow of the step in loom_ct has been quiet for `seconds` */
 	DO_LOSE_BACKEND, /* `src`'s backends are gone, as `seconds` says (enum loom_backend_flags)
 			  */
+	DO_CONNECT,	 /* the host has a socket with the step's ends; dport 0: not connected */
 	DO_AS_IT_IS,	 /* pods keep their addresses on the way out: no masquerade */
 	DO_LOSE_VIP,	 /* no service has `src`'s address any more */
 	DO_AGE_FRAG,	 /* the first fragment of src to dst came `seconds` earlier; -1: or later */

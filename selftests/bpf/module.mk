@@ -8,8 +8,8 @@ test_sctp_SRCS := selftests/bpf/test_sctp.c
 test_sctp_sockets_SRCS := selftests/bpf/test_sctp_sockets.c
 test_sctp_sockets_LIBS := -lbpf -lelf -lz -lmnl
 test_datapath_native_SRCS := selftests/bpf/test_datapath_native.c selftests/bpf/target_native.c $(GOLDEN_SRCS) $(NATIVE_DP_SRCS)
-test_datapath_bpf_SRCS := selftests/bpf/test_datapath_bpf.c selftests/bpf/target_bpf.c $(GOLDEN_SRCS)
-test_datapath_bpf_LIBS := -lbpf -lelf -lz
+test_datapath_bpf_SRCS := $(addprefix selftests/bpf/,test_datapath_bpf.c target_bpf.c uplink.c) $(GOLDEN_SRCS)
+test_datapath_bpf_LIBS := -lbpf -lelf -lz -lmnl
 test_datapath_xdp_SRCS := $(addprefix selftests/bpf/,test_datapath_xdp.c target_xdp.c target_bpf.c uplink.c) $(GOLDEN_SRCS)
 test_datapath_xdp_LIBS := -lbpf -lelf -lz -lmnl
 

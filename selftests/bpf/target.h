@@ -56,6 +56,10 @@ struct target {
 	/* fn(arg) after the next look into the map, in the midst of a packet's way. NULL: this
 	 * target has nobody who could. */
 	void (*meanwhile)(const char *map, void (*fn)(void *arg), void *arg);
+	/* Until reset(), the host has a socket of its own with these ends; dport 0: that is not
+	 * connected. Host byte order. */
+	int (*connect)(__u8 proto, const union loom_addr *src, __u16 sport,
+		       const union loom_addr *dst, __u16 dport);
 	/* The last event since reset() or the last call; -ENOENT when there was none. */
 	int (*event)(struct loom_event *ret);
 };

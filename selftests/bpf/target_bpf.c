@@ -4,10 +4,13 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/pkt_cls.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "bpf/lib/pkt.h"
 #include "bpf/loom_tc.skel.h"
@@ -16,9 +19,13 @@
 
 #define TC_ACT_REDIRECT_RET 7
 
+#define SOCKETS 4
+
 static struct loom_tc *skel;
 static struct via_tunnel *via;
 static int cpus;
+static int sockets[SOCKETS];
+static unsigned int n_sockets;
 
 static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
@@ -60,8 +67,15 @@ static int bpf_start(void)
 	return bpf_map_update_elem(bpf_map__fd(via->maps.via_next), &zero, &fd, 0);
 }
 
+static void close_sockets(void)
+{
+	while (n_sockets)
+		close(sockets[--n_sockets]);
+}
+
 static void bpf_stop(void)
 {
+	close_sockets();
 	loom_tc__destroy(skel);
 	via_tunnel__destroy(via);
 	skel = NULL;
@@ -101,6 +115,7 @@ static void bpf_reset(void)
 					      "loom_pol", "loom_ident",	 "loom_class" };
 	unsigned int i;
 
+	close_sockets();
 	for (i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++)
 		clear_hash(hashes[i]);
 	clear_array("loom_state", 1, sizeof(struct loom_state), false);
@@ -241,6 +256,44 @@ static int bpf_run(enum loom_hook hook, struct target_packet *p, struct target_v
 	return read_verdict(opts.retval, ret);
 }
 
+static socklen_t end_of(const union loom_addr *a, __u16 port, struct sockaddr_storage *ret)
+{
+	bool v4 = !a->d[0] && a->w[2] == LOOM_V4_MARK;
+
+	memset(ret, 0, sizeof(*ret));
+	if (v4) {
+		*(struct sockaddr_in *)ret = (struct sockaddr_in){ .sin_family = AF_INET,
+								   .sin_port = htons(port),
+								   .sin_addr.s_addr = a->w[3] };
+		return sizeof(struct sockaddr_in);
+	}
+	*(struct sockaddr_in6 *)ret =
+		(struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	memcpy(&((struct sockaddr_in6 *)ret)->sin6_addr, a, 16);
+	return sizeof(struct sockaddr_in6);
+}
+
+/* By the uplink, which is the test program's to build, and where nobody answers: TCP stays at its
+ * SYN. */
+static int bpf_connect(__u8 proto, const union loom_addr *src, __u16 sport,
+		       const union loom_addr *dst, __u16 dport)
+{
+	int type = proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM, fd;
+	struct sockaddr_storage from, to;
+	socklen_t len = end_of(src, sport, &from);
+
+	end_of(dst, dport, &to);
+	fd = socket(from.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 || n_sockets == SOCKETS)
+		return -EMFILE;
+	sockets[n_sockets++] = fd;
+	if (bind(fd, (void *)&from, len))
+		return -errno;
+	if (!dport || !connect(fd, (void *)&to, len) || errno == EINPROGRESS)
+		return 0;
+	return -errno;
+}
+
 static int keep_event(void *ctx, void *data, size_t size)
 {
 	*(struct loom_event *)ctx = *(struct loom_event *)data;
@@ -281,5 +334,6 @@ const struct target target_bpf = {
 	.del = bpf_del,
 	.run = bpf_run,
 	.gc = bpf_collect,
+	.connect = bpf_connect,
 	.event = bpf_event,
 };

@@ -6,6 +6,23 @@
 #include "bpf/native/native.h"
 #include "selftests/bpf/target.h"
 
+#define SOCKETS 4
+
+struct host_socket {
+	union loom_addr src, dst;
+	__be16 sport, dport;
+	__u8 proto;
+};
+
+static struct host_socket sockets[SOCKETS];
+static unsigned int n_sockets;
+
+static void target_reset(void)
+{
+	native_reset();
+	n_sockets = 0;
+}
+
 static int native_start(void)
 {
 	return 0;
@@ -13,7 +30,34 @@ static int native_start(void)
 
 static void native_stop(void)
 {
-	native_reset();
+	target_reset();
+}
+
+static int native_connect(__u8 proto, const union loom_addr *src, __u16 sport,
+			  const union loom_addr *dst, __u16 dport)
+{
+	if (n_sockets == SOCKETS)
+		return -EMFILE;
+	sockets[n_sockets++] = (struct host_socket){ .src = *src,
+						     .dst = *dst,
+						     .sport = htons(sport),
+						     .dport = htons(dport),
+						     .proto = proto };
+	return 0;
+}
+
+static int find_socket(const struct plat_ctx *ctx, const struct pkt *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < n_sockets; i++) {
+		const struct host_socket *s = &sockets[i];
+
+		if (s->proto == p->proto && s->sport == p->dport && s->dport == p->sport &&
+		    !memcmp(&s->src, &p->daddr, 16) && !memcmp(&s->dst, &p->saddr, 16))
+			return 1;
+	}
+	return 0;
 }
 
 static int native_put(const char *map, const void *key, const void *value)
@@ -104,6 +148,7 @@ static int native_packet(enum loom_hook hook, struct target_packet *p, struct ta
 				.now_ns = now_ns(),
 				.tunnel_vni = p->vni,
 				.tunnel_src = p->outer_src,
+				.socket = find_socket,
 				.event = keep_event };
 	int err;
 
@@ -130,12 +175,13 @@ const struct target target_native = {
 	.name = "native",
 	.start = native_start,
 	.stop = native_stop,
-	.reset = native_reset,
+	.reset = target_reset,
 	.put = native_put,
 	.get = native_get,
 	.del = native_del,
 	.run = native_packet,
 	.gc = native_collect,
 	.meanwhile = native_meanwhile,
+	.connect = native_connect,
 	.event = native_event,
 };

@@ -133,6 +133,12 @@ static int xdp_gc(struct loom_gc_args *args)
 	return target_bpf.gc(args);
 }
 
+static int xdp_connect(__u8 proto, const union loom_addr *src, __u16 sport,
+		       const union loom_addr *dst, __u16 dport)
+{
+	return target_bpf.connect(proto, src, sport, dst, dport);
+}
+
 static int xdp_event(struct loom_event *ret)
 {
 	return target_bpf.event(ret);
@@ -149,5 +155,6 @@ const struct target target_xdp = {
 	.del = xdp_del,
 	.run = xdp_run,
 	.gc = xdp_gc,
+	.connect = xdp_connect,
 	.event = xdp_event,
 };
