@@ -61,12 +61,21 @@ sock_fn void write_dst(struct bpf_sock_addr *ctx, int v6, const struct sock_dst 
 	}
 }
 
+/*
+ * A connected UDP socket would keep its backend beyond the backend's end, since nobody ends pods'
+ * sockets. Packets of pods can be translated one by one, and then move on.
+ */
+sock_fn int is_bound_for_good(const struct sock_dst *dst)
+{
+	return dst->proto == IPPROTO_UDP && !IN_HOST_NETNS(dst);
+}
+
 sock_fn int forward(struct bpf_sock_addr *ctx, int v6, int again)
 {
 	struct sock_dst dst = {};
 	int err;
 
-	if (!read_dst(ctx, v6, &dst))
+	if (!read_dst(ctx, v6, &dst) || (!again && is_bound_for_good(&dst)))
 		return 1;
 	read_src(ctx, v6, &dst.src);
 	err = sock_translate(&dst, again);

@@ -29,6 +29,8 @@
 
 static char cgroup[128];
 static struct loom_sock *bpf;
+static struct bpf_link *links[32];
+static unsigned int n_links;
 
 static int fd_of(const struct bpf_map *map)
 {
@@ -77,39 +79,76 @@ static uint64_t own_netns(void)
 	return cookie;
 }
 
-static int setup(void **state)
+/* A network namespace of its own, with loopback. */
+static int enter_netns(void)
 {
-	int cg, s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	struct bpf_program *prog;
+	int s, err;
 
-	close(s);
-	if (enter_cgroup() < 0 || unshare(CLONE_NEWNET) < 0)
-		return -1;
+	if (unshare(CLONE_NEWNET) < 0)
+		return -errno;
 	s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (ioctl(s, SIOCSIFFLAGS, &lo) < 0)
-		return -1;
+	err = ioctl(s, SIOCSIFFLAGS, &lo) < 0 ? -errno : 0;
 	close(s);
-	bpf = loom_sock__open();
-	if (!bpf)
-		return -1;
-	((struct loom_config *)(void *)&bpf->rodata->loom_cfg)->svc_sockets = LOOM_SOCKETS_HOST;
-	((struct loom_config *)(void *)&bpf->rodata->loom_cfg)->host_netns = own_netns();
-	if (loom_sock__load(bpf) < 0)
-		return -1;
-	cg = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bpf_object__for_each_program(prog, bpf->obj)
+	return err;
+}
+
+/* The programs on the control group, for the sockets of `whose`, with `maps` of another set. NULL
+ * when that fails. */
+static struct loom_sock *attach(enum loom_svc_sockets whose, uint64_t host_netns,
+				const struct loom_sock *maps)
+{
+	int cg = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct loom_sock *new = loom_sock__open();
+	struct bpf_program *prog;
+	struct bpf_map *map;
+
+	if (!new || cg < 0)
+		return NULL;
+	((struct loom_config *)(void *)&new->rodata->loom_cfg)->svc_sockets = whose;
+	((struct loom_config *)(void *)&new->rodata->loom_cfg)->host_netns = host_netns;
+	bpf_object__for_each_map(map, new->obj)
 	{
-		if (!bpf_program__attach_cgroup(prog, cg))
-			return -1;
+		const char *name = bpf_map__name(map);
+		int fd = maps && !strchr(name, '.')
+				 ? bpf_object__find_map_fd_by_name(maps->obj, name)
+				 : -1;
+
+		if (fd >= 0 && bpf_map__reuse_fd(map, fd) < 0)
+			return NULL;
+	}
+	if (loom_sock__load(new) < 0)
+		return NULL;
+	bpf_object__for_each_program(prog, new->obj)
+	{
+		struct bpf_link *link = bpf_program__attach_cgroup(prog, cg);
+
+		if (!link)
+			return NULL;
+		links[n_links++] = link;
 	}
 	close(cg);
-	return 0;
+	return new;
+}
+
+static void detach(struct loom_sock *of, unsigned int before)
+{
+	while (n_links > before)
+		bpf_link__destroy(links[--n_links]);
+	loom_sock__destroy(of);
+}
+
+static int setup(void **state)
+{
+	if (enter_cgroup() < 0 || enter_netns() < 0)
+		return -1;
+	bpf = attach(LOOM_SOCKETS_HOST, own_netns(), NULL);
+	return bpf ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
-	loom_sock__destroy(bpf);
+	detach(bpf, 0);
 	return 0;
 }
 
@@ -389,6 +428,43 @@ static void sockets_of_other_namespaces_are_left_alone(void **state)
 	assert_int_equal(WEXITSTATUS(status), ENETUNREACH);
 }
 
+/* In a pod's namespace, where nobody listens and no route leads to services. */
+static int talk_as_pod(void)
+{
+	struct sockaddr_storage vip;
+	socklen_t len = sockaddr_of("10.96.7.1", 80, &vip);
+	int loose;
+
+	if (enter_netns() < 0)
+		return 1;
+	if (dial("10.96.7.1", 80, SOCK_STREAM) != -ECONNREFUSED)
+		return 2;
+	if (dial("10.96.7.1", 80, SOCK_DGRAM) != -ENETUNREACH)
+		return 3;
+	loose = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return sendto(loose, "x", 1, 0, (void *)&vip, len) == 1 ? 0 : 4;
+}
+
+static void pods_sockets_get_backends_but_for_connected_datagrams(void **state)
+{
+	unsigned int before = n_links;
+	struct loom_sock *all = attach(LOOM_SOCKETS_ALL, own_netns(), bpf);
+	pid_t pid;
+	int status;
+
+	assert_non_null(all);
+	put_backend(80, "127.0.0.1", 9, IPPROTO_TCP, UP);
+	put_backend(81, "127.0.0.1", 9, IPPROTO_UDP, UP);
+	put_svc("10.96.7.1", 80, IPPROTO_TCP, 80, LOOM_SVC_CLUSTER_IP);
+	put_svc("10.96.7.1", 80, IPPROTO_UDP, 81, LOOM_SVC_CLUSTER_IP);
+	pid = fork();
+	if (pid == 0)
+		_exit(talk_as_pod());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	detach(all, before);
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void sockets_of_a_backend_that_is_gone_are_destroyed(void **state)
 {
 	int s = server("127.0.0.1", SOCK_STREAM), gone, other, rev, ends;
@@ -429,6 +505,7 @@ static int run_group(void)
 		cmocka_unit_test(a_nodeport_is_reached_by_loopback),
 		cmocka_unit_test(what_is_remembered_obeys_the_traffic_policy),
 		cmocka_unit_test(sockets_of_other_namespaces_are_left_alone),
+		cmocka_unit_test(pods_sockets_get_backends_but_for_connected_datagrams),
 		cmocka_unit_test(sockets_of_a_backend_that_is_gone_are_destroyed),
 	};
 

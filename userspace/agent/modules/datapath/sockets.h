@@ -4,7 +4,7 @@
  * Ends sockets that were translated to a backend that is gone. The map loom_sockrev tells which:
  * the socket's cookie and the backend's address. They are found by sock_diag in the network
  * namespace of the calling thread, by both, and destroyed (SOCK_DESTROY, Linux 4.5, with
- * CONFIG_INET_DIAG_DESTROY). Sockets of other namespaces are found by the next packet instead.
+ * CONFIG_INET_DIAG_DESTROY). Sockets of other namespaces are left alone (docs/socket-lb.md).
  */
 #include <stdint.h>
 
