@@ -60,7 +60,8 @@ enum loom_svc_flags {
 	LOOM_SVC_SRCRANGE = 1 << 6,  /* clients only as loom_srcrange allows, wherever they are */
 	LOOM_SVC_NODEPORT = 1 << 7,  /* on every node's addresses */
 	LOOM_SVC_HOSTPORT = 1 << 8,  /* of a pod of this node, on this node's addresses only */
-	LOOM_SVC_MAGLEV_IN = 1 << 9, /* choose from `in` by the flow's hash, not at random */
+	LOOM_SVC_MAGLEV_IN = 1 << 9, /* choose from `in` by the flow's hash, not at random; the
+					agent never does: for tests that want one answer */
 	LOOM_SVC_DSR = 1 << 10,	     /* remote backends answer clients outside directly */
 	LOOM_SVC_LOADBALANCER = 1 << 11, /* for people: kinds of frontends … */
 	LOOM_SVC_EXTERNAL_IP = 1 << 12,
