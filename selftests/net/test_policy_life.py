@@ -107,6 +107,76 @@ def test_policies_hold_while_the_agent_is_away_and_change_when_it_is_back(world)
     world.expect(cells(("a", "b", False), ("c", "b", True)), "c alone is let in")
 
 
+class Denied:
+    """Asks a pod for as long as the block lasts, and wants no answer, ever."""
+
+    def __init__(self, world, source, to):
+        self.helper, self.to = world.net.client(source), ["TCP", world.ips[to]["v4"], 8080]
+        self.asked, self.wrong, self.stop = 0, [], threading.Event()
+        self.thread = threading.Thread(target=self.ask)
+
+    def ask(self):
+        while not self.stop.is_set():
+            answers, error = self.helper.ask("batch", {"places": [self.to] * 8, "timeout": 0.1})
+            self.wrong += [error] if error else [a for a, _ in answers if a != "timeout"]
+            self.asked += 8
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+        assert self.asked > 100 and not self.wrong, (self.asked, self.wrong)
+
+
+def storm(world, stop):
+    """Texts of one policy, and labels of one pod, none of which lets in c; others' policies beside them."""
+    net, turn = world.net, 0
+    but_c = {"cidr": "10.0.0.0/8", "except": [f"{world.ips['default/c']['v4']}/32", "10.1.0.0/16"]}
+    while not stop.is_set():
+        turn += 1
+        sources = [peers("a"), peers("a", f"x{turn}"), peers("a") + [{"ipBlock": but_c}]][turn % 3]
+        rules = [{"from": peers("a", f"y{turn}")}]
+        others = [policy(f"other-{i}", "a" if i % 2 else None, ingress=rules) for i in range(8)]
+        net.apply(policy("storm", "b", ingress=[{"from": sources}]), *others)
+        net.kubectl("label", "pod", "c", f"turn={turn}", "--overwrite")
+
+
+def test_an_agent_killed_during_changes_lets_nothing_pass_that_is_denied(world):
+    net, stop = world.net, threading.Event()
+    net.apply(policy("storm", "b", ingress=[{"from": peers("a")}]))
+    world.expect(cells(("a", "b", True), ("c", "b", False)), "a alone is let in")
+    changes = threading.Thread(target=storm, args=(world, stop))
+    with Denied(world, "default/c", "default/b"):
+        changes.start()
+        try:
+            for _ in range(6):
+                net.demo("agent", "node2", "kill")
+                net.demo("agent", "node2", "start", "--wait")
+        finally:
+            stop.set()
+            changes.join()
+        net.apply(policy("storm", "b", ingress=[{"from": peers("a")}]))
+        world.expect(cells(("a", "b", True)), "a is let in")
+    net.kubectl("label", "pod", "c", "turn-")
+
+
+def test_a_policy_deleted_during_its_update_is_gone(world):
+    net = world.net
+    net.apply(policy("keeps", "b", ingress=[{"from": peers("a")}]))
+    world.expect(cells(("a", "b", True), ("c", "b", False)), "a alone is let in")
+    with Denied(world, "default/c", "default/b"):
+        for turn in range(20):
+            net.apply(policy("short", "b", ingress=[{"from": peers("a", f"x{turn}")}], egress=[]))
+            if turn % 2:
+                net.apply(policy("short", "b", ingress=[{"from": peers(f"x{turn}")}]))
+            net.kubectl("delete", "networkpolicy", "short")
+    world.expect(cells(("a", "b", True), ("c", "b", False), ("b", "c", True)), "it is as before")
+    assert "default/short" not in net.node("node2", "netloom", "policies", "default/b")
+
+
 def test_labels_that_change_while_etcd_is_away_count_when_it_is_back(world):
     net = world.net
     rule = [{"from": [{"podSelector": {"matchLabels": {"role": "client"}}}]}]
