@@ -43,33 +43,46 @@ plat_inline int account_token(__u32 index, __u64 now, __u32 rate, __u32 burst)
 	return 1;
 }
 
-plat_inline void account_event(struct plat_ctx *ctx, const struct pkt *p, __u32 reason)
+/* What policy was asked: p->pol_*, of policy_direction(). */
+plat_inline void account_judged(const struct pkt *p, struct loom_event *ev)
 {
+	addr_copy(&ev->peer, &p->pol_peer);
+	ev->judged = p->pol_ep;
+	ev->port = p->pol_port;
+	ev->ingress = p->pol_ingress;
+	ev->flow_proto = p->pol_proto;
+}
+
+plat_inline void account_event(struct plat_ctx *ctx, struct pkt *p, __u32 reason)
+{
+	struct loom_event *ev = &p->event;
 	__u64 now = plat_now_ns();
-	struct loom_event ev = {
-		.time_ns = now,
-		.reason = reason,
-		.hook = p->hook,
-		.proto = p->family ? p->proto : 0,
-		.ifindex = p->ifindex,
-		.scope = p->scope,
-		.len = p->len,
-		.ep = p->ep,
-		.family = p->family,
-		.ethertype = p->ethertype,
-		.aux = p->aux,
-	};
 
 	if (!account_token(0, now, loom_cfg.event_rate, loom_cfg.event_burst))
 		return;
+	plat_zero(ev, sizeof(*ev));
+	ev->time_ns = now;
+	ev->reason = reason;
+	ev->hook = p->hook;
+	ev->ifindex = p->ifindex;
+	ev->scope = p->scope;
+	ev->len = p->len;
+	ev->ep = p->ep;
+	ev->family = p->family;
+	ev->ethertype = p->ethertype;
+	ev->aux = p->aux;
 	if (p->family) {
-		addr_copy(&ev.saddr, &p->saddr);
-		addr_copy(&ev.daddr, &p->daddr);
-		ev.sport = p->sport;
-		ev.dport = p->dport;
-		ev.tcp_flags = p->tcp_flags;
+		ev->proto = p->proto;
+		addr_copy(&ev->saddr, &p->saddr);
+		addr_copy(&ev->daddr, &p->daddr);
+		ev->sport = p->sport;
+		ev->dport = p->dport;
+		ev->tcp_flags = p->tcp_flags;
 	}
-	plat_event(ctx, &ev);
+	if (reason == LOOM_DROP_POLICY || reason == LOOM_DROP_POLICY_PENDING ||
+	    reason == LOOM_DROP_POLICY_LOGGED)
+		account_judged(p, ev);
+	plat_event(ctx, ev);
 }
 
 /* The one way to lose a packet. `reason` is negative; so is what it returns. */

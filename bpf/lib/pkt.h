@@ -97,6 +97,8 @@ struct pkt {
 	struct loom_ipkey pol_ip;
 	struct loom_cidrkey pol_cidr;
 	struct loom_polkey pol_key;
+	__u32 pol_ep;	   /* whose policy is asked */
+	__u32 pol_ingress; /* … as the destination */
 	__u32 pol_pad2;
 	/* The verdict. */
 	__u32 v_kind; /* enum verdict_kind */
@@ -114,4 +116,5 @@ struct pkt {
 	struct loom_svc svc;
 	__u32 svc_vip;	   /* number of the frontend's address; 0: it has none on this node */
 	__u32 svc_outside; /* the client is not of the cluster */
+	struct loom_event event;
 };

@@ -195,7 +195,8 @@ plat_inline int policy_direction(struct plat_ctx *ctx, struct pkt *p, __u32 ep, 
 	__u32 policy;
 	int verdict;
 
-	p->aux = dir;
+	p->pol_ep = ep;
+	p->pol_ingress = dir;
 	if (!e || !(e->flags & LOOM_EPOL_KNOWN))
 		return -LOOM_DROP_POLICY_PENDING;
 	policy = dir ? e->policy_in : e->policy_out;

@@ -319,6 +319,13 @@ struct loom_event {
 	__u8 family;	 /* 4 or 6; 0 when the packet was not understood */
 	__u16 ethertype; /* host order */
 	__u32 aux;	 /* by reason: VNI of TUNNEL_VNI, negative errno of HELPER… */
+	/* What was judged: POLICY, POLICY_PENDING, POLICY_LOGGED. Of the flow, which may be about
+	 * another address and port than the packet: see shared/loom_pol.h. */
+	union loom_addr peer; /* the other end */
+	__u32 judged;	      /* endpoint whose policy it was; 0 with other reasons */
+	__be16 port;	      /* of the flow's destination */
+	__u8 ingress;	      /* 1: the endpoint is the destination; 0: it is the source */
+	__u8 flow_proto;      /* ICMP errors are of other protocols' flows */
 };
 
 _Static_assert(sizeof(struct loom_state) == 72, "loom_state");
@@ -333,4 +340,4 @@ _Static_assert(sizeof(struct loom_ct) == 64, "loom_ct is one cache line");
 _Static_assert(sizeof(struct loom_gc_args) == 80, "loom_gc_args");
 _Static_assert(sizeof(struct loom_fragkey) == 40, "loom_fragkey");
 _Static_assert(sizeof(struct loom_frag) == 12, "loom_frag");
-_Static_assert(sizeof(struct loom_event) == 72, "loom_event");
+_Static_assert(sizeof(struct loom_event) == 96, "loom_event");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
 /* Policy: what is judged anew although its tuple is known, and what a denial tells. */
-#include <netinet/in.h>
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -291,6 +291,51 @@ static void masqueraded_pings_are_answered_and_nobody_pings_back(const struct ta
 	assert_int_equal(last_kind, VERDICT_STACK);
 }
 
+/* ---- what a denial tells ---- */
+
+static void told(const struct target *t, int family, __u32 judged, int ingress, enum who peer,
+		 __u16 port, __u8 proto)
+{
+	union loom_addr want = world_addr(peer, family);
+	struct loom_event ev;
+
+	assert_int_equal(t->event(&ev), 0);
+	assert_int_equal(ev.judged, judged);
+	assert_int_equal(ev.ingress, ingress);
+	assert_memory_equal(&ev.peer, &want, sizeof(want));
+	assert_int_equal(ntohs(ev.port), port);
+	assert_int_equal(ev.flow_proto, proto);
+}
+
+static void a_denial_tells_pod_peer_direction_and_port(const struct target *t, int family)
+{
+	struct loom_event ev;
+
+	begin(t, LOOM_HOOK_FROM_POD);
+	PASSES(TCP(POD, B, 1000, E, 80, SYN));
+	set_policies(t, EP_B, 0, CLOSED);
+	bump(t);
+	ENDS(POLICY, TCP(POD, B, 1001, E, 81, SYN));
+	told(t, family, EP_B, 0, E, 81, IPPROTO_TCP);
+	/* The answer is of a flow that may be no more. */
+	ENDS(POLICY, TCP(POD, E, 80, B, 1000, SYNACK));
+	told(t, family, EP_B, 0, E, 80, IPPROTO_TCP);
+	ENDS(POLICY, ERROR(POD, E, B, B, 1000, E, 80), .quote_proto = IPPROTO_TCP);
+	told(t, family, EP_B, 0, E, 80, IPPROTO_TCP);
+	ENDS(POLICY, TCP(POD, B, 1002, VIP, 80, SYN));
+	told(t, family, EP_B, 0, E, 8080, IPPROTO_TCP);
+	set_policies(t, EP_B, 0, 0);
+	set_policies(t, EP_E, CLOSED, 0);
+	ENDS(POLICY, TCP(POD, B, 1003, VIP, 80, SYN));
+	told(t, family, EP_E, 1, B, 8080, IPPROTO_TCP);
+	ENDS(POLICY, UDP(OVL, C, 1004, E, 53));
+	told(t, family, EP_E, 1, C, 53, IPPROTO_UDP);
+	ENDS(NO_ROUTE, UDP(OVL, C, 1004, D, 53));
+	assert_int_equal(t->event(&ev), 0);
+	assert_int_equal(ev.judged, 0);
+	assert_int_equal(ev.port, 0);
+}
+
 const struct golden_check golden_judge_checks[] = {
 	{ "a SYN from the server's side is judged", a_syn_from_the_servers_side_is_judged },
 	{ "a SYN from the server's side that may begins a flow of its own",
@@ -307,6 +352,8 @@ const struct golden_check golden_judge_checks[] = {
 	  two_who_ask_each_other_are_both_answered },
 	{ "fragments of pings are of who asks", fragments_of_pings_are_of_who_asks },
 	{ "errors about pings go to who asks", errors_about_pings_go_to_who_asks },
+	{ "a denial tells pod, peer, direction and port",
+	  a_denial_tells_pod_peer_direction_and_port },
 	{ "masqueraded pings are answered, and nobody pings back",
 	  masqueraded_pings_are_answered_and_nobody_pings_back },
 };
