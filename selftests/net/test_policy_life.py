@@ -312,3 +312,35 @@ def test_policies_says_it_in_words(world):
     text = net.node("node2", "netloom", "policies", "default/b")
     assert "networkpolicy default/words" in text and "app=a" in text and "8080" in text, text
     assert "isolated" in net.node("node2", "netloom", "policies")
+
+
+def test_events_say_whose_policy_denied_it(world):
+    net = world.net
+    ports = [{"name": "tcp", "protocol": "TCP", "port": 80, "targetPort": 8080}]
+    net.apply(
+        service("events", {"app": "b"}, ports),
+        policy("first", "b", ingress=[{"from": peers("a")}]),
+        policy("second", None, ingress=[{"from": peers("nobody")}]),
+        policy("out", "a", egress=[{"to": peers("b")}]),
+    )
+    serves(net, "events", "b", nodes=("node1", "node2"))
+    world.expect(cells(("a", "b", True), ("c", "b", False), ("a", "c", False)), "they hold")
+
+    def told(node, name, source, to):
+        """What that node has to say of a connection that fails."""
+        assert net.client(source).ask("batch", {"places": [to], "timeout": 0.3})[0][0][0] == "timeout"
+        lines = net.node(node, "netloom", "events", "--last", "4096", "--filter", name, "-o", "json")
+        found = [json.loads(line) for line in lines.splitlines()]
+        return [x for x in found if x["reason"] == "policy" and x["flowProto"] == "tcp"]
+
+    to = ["TCP", world.ips["default/b"]["v4"], 8080]
+    for source, place_of in (("default/c", to), ("default/c", place(net, "events"))):
+        event = told("node2", "default/second", source, place_of)[-1]
+        assert (event["pod"], event["direction"], event["port"]) == ("default/b", "ingress", 8080), event
+        assert event["peerName"] == "default/c" and event["peer"] == world.ips["default/c"]["v4"], event
+        assert event["policies"] == ["networkpolicy default/first", "networkpolicy default/second"], event
+    event = told("node1", "default/out", "default/a", ["TCP", world.ips["default/c"]["v4"], 8080])[-1]
+    assert (event["pod"], event["direction"], event["peerName"]) == ("default/a", "egress", "default/c"), event
+    text = net.node("node1", "netloom", "events", "--filter", "default/out")
+    assert "egress of default/a to" in text and "isolated by networkpolicy default/out" in text, text
+    net.kubectl("delete", "service", "events")

@@ -9,6 +9,18 @@
 #define DEFAULT_LAST 20
 #define POLL_MS	     250
 
+/* Whose policy it was. Names come from objects of the cluster; a terminal is not to obey them. */
+static void print_why(FILE *out, struct json_object *ev)
+{
+	const char *why = NULL;
+
+	json_opt_str(ev, "why", &why, NULL);
+	fputs(why ? ": " : "", out);
+	for (; why && *why; why++)
+		fputc((unsigned char)*why < 0x20 || *why == 0x7f ? '?' : *why, out);
+	fputc('\n', out);
+}
+
 static void print_event(const struct ctl *c, struct json_object *ev)
 {
 	static const struct column from = { "", "from", COLUMN_ENDPOINT, false };
@@ -24,10 +36,11 @@ static void print_event(const struct ctl *c, struct json_object *ev)
 	json_opt_str(ev, "text", &text, NULL);
 	json_opt_str(ev, "hook", &hook, NULL);
 	json_opt_int(ev, "length", 0, INT64_MAX, &len, NULL);
-	fprintf(c->out, "%s  %-12s  %-14s  %s  %s -> %s  %lld bytes on %s: %s\n", when, hook,
-		reason, column_text(&proto, ev, p, sizeof(p)), column_text(&from, ev, a, sizeof(a)),
+	fprintf(c->out, "%s  %-12s  %-14s  %s  %s -> %s  %lld bytes on %s: %s", when, hook, reason,
+		column_text(&proto, ev, p, sizeof(p)), column_text(&from, ev, a, sizeof(a)),
 		column_text(&to, ev, b, sizeof(b)), (long long)len,
 		column_text(&link, ev, on, sizeof(on)), text);
+	print_why(c->out, ev);
 }
 
 static bool matches(const struct ctl *c, struct json_object *ev)

@@ -88,7 +88,9 @@ static const struct fake_answer answers[] = {
 	  "{\"next\":3,\"lost\":4,\"skipped\":0,\"events\":[{\"seq\":2,\"time\":\"T1\","
 	  "\"reason\":\"ttl\",\"text\":\"hop limit reached zero\",\"hook\":\"from_pod\","
 	  "\"proto\":\"udp\",\"from\":\"10.1.1.5\",\"fromPort\":4000,\"fromName\":\"default/web\","
-	  "\"to\":\"fd00::9\",\"toPort\":53,\"length\":60,\"ifindexName\":\"nl0123\"}]}" },
+	  "\"to\":\"fd00::9\",\"toPort\":53,\"length\":60,\"ifindexName\":\"nl0123\"},{\"seq\":3,"
+	  "\"time\":\"T2\",\"reason\":\"policy\",\"text\":\"denied by policy\",\"why\":"
+	  "\"ingress of default/web: \\u001b[31misolated\"}]}" },
 	{ "/v1/history", 200,
 	  "{\"seq\":2,\"records\":[{\"seq\":1,\"event\":\"add-pod\",\"startMs\":1700000000000,"
 	  "\"us\":3250,\"items\":{\"created\":4,\"failed\":0}},{\"seq\":2,\"event\":\"db-change\","
@@ -204,6 +206,12 @@ static const struct {
 	  "T1  from_pod      ttl             udp  10.1.1.5:4000 (default/web) -> [fd00::9]:53  60 "
 	  "bytes on nl0123: hop limit reached zero\n",
 	  "4 more were not told" },
+	{ "whose policy denied it",
+	  cmd_events,
+	  {},
+	  CTL_OK,
+	  "denied by policy: ingress of default/web: ?[31misolated\n",
+	  "4 more" },
 	{ "drops that match", cmd_events, { .filter = "10.1.1.5" }, CTL_OK, "from_pod", "4 more" },
 	{ "history", cmd_history, {}, CTL_OK, "add-pod    3.2  4 created  ok        -", NULL },
 	{ "history's failures", cmd_history, {}, CTL_OK, "no route  {\"key\":\"/a\"}", NULL },

@@ -552,6 +552,7 @@ int main(void)
 		cmocka_unit_test(the_collector_runs_as_often_as_it_must),
 		cmocka_unit_test(flows_that_did_not_fit_raise_an_alarm_until_there_is_room),
 		cmocka_unit_test(a_drop_reaches_the_agent_as_an_event),
+		cmocka_unit_test(verdicts_of_policy_are_told_with_what_was_known_then),
 		cmocka_unit_test(endpoint_numbers_are_given_lowest_first),
 		cmocka_unit_test(link_pins_survive_any_interface_name),
 		cmocka_unit_test(a_bpffs_is_not_mounted_over_files),

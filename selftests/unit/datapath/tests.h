@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Tests of test_items.c, test_mapdef.c, test_objects.c and test_xdp.c, listed by test_datapath.c's
- * main. */
+/* Tests of the folder's other files, listed by test_datapath.c's main. */
 void items_are_written_read_back_and_removed(void **state);
 void numbers_of_services_addresses_are_not_the_nodes(void **state);
 void another_masquerade_address_ends_the_flows_of_the_old_one(void **state);
@@ -11,6 +10,7 @@ void the_state_keeps_its_generations(void **state);
 void keys_of_items_are_readable(void **state);
 void a_pods_attachment_waits_for_its_link_and_entry(void **state);
 void endpoint_numbers_are_given_lowest_first(void **state);
+void verdicts_of_policy_are_told_with_what_was_known_then(void **state);
 void a_map_of_other_fields_starts_empty(void **state);
 void reserved_fields_take_the_place_of_any(void **state);
 void a_map_with_fields_that_are_reserved_now_keeps_its_entries(void **state);

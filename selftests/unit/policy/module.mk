@@ -28,3 +28,7 @@ UNIT_TESTS += test_policy_programs
 test_policy_programs_SRCS = $(addprefix selftests/unit/policy/,test_programs.c lab.c history.c cluster.c oracle.c generator.c) \
 	$(addprefix selftests/bpf/,target_bpf.c packet.c) userspace/agent/modules/policy/kmaps.c $(policy_CORE)
 test_policy_programs_LIBS := -ljson-c -lbpf -lelf -lz
+UNIT_TESTS += test_policy_verdict
+test_policy_verdict_SRCS = $(addprefix selftests/unit/policy/,test_verdict.c namespace_x.c) $(policy_TEST) \
+	$(addprefix userspace/agent/modules/policy/,verdict.c words.c)
+test_policy_verdict_LIBS := -ljson-c

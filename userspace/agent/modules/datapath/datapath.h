@@ -14,6 +14,7 @@
 #include "shared/loom_maps.h"
 
 struct agent;
+struct json_object;
 
 /* Whole state but policy_gen, route_gen and ct_full_total, which are kept. One item. */
 int datapath_put_state(struct txn *t, const struct loom_state *state);
@@ -79,3 +80,10 @@ int datapath_end_sockets(struct agent *a, uint32_t backend);
 /* One of the node's own addresses in loom_vip; see nodesync. Numbers below
  * LOOM_VIP_SERVICE_FIRST. */
 int datapath_put_vip(struct txn *t, uint32_t number, const union loom_addr *addr);
+/*
+ * Who can tell what a verdict of policy was about: asked as the event comes in, for fields that
+ * GET /v1/drops is to show with it (new, or NULL). `fn` NULL: nobody any more.
+ */
+void datapath_on_verdict(struct agent *a,
+			 struct json_object *(*fn)(const struct loom_event *ev, void *arg),
+			 void *arg);

@@ -21,16 +21,32 @@ struct drops {
 	int evlimit_fd;
 	uint64_t next_seq;
 	struct loom_event kept[DROPS_KEPT]; /* seq % DROPS_KEPT */
+	char *told[DROPS_KEPT];		    /* about verdicts: an object as text, or NULL */
+	struct json_object *(*verdict)(const struct loom_event *ev, void *arg);
+	void *arg;
 };
+
+void drops_on_verdict(struct drops *d,
+		      struct json_object *(*fn)(const struct loom_event *ev, void *arg), void *arg)
+{
+	d->verdict = fn;
+	d->arg = arg;
+}
+
+void drops_take(struct drops *d, const struct loom_event *ev)
+{
+	size_t at = d->next_seq++ % DROPS_KEPT;
+	_json_ *told = ev->judged && d->verdict ? d->verdict(ev, d->arg) : NULL;
+
+	d->kept[at] = *ev;
+	free(d->told[at]);
+	d->told[at] = told ? strdup(json_text(told)) : NULL;
+}
 
 static int on_event(void *ctx, void *data, size_t len)
 {
-	struct drops *d = ctx;
-
-	if (len < sizeof(struct loom_event))
-		return 0;
-	memcpy(&d->kept[d->next_seq % DROPS_KEPT], data, sizeof(struct loom_event));
-	d->next_seq++;
+	if (len >= sizeof(struct loom_event))
+		drops_take(ctx, data);
 	return 0;
 }
 
@@ -80,6 +96,8 @@ void drops_free(struct drops *d)
 		event_free(d->readable);
 	if (d->rb)
 		ring_buffer__free(d->rb);
+	for (size_t i = 0; i < DROPS_KEPT; i++)
+		free(d->told[i]);
 	free(d);
 }
 
@@ -149,7 +167,38 @@ static int add_packet(struct json_object *ret, const struct loom_event *ev,
 				0);
 }
 
-static struct json_object *event_json(const struct loom_event *ev, uint64_t seq,
+static int add_fields(struct json_object *ret, const char *told)
+{
+	_json_ *fields = NULL;
+	int err = told ? json_parse(told, strlen(told), &fields, NULL) : 0;
+
+	if (err < 0 || !fields)
+		return err;
+	json_object_object_foreach(fields, name, value)
+	{
+		err = err ?: json_add(ret, name, json_object_get(value));
+	}
+	return err;
+}
+
+/* Which policy was asked about what. The packet may be of the other direction, or to a service. */
+static int add_verdict(struct json_object *ret, const struct loom_event *ev, const char *told,
+		       const struct table_names *n)
+{
+	char text[ADDR_STRLEN], proto[NAME_STRLEN];
+
+	if (!ev->judged)
+		return 0;
+	return json_add_str(ret, "direction", ev->ingress ? "ingress" : "egress") ?:
+	       json_add_str(ret, "peer", addr_format(&ev->peer, text)) ?:
+	       json_add_int(ret, "port", ntohs(ev->port)) ?:
+	       json_add_str(ret, "flowProto", loom_proto_name(ev->flow_proto, proto)) ?:
+	       add_named(ret, "pod", n->ep ? n->ep(n->arg, ev->judged) : NULL) ?:
+	       add_named(ret, "peerName", n->addr ? n->addr(n->arg, ev->scope, &ev->peer) : NULL) ?:
+	       add_fields(ret, told);
+}
+
+static struct json_object *event_json(const struct loom_event *ev, const char *told, uint64_t seq,
 				      const struct table_names *n)
 {
 	_json_ *ret = json_object_new_object();
@@ -165,7 +214,7 @@ static struct json_object *event_json(const struct loom_event *ev, uint64_t seq,
 	    json_add_int(ret, "ifindex", ev->ifindex) ?:
 	    add_named(ret, "ifindexName", n->link ? n->link(n->arg, ev->ifindex) : NULL) ?:
 	    json_add_int(ret, "scope", ev->scope) ?: json_add_int(ret, "length", ev->len) ?:
-	    add_packet(ret, ev, n) ?: (ev->ep ? json_add_int(ret, "ep", ev->ep) : 0) ?:
+	    add_packet(ret, ev, n) ?: add_verdict(ret, ev, told, n) ?: (ev->ep ? json_add_int(ret, "ep", ev->ep) : 0) ?:
 	    (ev->ep && n->ep ? add_named(ret, "epName", n->ep(n->arg, ev->ep)) : 0) ?:
 	    (ev->aux ? json_add_int(ret, "detail", (int32_t)ev->aux) : 0))
 		return NULL;
@@ -187,7 +236,8 @@ struct json_object *drops_json(const struct drops *d, uint64_t since, size_t las
 		from = d->next_seq - last;
 	for (uint64_t seq = from; seq < d->next_seq; seq++)
 		if (json_append(list,
-				event_json(&d->kept[seq % DROPS_KEPT], seq, names ?: &nobody)) < 0)
+				event_json(&d->kept[seq % DROPS_KEPT], d->told[seq % DROPS_KEPT],
+					   seq, names ?: &nobody)) < 0)
 			return NULL;
 	if (json_add_int(ret, "next", d->next_seq) ?: json_add_int(ret, "lost", drops_lost(d)) ?:
 	    json_add_int(ret, "skipped", since && since < oldest ? oldest - since : 0))

@@ -10,6 +10,7 @@
 
 #include "lib/base/err.h"
 #include "lib/bpf/tables.h"
+#include "shared/loom_maps.h"
 
 #define DROPS_KEPT 4096
 
@@ -18,11 +19,16 @@ struct drops;
 int drops_new(struct event_base *base, int events_fd, int evlimit_fd, struct drops **ret,
 	      struct err *e);
 void drops_free(struct drops *d); /* accepts NULL */
+/* Who is asked for further fields of events about verdicts of policy, once, when they come in. */
+void drops_on_verdict(struct drops *d,
+		      struct json_object *(*fn)(const struct loom_event *ev, void *arg), void *arg);
 /* Takes what is there. The number of events, or negative errno. */
 int drops_consume(struct drops *d);
 uint64_t drops_next_seq(const struct drops *d); /* of the event that comes next; the first is 1 */
 /* Events that were not sent or found no room in the ring, over all CPUs. */
 uint64_t drops_lost(const struct drops *d);
+/* Takes an event, as if the ring had had it. */
+void drops_take(struct drops *d, const struct loom_event *ev);
 /*
  * {"next", "lost", "skipped", "events": [{"seq", "time", "reason", "text", "hook", …}]}: at most
  * `last` events with seq >= since. "skipped" are those that are kept no longer. NULL on

@@ -113,6 +113,13 @@ static void serve_drops(const struct httpd_request *req, struct httpd_reply *rep
 		reply->status = 500;
 }
 
+void datapath_on_verdict(struct agent *a,
+			 struct json_object *(*fn)(const struct loom_event *ev, void *arg),
+			 void *arg)
+{
+	drops_on_verdict(datapath_get(a)->drops, fn, arg);
+}
+
 int datapath_routes(struct agent *a)
 {
 	return httpd_route(agent_httpd(a), "GET", "/v1/drops", serve_drops, datapath_get(a));

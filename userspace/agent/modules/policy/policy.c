@@ -12,6 +12,7 @@
 #include "agent/modules/modules.h"
 #include "agent/modules/pods/pods.h"
 #include "agent/modules/policy/private.h"
+#include "agent/modules/policy/verdict.h"
 #include "api/etcd_keys.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
@@ -186,6 +187,13 @@ static int on_bump(void *arg)
 	return datapath_bump_policy_gen(arg);
 }
 
+static struct json_object *on_verdict(const struct loom_event *ev, void *arg)
+{
+	const struct policy_module *m = arg;
+
+	return verdict_json(m->world, ev);
+}
+
 /* ---- start ---- */
 
 static int open_world(struct policy_module *m, struct err *e)
@@ -212,6 +220,8 @@ static int open_world(struct policy_module *m, struct err *e)
 		m->world->on_problem = on_problem;
 		err = world_adopt(m->world);
 	}
+	if (!err)
+		datapath_on_verdict(a, on_verdict, m);
 	if (err < 0) {
 		world_free(TAKE_PTR(m->world));
 		return err_errno(e, err, "the maps of policies can't be read");
@@ -365,6 +375,7 @@ static void policy_fini(struct agent *a)
 
 	if (!m)
 		return;
+	datapath_on_verdict(a, NULL, NULL);
 	if (m->commit)
 		event_free(m->commit);
 	if (m->reap)
