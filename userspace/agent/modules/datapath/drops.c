@@ -24,7 +24,19 @@ struct drops {
 	char *told[DROPS_KEPT];		    /* about verdicts: an object as text, or NULL */
 	struct json_object *(*verdict)(const struct loom_event *ev, void *arg);
 	void *arg;
+	uint64_t told_at; /* the second in which the last `n_told` were asked about */
+	unsigned int n_told;
 };
+
+static bool may_ask(struct drops *d)
+{
+	uint64_t now = clock_ms() / 1000;
+
+	if (now != d->told_at)
+		d->n_told = 0;
+	d->told_at = now;
+	return d->n_told++ < DROPS_TOLD_PER_S;
+}
 
 void drops_on_verdict(struct drops *d,
 		      struct json_object *(*fn)(const struct loom_event *ev, void *arg), void *arg)
@@ -36,7 +48,7 @@ void drops_on_verdict(struct drops *d,
 void drops_take(struct drops *d, const struct loom_event *ev)
 {
 	size_t at = d->next_seq++ % DROPS_KEPT;
-	_json_ *told = ev->judged && d->verdict ? d->verdict(ev, d->arg) : NULL;
+	_json_ *told = ev->judged && d->verdict && may_ask(d) ? d->verdict(ev, d->arg) : NULL;
 
 	d->kept[at] = *ev;
 	free(d->told[at]);

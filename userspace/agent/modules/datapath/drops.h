@@ -12,14 +12,18 @@
 #include "lib/bpf/tables.h"
 #include "shared/loom_maps.h"
 
-#define DROPS_KEPT 4096
+#define DROPS_KEPT	 4096
+#define DROPS_TOLD_PER_S 500
 
 struct drops;
 /* Descriptors are borrowed. `base` may be NULL: then drops_consume() has to be called. */
 int drops_new(struct event_base *base, int events_fd, int evlimit_fd, struct drops **ret,
 	      struct err *e);
 void drops_free(struct drops *d); /* accepts NULL */
-/* Who is asked for further fields of events about verdicts of policy, once, when they come in. */
+/*
+ * Who is asked for further fields of events about verdicts of policy, once, when they come in: of
+ * DROPS_TOLD_PER_S a second at most, since the rate of events is the user's to choose.
+ */
 void drops_on_verdict(struct drops *d,
 		      struct json_object *(*fn)(const struct loom_event *ev, void *arg), void *arg);
 /* Takes what is there. The number of events, or negative errno. */
