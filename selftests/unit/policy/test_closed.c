@@ -90,6 +90,11 @@ static void check(set_fn set, const char *name, const char *spec, unsigned int w
 	found = closed();
 	if (found != want)
 		fail_msg("%s: closed is %#x, want %#x", name, found, want);
+	for (const struct endpoint *ep = c.world->endpoints; ep; ep = ep->hh.next)
+		for (enum direction dir = 0; dir < DIRS; dir++)
+			if (ep->rules[dir])
+				assert_non_null(
+					strstr(ep->rules[dir]->policies[0]->name, CLOSED_MARK));
 	/* Said again it is the same; when it goes all is open. */
 	assert_true(set(c.world, "x/bad", obj, NULL) < 0);
 	cluster_settle(&c);

@@ -13,6 +13,15 @@
 
 #include "lib/json/json.h"
 
+/* What does not fit is not tried for ever. */
+static void assert_comes_to_rest(void)
+{
+	for (int i = 0; i < 4; i++)
+		cluster_settle(&c);
+	c.now += REAP_AFTER_MS;
+	assert_false(world_reap(c.world, c.now));
+}
+
 static void what_does_not_fit_is_refused_by_name(void **state)
 {
 	const union loom_addr outside = ipv4("10.9.3.1");
@@ -38,6 +47,7 @@ static void what_does_not_fit_is_refused_by_name(void **state)
 	cluster_settle(&c);
 	assert_non_null(strstr(c.problem, "networkpolicy x/large"));
 	assert_non_null(strstr(c.problem, "no room for its CIDRs"));
+	assert_comes_to_rest();
 	/* It lets nothing through; others hold, for new pods too. */
 	assert_false(cluster_egress(&c, "x/a", &outside, TCP, 80));
 	add_pod("new", "c");
@@ -80,6 +90,9 @@ static void too_many_ports_of_one_peer_are_refused(void **state)
 	assert_non_null(strstr(entry_of("networkpolicy x/ports")->unfit, "more than 256 ports"));
 	assert_false(reaches("x/b", "x/a", 1000));
 	assert_true(reaches("x/a", "x/b", 1000));
+	assert_string_equal(c.world->endpoints->rules[DIR_IN]->policies[0]->name,
+			    "networkpolicy x/ports (closed)");
+	assert_comes_to_rest();
 	/* A text that fits, one that does not, and again. */
 	apply_ports("ports", "a", 1000, 2);
 	cluster_settle(&c);

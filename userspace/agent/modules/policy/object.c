@@ -138,6 +138,25 @@ static int close_rules(struct policy *p, const struct policy *of, enum direction
 	return 0;
 }
 
+static char *closed_name(const struct policy *p)
+{
+	char *name;
+
+	return asprintf(&name, "%s%s", p->name, p->unreadable ? "" : CLOSED_MARK) < 0 ? NULL : name;
+}
+
+int policy_mark_unreadable(struct policy *p)
+{
+	char *name = closed_name(p);
+
+	if (!name)
+		return -ENOMEM;
+	free(p->name);
+	p->name = name;
+	p->unreadable = true;
+	return 0;
+}
+
 struct policy *policy_closed(const struct policy *of)
 {
 	struct policy *p = calloc(1, sizeof(*p));
@@ -148,7 +167,7 @@ struct policy *policy_closed(const struct policy *of)
 	*p = (struct policy){
 		.refs = 1,
 		.tier = of->tier,
-		.name = strdup(of->name),
+		.name = closed_name(of),
 		.text = strdup(of->text),
 		.ns = str_ref(of->ns),
 		.priority = of->priority,

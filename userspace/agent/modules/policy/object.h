@@ -17,6 +17,9 @@
 /* CIDRs and excepts of one policy: an eighth of those that a node has room for. */
 #define POLICY_MAX_PREFIXES (LOOM_POL_CLASSES / 8)
 
+/* Behind the name of what stands for a policy that can't hold. */
+#define CLOSED_MARK " (closed)"
+
 struct port_match {
 	uint8_t proto;	  /* 0, only with a name: any */
 	uint16_t lo, hi;  /* host order, both ends included; without a name */
@@ -43,7 +46,7 @@ struct rule {
 struct policy {
 	uint32_t refs;
 	enum loom_pol_tier tier;
-	char *name;	/* "networkpolicy ns/name", "clusternetworkpolicy name" */
+	char *name;	/* "networkpolicy ns/name", "clusternetworkpolicy name"; CLOSED_MARK */
 	char *text;	/* what it was read from */
 	struct str *ns; /* NULL: of the cluster */
 	int priority;	/* of the cluster */
@@ -104,4 +107,6 @@ int policy_check_size(const struct policy *p, struct err *e);
 int port_number(struct json_object *obj, const char *field, uint16_t *ret, struct err *e);
 /* The rule of a ClusterNetworkPolicy fails closed: see policy_closed(). */
 void rule_close(struct rule *rule);
+/* Marks it as a closed reading. 0 or -ENOMEM. */
+int policy_mark_unreadable(struct policy *p);
 struct policy *policy_new(const char *kind, const char *key, struct json_object *obj);

@@ -425,11 +425,11 @@ int cluster_policy_read_closed(const struct policy_reader *r, const char *name,
 	struct json_object *spec = json_field(obj, "spec");
 	struct reading rd = { .r = r, .p = p };
 	struct err e = {};
-	int err = 0;
+	int err;
 
 	if (!p)
 		return -ENOMEM;
-	p->unreadable = true;
+	err = policy_mark_unreadable(p);
 	guess_tier(p, spec);
 	for (enum direction dir = 0; !err && dir < DIRS; dir++)
 		err = guess_rules(p, dir, spec);

@@ -295,9 +295,9 @@ int policy_read_closed(const struct policy_reader *r, const char *key, struct js
 	struct err e = {};
 	int err = start(r, key, obj, &p, &e);
 
+	err = err ?: policy_mark_unreadable(p);
 	if (err < 0)
 		return err;
-	p->unreadable = true;
 	guess_types(p, spec);
 	if (sel && !json_object_is_type(sel, json_type_object))
 		sel = NULL;

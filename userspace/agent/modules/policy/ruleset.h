@@ -52,6 +52,7 @@ struct ruleset {
 	bool names_hosts;	  /* see ruleset_wish */
 	const struct host *hosts; /* while it is made */
 	size_t n_hosts;
+	bool given;    /* to an endpoint, once */
 	bool left;     /* an earlier run's: what it was made of is not known */
 	size_t n_used; /* peers that it is counted in, from the first */
 	uint64_t idle_at;

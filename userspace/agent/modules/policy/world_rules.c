@@ -333,7 +333,7 @@ static int make_fit(struct world *w, struct identity *id, enum direction dir, st
 
 static int resolve(struct world *w, struct identity *id, enum direction dir)
 {
-	struct ruleset *r = NULL;
+	struct ruleset *r = NULL, *before;
 	struct err e = {};
 	int err = find_rules(w, id, dir, &r, &e);
 
@@ -350,8 +350,12 @@ static int resolve(struct world *w, struct identity *id, enum direction dir)
 				      e.code ? e.msg : strerror(-err));
 		return err;
 	}
-	ruleset_put(&w->sets, id->rules[dir]);
+	before = id->rules[dir];
 	id->rules[dir] = r;
+	ruleset_put(&w->sets, before);
+	/* What has come and gone in one commit is no room that others have waited for. */
+	if (before && !before->refs && !before->given)
+		ruleset_undo(&w->sets, before);
 	return 0;
 }
 
