@@ -23,6 +23,7 @@ from services import (
 )
 
 _never = threading.Event()
+CLIENTS = (("client", "ClusterIP"), ("external", "LoadBalancer"))
 
 
 @pytest.fixture(scope="module")
@@ -281,6 +282,21 @@ def test_a_named_target_port_may_differ_from_pod_to_pod(net):
         found = ask(net, "client", place(net, "named", family), times=40)
         assert set(found) == {"named-1", "named-2"}
     gone(net, "named")
+
+
+def test_connections_outlive_the_name_of_their_port(net):
+    """The first of two ports must get a name when the second one comes."""
+    made = lambda *ports: service("late", type="LoadBalancer", ports=ports)  # noqa: E731
+    make(net, made({"port": 80, "targetPort": 8080}), backend("late", "node2"))
+    ways = [(c, place(net, "late", f, "TCP", w)) for f in FAMILIES for c, w in CLIENTS]
+    flows = [(c, net.client(c).ask("connect", {"place": to})[0]["id"]) for c, to in ways]
+    first, second = {"name": "http", "port": 80}, {"name": "more", "port": 81}
+    net.apply(made({**first, "targetPort": 8080}, {**second, "targetPort": 8080}))
+    serves(net, "late", "late")
+    assert {net.client(c).ask("again", flow)[0] for c, flow in flows} == {"echo"}
+    for client, to in ways:
+        assert ask(net, client, [*to[:2], 81]) == ["late"]
+    gone(net, "late")
 
 
 def test_addresses_of_unready_pods_are_served_when_published(net):
