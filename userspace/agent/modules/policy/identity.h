@@ -5,7 +5,7 @@
  * labels, pod labels, and named ports; nodes have theirs by their labels. Labels and ports count
  * whose keys and names some policy has (strs.h); when that is no longer so, all are to be asked for
  * again. Counted by whoever has
- * one; one that nobody has any more stays, with its sets, until identities_forget(), so that it can
+ * one; one that nobody has any more stays, with its sets, until identity_forget(), so that it can
  * come back, and packets that still look for it find it.
  */
 #include "agent/modules/policy/labels.h"
@@ -45,10 +45,8 @@ struct identities {
 	struct identity *all;
 	struct identity **slots; /* NULL where free */
 	uint32_t n_slots, room, n_idle, n_fresh;
-	uint64_t now; /* ms; the owner keeps it */
-	/* Who gives numbers; NULL: counted from 1 with LOCAL_IDENTITY. `wanted` is one that would
-	 * be good, or 0. */
-	uint32_t last;
+	uint64_t now;  /* ms; the owner keeps it */
+	uint32_t last; /* number given, but for LOCAL_IDENTITY */
 };
 
 #define LOCAL_IDENTITY 0x80000000u
