@@ -63,14 +63,16 @@ static void what_does_not_fit_is_refused_by_name(void **state)
 	assert_null(entry_of("networkpolicy x/large")->unfit);
 }
 
-/* Ingress from everybody to `n` ports, of which no two are neighbours. */
+/* Ingress from all pods to `n` ports, of which no two are neighbours. */
 static void apply_ports(const char *name, const char *app, int first, int n)
 {
 	char *text = NULL;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
 
-	fprintf(f, "{\"podSelector\":{\"matchLabels\":{\"app\":\"%s\"}},\"ingress\":[{\"ports\":[",
+	fprintf(f,
+		"{\"podSelector\":{\"matchLabels\":{\"app\":\"%s\"}},\"ingress\":[{\"from\":[{"
+		"\"namespaceSelector\":{}}],\"ports\":[",
 		app);
 	for (int i = 0; i < n; i++)
 		fprintf(f, "%s{\"port\":%d}", i ? "," : "", first + 2 * i);
@@ -160,6 +162,34 @@ static void of_two_that_do_not_fit_together_the_one_that_held_stays(void **state
 	assert_false(reaches("x/b", "x/a", 1000));
 	assert_true(reaches("x/b", "x/a", 2000));
 	assert_null(entry_of("networkpolicy x/second")->unfit);
+}
+
+static void an_administrators_goes_before_one_that_held(void **state)
+{
+	char rule[8000];
+	int at;
+
+	add_pod("a", "a");
+	add_pod("b", "b");
+	apply_ports("ports", "a", 1000, 200);
+	cluster_settle(&c);
+	assert_true(reaches("x/b", "x/a", 1000));
+	at = snprintf(rule, sizeof(rule),
+		      "{\"action\":\"Deny\",\"from\":[{\"namespaces\":{}}],\"protocols\":[");
+	for (int i = 0; i < 100; i++)
+		at += snprintf(rule + at, sizeof(rule) - at,
+			       "%s{\"tcp\":{\"destinationPort\":{\"number\":%d}}}", i ? "," : "",
+			       3000 + 2 * i);
+	snprintf(rule + at, sizeof(rule) - at, "]},%s", CNP_RULE("Accept", "b"));
+	apply_cluster("admin", "Admin", rule);
+	cluster_settle(&c);
+	assert_non_null(entry_of("networkpolicy x/ports")->unfit);
+	assert_false(reaches("x/b", "x/a", 3000));
+	assert_true(reaches("x/b", "x/a", 3001));
+	world_set_cluster_policy(c.world, "admin", NULL, NULL);
+	cluster_settle(&c);
+	assert_true(reaches("x/b", "x/a", 1000));
+	assert_false(reaches("x/b", "x/a", 3001));
 }
 
 static void many_policies_of_which_some_do_not_fit(void **state)
@@ -306,6 +336,7 @@ int main(void)
 		TEST(too_many_ports_of_one_peer_are_refused),
 		TEST(what_does_not_fit_keeps_no_other_policy_away),
 		TEST(of_two_that_do_not_fit_together_the_one_that_held_stays),
+		TEST(an_administrators_goes_before_one_that_held),
 		TEST(many_policies_of_which_some_do_not_fit),
 		TEST(what_is_refused_is_refused_whole),
 		TEST(tenants_cannot_take_all_the_room),

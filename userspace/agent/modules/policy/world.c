@@ -166,6 +166,19 @@ void entry_mark(struct world *w, const struct policy_entry *entry)
 	mark_selected(w, entry->before);
 }
 
+static bool is_new(const struct policy_entry *entry)
+{
+	return entry->prev_new;
+}
+
+void entry_unsettle(struct world *w, struct policy_entry *entry)
+{
+	entry->use = USE_LATEST;
+	entry->settled = false;
+	if (!is_new(entry))
+		DL_APPEND2(w->unsettled, entry, prev_new, next_new);
+}
+
 static void entry_free(struct world *w, struct policy_entry *entry)
 {
 	struct policy_entry **list;
@@ -175,6 +188,8 @@ static void entry_free(struct world *w, struct policy_entry *entry)
 	list = entry->policy ? list_of(w, entry->policy) : NULL;
 	if (list)
 		DL_DELETE(*list, entry);
+	if (is_new(entry))
+		DL_DELETE2(w->unsettled, entry, prev_new, next_new);
 	entry_mark(w, entry);
 	policy_put(entry->policy);
 	policy_put(entry->before);
@@ -196,8 +211,6 @@ static void entry_step(struct policy_entry *entry)
 		policy_put(entry->policy);
 	}
 	policy_put(TAKE_PTR(entry->closed));
-	entry->use = USE_LATEST;
-	entry->settled = false;
 }
 
 /* Takes `p`. */
@@ -216,7 +229,7 @@ static int entry_set(struct world *w, struct policy_entry *entry, struct policy 
 	else
 		DL_APPEND(*list, entry);
 	entry->policy = p;
-	w->unsettled = true;
+	entry_unsettle(w, entry);
 	mark_selected(w, p);
 	return 0;
 }

@@ -61,10 +61,11 @@ struct policy_entry {
 	struct policy *before;		  /* what held until then; NULL: nothing, or it is over */
 	struct policy *closed;		  /* policy_closed() of the latest, once it is needed */
 	enum policy_use use;
-	bool settled;	/* the latest has come through a commit: it fits */
-	char *problem;	/* why the latest can't be read; NULL: it can */
-	char *unfit;	/* why it does not fit; NULL: it does */
-	uint32_t round; /* when it was last set */
+	bool settled; /* the latest has come through a commit: it fits */
+	struct policy_entry *prev_new, *next_new; /* of those that have not */
+	char *problem;				  /* why the latest can't be read; NULL: it can */
+	char *unfit;				  /* why it does not fit; NULL: it does */
+	uint32_t round;				  /* when it was last set */
 };
 
 struct namespace
@@ -126,6 +127,7 @@ struct world {
 	struct node *nodes;
 	struct policy_entry *policies; /* all, by "networkpolicy ns/name" … */
 	struct policy_entry *cluster;
+	struct policy_entry *unsettled;
 	struct endpoint *endpoints;
 	struct address *addresses, *dirty;
 	struct labels *none; /* no labels */
@@ -134,7 +136,8 @@ struct world {
 	bool bump;	     /* verdicts may have changed */
 	bool adopted;	     /* the first commit is still to come */
 	bool relabelled;     /* pods are not what they were */
-	bool unsettled;	     /* some policies are not, or were refused */
+	bool some_unfit;     /* of the policies */
+	bool remarked;	     /* while it commits: what was looked at is to be once more */
 	bool wants_commit;   /* there is room for what did not fit before */
 	uint32_t enforced;   /* flags of entry 0 as written */
 	uint64_t now;
@@ -221,6 +224,8 @@ void identity_mark(struct identity *id);
 /* Marks the identities of this node's pods: of the namespace (NULL: all), that `subject` (NULL:
  * any) selects. */
 void world_mark(struct world *w, const struct namespace *ns, const struct peer *subject);
+/* The latest text is to be tried, in the next commit. */
+void entry_unsettle(struct world *w, struct policy_entry *entry);
 /* Of those that any of the policy's texts selects. */
 void entry_mark(struct world *w, const struct policy_entry *entry);
 /* Finds the rule sets of all that are marked. What does not fit is refused on the way: the

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "agent/modules/policy/world.h"
 
@@ -300,8 +301,10 @@ static int admit_all(struct fit *f)
 	if (f->n)
 		admit(f, 0, f->n);
 	for (size_t i = 0; i < f->n; i++)
-		if (f->v[i]->use != f->most[i])
+		if (f->v[i]->use != f->most[i]) {
 			entry_mark(f->w, f->v[i]);
+			f->w->some_unfit = f->w->remarked = true;
+		}
 	return 0;
 }
 
@@ -380,29 +383,26 @@ void identity_release(struct world *w, struct identity *id)
 	id->known = id->starved = id->marked = false;
 }
 
-static bool resolve_marked(struct world *w)
+static void resolve_marked(struct world *w)
 {
-	bool any = false;
-
 	for (uint32_t i = 0; i < w->ids.n_slots; i++) {
 		struct identity *id = w->ids.slots[i];
 
-		if (id && !id->n_local && id->known) {
+		if (id && !id->n_local && id->known)
 			identity_release(w, id);
-		} else if (id && id->marked && id->n_local) {
+		else if (id && id->marked && id->n_local)
 			identity_resolve(w, id);
-			any = true;
-		}
 	}
-	return any;
 }
 
 void identities_resolve(struct world *w)
 {
 	/* What is refused is so for those too that had it already; in one commit nothing that was
 	 * refused comes back, so this ends. */
-	while (resolve_marked(w))
-		;
+	do {
+		w->remarked = false;
+		resolve_marked(w);
+	} while (w->remarked);
 }
 
 /* Idle ones count: they may come back before they go. */
@@ -423,13 +423,15 @@ void identities_mark_naming(struct world *w)
 
 void policies_settle(struct world *w)
 {
-	if (!w->unsettled)
-		return;
-	w->unsettled = false;
-	for (struct policy_entry *e = w->policies; e; e = e->hh.next) {
-		if (e->settled || e->use != USE_LATEST || !e->policy)
+	while (w->unsettled) {
+		struct policy_entry *e = w->unsettled;
+
+		DL_DELETE2(w->unsettled, e, prev_new, next_new);
+		e->prev_new = NULL;
+		e->settled = e->use == USE_LATEST;
+		w->some_unfit |= !e->settled;
+		if (!e->settled)
 			continue;
-		e->settled = true;
 		policy_put(TAKE_PTR(e->before));
 		policy_put(TAKE_PTR(e->closed));
 		free(TAKE_PTR(e->unfit));
@@ -440,14 +442,14 @@ bool policies_retry(struct world *w)
 {
 	bool any = false;
 
-	for (struct policy_entry *e = w->policies; e; e = e->hh.next) {
+	for (struct policy_entry *e = w->some_unfit ? w->policies : NULL; e; e = e->hh.next) {
 		if (e->use == USE_LATEST)
 			continue;
-		e->use = USE_LATEST;
-		e->settled = false;
+		entry_unsettle(w, e);
 		entry_mark(w, e);
-		w->unsettled = any = true;
+		any = true;
 	}
+	w->some_unfit = false;
 	for (uint32_t i = 0; i < w->ids.n_slots; i++) {
 		struct identity *id = w->ids.slots[i];
 
