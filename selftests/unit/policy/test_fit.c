@@ -192,6 +192,33 @@ static void an_administrators_goes_before_one_that_held(void **state)
 	assert_false(reaches("x/b", "x/a", 3001));
 }
 
+/* Until then the rules of the earlier run hold: nobody is cut off for want of room. */
+static void after_a_restart_there_is_room_when_the_old_rules_go(void **state)
+{
+	add_pod("a", "a");
+	add_pod("b", "b");
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	cluster_restart(&c);
+	c.world->maps.max_sets = native_maps_count(POLMAP_POL) + 1;
+	cluster_namespace(&c, "x", NULL);
+	add_pod("a", "a");
+	add_pod("b", "b");
+	apply("only-a", ONLY_A);
+	for (uint32_t ep = 1; ep <= 2; ep++)
+		assert_int_equal(
+			world_set_endpoint(c.world, ep, c.pods[ep].key, "", c.pods[ep].addrs, 1),
+			0);
+	assert_int_equal(world_commit(c.world, c.now), 0);
+	assert_true(reaches("x/a", "x/b", 80));
+	assert_false(reaches("x/b", "x/a", 80));
+	cluster_settle(&c);
+	assert_true(reaches("x/a", "x/b", 80));
+	assert_false(reaches("x/b", "x/a", 80));
+	assert_null(entry_of("networkpolicy x/only-a")->unfit);
+	assert_int_equal(native_maps_count(POLMAP_POL), 2);
+}
+
 static void many_policies_of_which_some_do_not_fit(void **state)
 {
 	char name[32];
@@ -337,6 +364,7 @@ int main(void)
 		TEST(what_does_not_fit_keeps_no_other_policy_away),
 		TEST(of_two_that_do_not_fit_together_the_one_that_held_stays),
 		TEST(an_administrators_goes_before_one_that_held),
+		TEST(after_a_restart_there_is_room_when_the_old_rules_go),
 		TEST(many_policies_of_which_some_do_not_fit),
 		TEST(what_is_refused_is_refused_whole),
 		TEST(tenants_cannot_take_all_the_room),

@@ -340,6 +340,9 @@ static int resolve(struct world *w, struct identity *id, enum direction dir)
 	struct err e = {};
 	int err = find_rules(w, id, dir, &r, &e);
 
+	/* What an earlier run has left holds the room, and the pods, until it goes. */
+	if (err == -ENOSPC && w->adopted && w->sets.n_idle)
+		return err;
 	if (err == -E2BIG || err == -ENOSPC) {
 		err = make_fit(w, id, dir, &e);
 		err = err ?: find_rules(w, id, dir, &r, &e);
