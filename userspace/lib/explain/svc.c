@@ -218,7 +218,22 @@ static bool socket_translates(const struct run *r)
 		return false;
 	if (r->sender == SENDER_HOST)
 		return loom_cfg.svc_sockets != LOOM_SOCKETS_NONE;
-	return r->sender == SENDER_POD && loom_cfg.svc_sockets == LOOM_SOCKETS_ALL;
+	/* Pods' UDP sockets that connect are left to the packet path. */
+	return r->sender == SENDER_POD && r->q.proto == IPPROTO_TCP &&
+	       loom_cfg.svc_sockets == LOOM_SOCKETS_ALL;
+}
+
+/* As sock_allowed(): 1 for a socket that may use the frontend, 0 when that is left to its packets.
+ */
+static int socket_allowed(struct run *r, const struct loom_svc *svc)
+{
+	struct loom_srckey k = { .prefixlen = 160, .service = svc->service, .addr = r->q.src };
+
+	if (!(svc->flags & LOOM_SVC_SRCRANGE))
+		return 1;
+	if (r->sender != SENDER_HOST)
+		return 0;
+	return run_peek(r, "loom_srcrange", &k) ? 1 : -EPERM;
 }
 
 /* A slot at random, or the next one whose backend takes new connections. */
@@ -240,16 +255,21 @@ static const struct loom_backend *socket_choose(struct run *r, const struct loom
 int run_socket(struct run *r)
 {
 	const struct loom_svc *svc = socket_translates(r) ? socket_service(r) : NULL;
-	const struct loom_backend *b;
+	const struct loom_backend *b = NULL;
 	char service[640];
+	int allowed = svc ? socket_allowed(r, svc) : 0;
 
-	if (!svc)
+	if (!allowed)
 		return 0;
-	b = socket_choose(r, svc);
+	if (allowed < 0)
+		r->reason = LOOM_DROP_SVC_SOURCE;
+	else
+		b = socket_choose(r, svc);
 	if (!b) {
-		r->reason = !svc->in_size && (svc->flags & LOOM_SVC_SILENT_IN)
-				    ? LOOM_DROP_SVC_NO_LOCAL
-				    : LOOM_DROP_SVC_NO_BACKEND;
+		if (!r->reason)
+			r->reason = !svc->in_size && (svc->flags & LOOM_SVC_SILENT_IN)
+					    ? LOOM_DROP_SVC_NO_LOCAL
+					    : LOOM_DROP_SVC_NO_BACKEND;
 		service_text(r, svc->service, service, sizeof(service));
 		step_add(r->steps, "socket", "%s: connect() or sendto() fails at once: %s", service,
 			 loom_drop_text(r->reason));
