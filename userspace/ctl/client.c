@@ -160,6 +160,8 @@ int client_complain(const struct ctl *c, int err, const struct err *e)
 		fix = "\n  the socket is for root only: try with sudo";
 	else if (err == -ETIMEDOUT)
 		fix = "\n  the agent may be stuck: its log says what it does";
-	fprintf(c->complain, "netloom: %s%s\n", e->msg[0] ? e->msg : strerror(-err), fix);
+	fputs("netloom: ", c->complain);
+	print_text(c->complain, e->msg[0] ? e->msg : strerror(-err));
+	fprintf(c->complain, "%s\n", fix);
 	return err == -EPROTO || err == -ENOMEM ? CTL_FAILED : CTL_UNREACHABLE;
 }

@@ -19,7 +19,7 @@ struct asking {
 /* `names`: it was the agent who could not say. */
 static int complain(const struct ctl *c, int err, bool names, const struct err *e)
 {
-	fprintf(c->complain, "netloom: %s\n", e->msg[0] ? e->msg : strerror(-err));
+	print_text_line(c->complain, "netloom: ", e->msg[0] ? e->msg : strerror(-err));
 	if (err == -EINVAL)
 		return CTL_USAGE;
 	if (names)

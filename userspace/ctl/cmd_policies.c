@@ -43,15 +43,6 @@ static size_t length(struct json_object *list)
 	return json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
 }
 
-/* Texts come from objects of the cluster; a terminal is not to obey them. */
-static void print_text(FILE *out, const char *heading, const char *text)
-{
-	fputs(heading, out);
-	for (; *text; text++)
-		fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, out);
-	fputc('\n', out);
-}
-
 /* "open", "2 policies, isolated", "1 policy, isolated, log only" */
 static void summarize(struct json_object *pod, const char *dir)
 {
@@ -96,10 +87,11 @@ static void print_direction(const struct ctl *c, struct json_object *pod, const 
 				       : "what no rule denies is allowed",
 		log_only);
 	for (size_t i = 0; i < length(rules); i++)
-		print_text(c->out, "  ", str(json_object_array_get_idx(rules, i), "text"));
+		print_text_line(c->out, "  ", str(json_object_array_get_idx(rules, i), "text"));
 	for (size_t i = 0; !length(rules) && i < length(policies); i++)
-		print_text(c->out, "  no rule of ",
-			   json_object_get_string(json_object_array_get_idx(policies, i)) ?: "");
+		print_text_line(c->out, "  no rule of ",
+				json_object_get_string(json_object_array_get_idx(policies, i))
+					?: "");
 }
 
 static void print_pod(const struct ctl *c, struct json_object *pod)
@@ -111,9 +103,9 @@ static void print_pod(const struct ctl *c, struct json_object *pod)
 	json_opt_int(pod, "identity", 0, INT64_MAX, &identity, NULL);
 	snprintf(title, sizeof(title), "%s/%s: endpoint %lld, identity %lld", str(pod, "namespace"),
 		 str(pod, "name"), (long long)endpoint, (long long)identity);
-	print_text(c->out, "", title);
+	print_text_line(c->out, "", title);
 	if (*str(pod, "reason"))
-		print_text(c->out, "  ", str(pod, "reason"));
+		print_text_line(c->out, "  ", str(pod, "reason"));
 	print_direction(c, pod, "ingress");
 	print_direction(c, pod, "egress");
 }

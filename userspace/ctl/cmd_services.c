@@ -203,14 +203,6 @@ static int print_list(const struct ctl *c, struct json_object *services)
 
 /* ---- one service ---- */
 
-static void print_text(FILE *out, const char *heading, const char *text)
-{
-	fprintf(out, "%s", heading);
-	for (; *text; text++)
-		fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, out);
-	fputc('\n', out);
-}
-
 static void complete(struct json_object *list, const struct flows *f)
 {
 	for (size_t i = 0; i < length(list); i++) {
@@ -232,7 +224,7 @@ static void print_port(const struct ctl *c, struct json_object *port, const stru
 
 	snprintf(text, sizeof(text), "%s/%s %s", str(port, "port"), str(port, "protocol"),
 		 str(port, "name"));
-	print_text(c->out, "\nport ", text);
+	print_text_line(c->out, "\nport ", text);
 	complete(list_of(port, "frontends"), f);
 	complete(list_of(port, "backends"), f);
 	print_table(c->out, frontend_columns, list_of(port, "frontends"));
@@ -248,7 +240,7 @@ static void print_policy(FILE *out, struct json_object *policy)
 		const char *text = json_object_get_string(v) ?: "";
 
 		fprintf(out, "  %-22s", name);
-		print_text(out, " ", text);
+		print_text_line(out, " ", text);
 	}
 }
 
@@ -259,11 +251,12 @@ static void print_one(const struct ctl *c, struct json_object *svc, const struct
 
 	snprintf(title, sizeof(title), "%s/%s: %s", str(svc, "namespace"), str(svc, "name"),
 		 str(svc, "type"));
-	print_text(c->out, "", title);
+	print_text_line(c->out, "", title);
 	print_policy(c->out, json_field(svc, "policy"));
 	for (size_t i = 0; i < length(problems); i++)
-		print_text(c->out, "  problem: ",
-			   json_object_get_string(json_object_array_get_idx(problems, i)) ?: "");
+		print_text_line(c->out, "  problem: ",
+				json_object_get_string(json_object_array_get_idx(problems, i))
+					?: "");
 	for (size_t i = 0; i < length(ports); i++)
 		print_port(c, json_object_array_get_idx(ports, i), f);
 }

@@ -57,6 +57,9 @@ int client_complain(const struct ctl *c, int err, const struct err *e);
 /* Rows of an array under aligned headings. */
 void print_table(FILE *out, const struct column *columns, struct json_object *rows);
 void print_json(FILE *out, struct json_object *o);
+/* What others have written, and a terminal is not to obey: control characters come out as '?'. */
+void print_text(FILE *out, const char *text);
+void print_text_line(FILE *out, const char *heading, const char *text);
 /* RFC 3339 text as it is, and milliseconds since 1970 in that form; "-" for anything else. */
 const char *print_time(struct json_object *when, char *buf, size_t len);
 

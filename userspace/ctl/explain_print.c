@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ctype.h>
 #include <string.h>
 
 #include "ctl/explain.h"
 #include "lib/json/json.h"
-
-/* Names come from outside: what a terminal would obey is printed as '?'. */
-static void print_text(FILE *out, const char *text)
-{
-	for (const unsigned char *s = (const unsigned char *)text; *s; s++)
-		fputc(iscntrl(*s) ? '?' : *s, out);
-}
 
 static const char *str(struct json_object *o, const char *path)
 {

@@ -67,6 +67,19 @@ void print_table(FILE *out, const struct column *columns, struct json_object *ro
 				   width[c], columns[c].right, c + 1 == n);
 }
 
+void print_text(FILE *out, const char *text)
+{
+	for (; *text; text++)
+		fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, out);
+}
+
+void print_text_line(FILE *out, const char *heading, const char *text)
+{
+	fputs(heading, out);
+	print_text(out, text);
+	fputc('\n', out);
+}
+
 void print_json(FILE *out, struct json_object *o)
 {
 	fprintf(out, "%s\n",

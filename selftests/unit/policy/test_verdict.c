@@ -163,6 +163,34 @@ static void of_many_policies_the_first_are_named(void **state)
 	assert_string_equal(json_object_get_string(json_field(o, "peerName")), "x/b");
 }
 
+/* The rule's text is its author's to choose, and the number of such events any pod's. */
+static void of_a_long_rule_the_beginning_is_told(void **state)
+{
+	_cleanup_(freep) char *rules = NULL;
+	_json_ *o = NULL;
+	struct loom_event ev;
+	const char *why;
+	size_t len;
+	FILE *f = open_memstream(&rules, &len);
+
+	fputs("{\"action\":\"Deny\",\"from\":[{\"pods\":{\"podSelector\":{\"matchExpressions\":[{"
+	      "\"key\":\"app\",\"operator\":\"In\",\"values\":[\"b\"",
+	      f);
+	for (int i = 0; i < 5000; i++)
+		fprintf(f, ",\"a-value-of-some-length-%d\"", i);
+	fputs("]}]}}}]}", f);
+	fclose(f);
+	set_up_pods();
+	apply_cluster("long", "Admin", rules);
+	cluster_settle(&c);
+	ev = denied("x/server", addr_of("x/b"), 80);
+	o = verdict_json(c.world, &ev);
+	why = json_object_get_string(json_field(o, "why"));
+	assert_non_null(
+		strstr(why, "clusternetworkpolicy long, rule 0: deny everything from pods"));
+	assert_in_range(strlen(why), VERDICT_RULE - 10, 2 * VERDICT_RULE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +203,8 @@ int main(void)
 						x_setup, x_teardown),
 		cmocka_unit_test_setup_teardown(what_nobody_knows_is_said, x_setup, x_teardown),
 		cmocka_unit_test_setup_teardown(of_many_policies_the_first_are_named, x_setup,
+						x_teardown),
+		cmocka_unit_test_setup_teardown(of_a_long_rule_the_beginning_is_told, x_setup,
 						x_teardown),
 	};
 

@@ -15,6 +15,8 @@
 #include "lib/json/json.h"
 #include "shared/loom_maps.h"
 
+#define TOLD_MAX 4096 /* bytes about one verdict */
+
 struct drops {
 	struct ring_buffer *rb;
 	struct event *readable;
@@ -49,10 +51,11 @@ void drops_take(struct drops *d, const struct loom_event *ev)
 {
 	size_t at = d->next_seq++ % DROPS_KEPT;
 	_json_ *told = ev->judged && d->verdict && may_ask(d) ? d->verdict(ev, d->arg) : NULL;
+	const char *text = told ? json_text(told) : NULL;
 
 	d->kept[at] = *ev;
 	free(d->told[at]);
-	d->told[at] = told ? strdup(json_text(told)) : NULL;
+	d->told[at] = text && strlen(text) <= TOLD_MAX ? strdup(text) : NULL;
 }
 
 static int on_event(void *ctx, void *data, size_t len)

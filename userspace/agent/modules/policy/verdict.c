@@ -125,10 +125,10 @@ static void put_isolating(FILE *f, const struct ruleset *rules, struct json_obje
 static void put_rule(FILE *f, const struct ruleset_rule *rule, enum direction dir,
 		     struct json_object *list)
 {
-	_cleanup_(freep) char *words = rule_words(rule, dir);
+	char words[VERDICT_RULE];
 
 	json_append_str(list, rule->policy->name);
-	fputs(words ?: rule->policy->name, f);
+	fputs(rule_words_short(rule, dir, words, sizeof(words)), f);
 }
 
 static void put_why(FILE *f, struct verdict *v, const struct world *w, struct json_object *list)

@@ -16,4 +16,6 @@
  * out of memory.
  */
 #define VERDICT_POLICIES 8
+#define VERDICT_RULE \
+	500 /* bytes of a rule's text: a pod may send as many denied packets as it likes */
 struct json_object *verdict_json(const struct world *w, const struct loom_event *ev);

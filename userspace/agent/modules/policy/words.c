@@ -10,7 +10,7 @@
 static void put_values(FILE *f, const struct requirement *r)
 {
 	fputc('(', f);
-	for (uint32_t i = 0; i < r->n_values; i++)
+	for (uint32_t i = 0; i < r->n_values && !ferror(f); i++)
 		fprintf(f, "%s%s", i ? ", " : "", r->values[i]->text);
 	fputc(')', f);
 }
@@ -43,7 +43,7 @@ static void put_requirement(FILE *f, const struct requirement *r)
 static void put_selected(FILE *f, const char *what, const struct selector *s)
 {
 	fputs(what, f);
-	for (uint32_t i = 0; s && i < s->n; i++) {
+	for (uint32_t i = 0; s && i < s->n && !ferror(f); i++) {
 		fputs(i ? " and " : " with ", f);
 		put_requirement(f, &s->v[i]);
 	}
@@ -67,7 +67,7 @@ static void put_block(FILE *f, const struct block *b)
 	char text[PREFIX_STRLEN];
 
 	fputs(prefix_format(&b->cidr, text), f);
-	for (size_t i = 0; i < b->n_except; i++)
+	for (size_t i = 0; i < b->n_except && !ferror(f); i++)
 		fprintf(f, "%s%s", i ? ", " : " except ", prefix_format(&b->except[i], text));
 }
 
@@ -113,7 +113,7 @@ static void put_rule(FILE *f, const struct ruleset_rule *r, enum direction dir)
 	fprintf(f, ": %s ", verbs[r->rule->action]);
 	if (r->rule->any_port)
 		fputs("everything", f);
-	for (size_t i = 0; !r->rule->any_port && i < r->rule->n_ports; i++) {
+	for (size_t i = 0; !r->rule->any_port && i < r->rule->n_ports && !ferror(f); i++) {
 		fputs(i ? ", " : "", f);
 		put_port(f, &r->rule->ports[i]);
 	}

@@ -219,7 +219,8 @@ static int entry_set(struct world *w, struct policy_entry *entry, struct policy 
 	struct policy_entry **list = list_of(w, p);
 
 	free(TAKE_PTR(entry->problem));
-	if (!list || (entry->policy && strcmp(entry->policy->text, p->text) == 0)) {
+	if (!list || (entry->policy && entry->policy->unreadable == p->unreadable &&
+		      strcmp(entry->policy->text, p->text) == 0)) {
 		policy_put(p);
 		return list ? 0 : -ENOMEM;
 	}
