@@ -64,22 +64,30 @@ static void what_does_not_fit_is_refused_by_name(void **state)
 }
 
 /* Ingress from all pods to `n` ports, of which no two are neighbours. */
-static void apply_ports(const char *name, const char *app, int first, int n)
+static void apply_ports_of(const char *name, const char *subject, int first, int n)
 {
 	char *text = NULL;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
 
 	fprintf(f,
-		"{\"podSelector\":{\"matchLabels\":{\"app\":\"%s\"}},\"ingress\":[{\"from\":[{"
+		"{\"podSelector\":%s,\"ingress\":[{\"from\":[{"
 		"\"namespaceSelector\":{}}],\"ports\":[",
-		app);
+		subject);
 	for (int i = 0; i < n; i++)
 		fprintf(f, "%s{\"port\":%d}", i ? "," : "", first + 2 * i);
 	fputs("]}]}", f);
 	fclose(f);
 	apply(name, text);
 	free(text);
+}
+
+static void apply_ports(const char *name, const char *app, int first, int n)
+{
+	char subject[64];
+
+	snprintf(subject, sizeof(subject), "{\"matchLabels\":{\"app\":\"%s\"}}", app);
+	apply_ports_of(name, subject, first, n);
 }
 
 static void too_many_ports_of_one_peer_are_refused(void **state)
@@ -355,6 +363,67 @@ static void neighbouring_ports_become_ranges_before_they_are_too_many(void **sta
 	free(text);
 }
 
+/* 200 ports each, to pods of `app`, from those that have the label `from`. */
+static void apply_from(const char *name, const char *app, const char *from, int first)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	fprintf(f,
+		"{\"podSelector\":{\"matchLabels\":{\"app\":\"%s\"}},\"ingress\":[{\"from\":[{"
+		"\"podSelector\":{\"matchExpressions\":[{\"key\":\"%s\",\"operator\":"
+		"\"Exists\"}]}}],\"ports\":[",
+		app, from);
+	for (int i = 0; i < 200; i++)
+		fprintf(f, "%s{\"port\":%d}", i ? "," : "", first + 2 * i);
+	fputs("]}]}", f);
+	fclose(f);
+	apply(name, text);
+	free(text);
+}
+
+static void what_a_peer_has_too_many_of_fits_when_it_goes(void **state)
+{
+	_json_ *both = json_of("{\"l0\":\"\",\"l1\":\"\"}"), *one = json_of("{\"l1\":\"\"}");
+
+	add_pod("b", "b");
+	cluster_pod(&c, "x", "both", both, NULL, "", NULL, false);
+	cluster_pod(&c, "x", "one", one, NULL, "", NULL, false);
+	apply_from("first", "b", "l0", 1000);
+	cluster_settle(&c);
+	apply_from("second", "b", "l1", 2000);
+	cluster_settle(&c);
+	assert_true(reaches("x/both", "x/b", 1000));
+	assert_false(reaches("x/one", "x/b", 2000));
+	assert_non_null(entry_of("networkpolicy x/second")->unfit);
+	cluster_pod_gone(&c, "x/both");
+	cluster_settle(&c);
+	assert_true(reaches("x/one", "x/b", 2000));
+	assert_null(entry_of("networkpolicy x/second")->unfit);
+}
+
+static void what_is_too_much_for_a_pod_fits_others_when_it_goes(void **state)
+{
+	_json_ *both = json_of("{\"app\":\"a\",\"t0\":\"\"}"), *one = json_of("{\"app\":\"a\"}");
+
+	add_pod("b", "b");
+	cluster_pod(&c, "x", "both", both, NULL, "", NULL, false);
+	cluster_pod(&c, "x", "one", one, NULL, "", NULL, false);
+	apply_ports_of("first", "{\"matchExpressions\":[{\"key\":\"t0\",\"operator\":\"Exists\"}]}",
+		       1000, 200);
+	cluster_settle(&c);
+	apply_ports("second", "a", 2000, 200);
+	cluster_settle(&c);
+	assert_true(reaches("x/b", "x/both", 1000));
+	assert_false(reaches("x/b", "x/one", 2000));
+	assert_non_null(entry_of("networkpolicy x/second")->unfit);
+	cluster_pod_gone(&c, "x/both");
+	cluster_settle(&c);
+	assert_true(reaches("x/b", "x/one", 2000));
+	assert_null(entry_of("networkpolicy x/second")->unfit);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, x_setup, x_teardown)
@@ -370,6 +439,8 @@ int main(void)
 		TEST(tenants_cannot_take_all_the_room),
 		TEST(a_new_peer_of_too_many_rules_is_let_in_by_none),
 		TEST(neighbouring_ports_become_ranges_before_they_are_too_many),
+		TEST(what_a_peer_has_too_many_of_fits_when_it_goes),
+		TEST(what_is_too_much_for_a_pod_fits_others_when_it_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

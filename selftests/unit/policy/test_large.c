@@ -208,6 +208,94 @@ static void ten_thousand_rules(void **state)
 	assert_true(took < BOUND_S);
 }
 
+/* ---- more policies than fit ---- */
+
+#define MANY 2000
+
+static void apply_many(void)
+{
+	char name[16], spec[100];
+
+	for (int i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "p%d", i);
+		snprintf(spec, sizeof(spec),
+			 "{\"podSelector\":{},\"ingress\":[{\"ports\":[{\"port\":%d}]}]}",
+			 1000 + 2 * i);
+		apply(name, spec);
+	}
+}
+
+static int count_unfit(void)
+{
+	int n = 0;
+
+	for (const struct policy_entry *e = c.world->policies; e; e = e->hh.next)
+		n += e->unfit != NULL;
+	return n;
+}
+
+static int count_open(const char *from, const char *to)
+{
+	int n = 0;
+
+	for (int i = 0; i < MANY; i++)
+		n += reaches(from, to, 1000 + 2 * i);
+	return n;
+}
+
+/* Pods that come and go, and with them their identity. */
+static void churn(void)
+{
+	for (int i = 0; i < 3; i++) {
+		add_pod("guest", "guest");
+		cluster_settle(&c);
+		cluster_pod_gone(&c, "x/guest");
+		cluster_settle(&c);
+	}
+}
+
+static void thousands_of_policies_of_which_few_fit(void **state)
+{
+	uint32_t before;
+	char name[16];
+
+	add_pod("a", "a");
+	add_pod("b", "b");
+	apply_cluster("admin", "Admin", CNP_RULE("Deny", "a"));
+	apply("all", "{\"podSelector\":{},\"ingress\":[{\"from\":[{\"namespaceSelector\":{}}],"
+		     "\"ports\":[{\"port\":80}]}]}");
+	cluster_settle(&c);
+	apply_many();
+	before = c.world->sets.last;
+	c.native.writes = 0;
+	cluster_settle(&c);
+	/* Rule sets that were made to see what fits: as many as are tried, for ingress alone. */
+	assert_in_range(c.world->sets.last - before, 1, 100);
+	assert_in_range(c.native.writes, 1, 400);
+	/* How far it came by then; the rest is closed, and says so. */
+	assert_in_range(count_open("x/b", "x/a"), 200, 256);
+	assert_int_equal(count_unfit(), MANY - count_open("x/b", "x/a"));
+	assert_non_null(strstr(entry_of("networkpolicy x/p999")->unfit, "was not tried: too many"));
+	assert_true(reaches("x/b", "x/a", 80));
+	assert_int_equal(count_open("x/a", "x/b"), 0);
+	assert_false(reaches("x/a", "x/b", 80));
+	/* Room that others leave changes nothing of it. */
+	churn();
+	before = c.world->sets.last;
+	churn();
+	assert_int_equal(c.world->sets.last, before);
+	assert_in_range(count_unfit(), MANY - 256, MANY - 200);
+	assert_int_equal(count_open("x/a", "x/b"), 0);
+	for (int i = 200; i < MANY; i++) {
+		snprintf(name, sizeof(name), "x/p%d", i);
+		world_set_policy(c.world, name, NULL, NULL);
+	}
+	cluster_settle(&c);
+	assert_int_equal(count_unfit(), 0);
+	assert_int_equal(count_open("x/b", "x/a"), 200);
+	assert_int_equal(count_open("x/a", "x/b"), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, x_setup, x_teardown)
@@ -218,6 +306,7 @@ int main(void)
 		TEST(many_blocks_around_many_excepts),
 		TEST(many_blocks_that_are_all_cut_out),
 		TEST(ten_thousand_rules),
+		TEST(thousands_of_policies_of_which_few_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,6 +39,7 @@ struct identity {
 	struct ruleset *rules[DIRS]; /* of local endpoints; NULL: no policy */
 	bool known;		     /* `rules` is what policies say */
 	bool starved;		     /* some did not fit */
+	bool blamed;		     /* policies were refused that may fit when it goes */
 };
 
 struct identities {

@@ -32,6 +32,8 @@ void set_write(struct rulesets *s, const struct ruleset *r, uint32_t kind, uint3
 		.flags = kind == LOOM_PEER_ANY ? r->flags : 0,
 	};
 
+	if (!r->written)
+		return;
 	if (list->fresh)
 		write_list(s, list);
 	polmaps_put(s->maps, POLMAP_POL, &key, &set);
@@ -63,7 +65,7 @@ static void unwrite(struct rulesets *s, const struct ruleset *r, uint32_t kind, 
 {
 	const struct loom_polkey key = { .policy = r->number, .peer = peer, .kind = kind };
 
-	if (!s->closing)
+	if (!s->closing && r->written)
 		polmaps_del(s->maps, POLMAP_POL, &key);
 	s->n_sets--;
 }
@@ -148,19 +150,21 @@ int emit_rule(struct rules *out, const struct ruleset_rule *r, const struct port
 }
 
 /* For every peer: of egress without ports that have names, for they are the peer's. */
-static int compile_any(struct rulesets *s, struct ruleset *r)
+static int settle_any(const struct ruleset *r, struct rules *ret)
 {
-	struct rules rules = {};
-	struct list *list = NULL;
 	int err = 0;
 
 	for (size_t i = 0; !err && i < r->n_rules; i++)
 		if (r->rules[i].rule->any_peer)
-			err = emit_rule(&rules, &r->rules[i], r->ports, EMIT_NUMBERS | EMIT_NAMES);
-	err = err ?: rules_settle(&rules);
-	err = err ?: get_list(s, &rules, &list);
-	rules_fini(&rules);
-	return err ?: set_put(s, r, LOOM_PEER_ANY, 0, list);
+			err = emit_rule(ret, &r->rules[i], r->ports, EMIT_NUMBERS | EMIT_NAMES);
+	return err ?: rules_settle(ret);
+}
+
+static int put_any(struct rulesets *s, struct ruleset *r, const struct rules *rules)
+{
+	struct list *list = NULL;
+
+	return get_list(s, rules, &list) ?: set_put(s, r, LOOM_PEER_ANY, 0, list);
 }
 
 static bool names_peer(const struct rule *rule, const struct identity *id)
@@ -228,10 +232,15 @@ static int compile_identities(struct rulesets *s, struct ruleset *r)
 
 	if (!(r->flags & LOOM_POLSET_SELECTS))
 		return 0;
-	for (uint32_t i = 0; !err && i < s->ids->n_slots; i++)
+	for (uint32_t i = 0; !err && i < s->ids->n_slots; i++) {
+		struct identity *id = s->ids->slots[i];
+
 		/* A fresh one gets its sets of all rule sets at once. */
-		if (s->ids->slots[i] && !s->ids->slots[i]->fresh)
-			err = compile_identity(s, r, s->ids->slots[i], &rules);
+		if (id && !id->fresh)
+			err = compile_identity(s, r, id, &rules);
+		if (err == -E2BIG)
+			s->crowded = id;
+	}
 	rules_fini(&rules);
 	return err;
 }
@@ -399,27 +408,38 @@ static int list_classes(struct rulesets *s, struct ruleset *r, struct err *e)
 	return err;
 }
 
-static int compile(struct rulesets *s, struct ruleset *r, struct err *e)
+static int compile_sets(struct rulesets *s, struct ruleset *r, const struct rules *any,
+			struct err *e)
 {
-	int err = list_rules(r, e);
+	int err = rulesets_add_classes(s);
 
-	if (err < 0)
-		return err;
-	r->flags = flags_of(r) | r->flags;
-	err = use_peers(s, r);
-	err = err ?: list_classes(s, r, e);
-	if (err < 0)
-		return err;
-	err = rulesets_add_classes(s);
 	err = err ?: compile_identities(s, r);
 	err = err ?: ruleset_compile_classes(s, r);
-	/* Last: without it the policy denies. */
-	err = err ?: compile_any(s, r);
-	if (err == -E2BIG)
-		err_set(e, err, "a peer's rules are more than %u ports", LOOM_POLSET_MAX);
+	err = err ?: put_any(s, r, any);
 	if (err == -ENOSPC)
 		err_set(e, err, "no room for its rules and peers: %u of %u sets are taken",
 			s->n_sets, rulesets_room(s, s->maps->max_sets));
+	return err;
+}
+
+static int compile(struct rulesets *s, struct ruleset *r, struct err *e)
+{
+	struct rules any = {};
+	int err;
+
+	s->crowded = NULL;
+	err = list_rules(r, e);
+	if (err < 0)
+		return err;
+	r->flags = flags_of(r) | r->flags;
+	/* First: that they are too many is known soonest here. */
+	err = settle_any(r, &any);
+	err = err ?: use_peers(s, r);
+	err = err ?: list_classes(s, r, e);
+	err = err ?: compile_sets(s, r, &any, e);
+	rules_fini(&any);
+	if (err == -E2BIG)
+		err_set(e, err, "a peer's rules are more than %u ports", LOOM_POLSET_MAX);
 	return err;
 }
 
@@ -564,14 +584,6 @@ int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct rule
 	HASH_ADD_KEYPTR(hh, s->all, r->key, r->key_len, r);
 	*ret = r;
 	return 0;
-}
-
-void ruleset_put(struct rulesets *s, struct ruleset *r)
-{
-	if (!r || --r->refs)
-		return;
-	r->idle_at = s->now;
-	s->n_idle++;
 }
 
 void ruleset_forget(struct rulesets *s, struct ruleset *r)

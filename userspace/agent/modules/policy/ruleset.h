@@ -11,7 +11,8 @@
  * has any more stays whole until ruleset_forget(): packets may still be looking at it, and it may
  * be wanted again.
  *
- * Sets are written to the maps as they are made: nobody asks for them yet.
+ * One that is new is in memory alone until ruleset_write(), so that it costs no map a write to see
+ * whether policies fit together. From then on its sets are written as they are made.
  */
 #include "agent/modules/policy/classes.h"
 #include "agent/modules/policy/lists.h"
@@ -52,6 +53,7 @@ struct ruleset {
 	bool names_hosts;	  /* see ruleset_wish */
 	const struct host *hosts; /* while it is made */
 	size_t n_hosts;
+	bool written;  /* the maps have it, or are to have it */
 	bool given;    /* to an endpoint, once */
 	bool left;     /* an earlier run's: what it was made of is not known */
 	size_t n_used; /* peers that it is counted in, from the first */
@@ -69,8 +71,11 @@ struct rulesets {
 	struct polmaps *maps;
 	uint32_t n_sets, last, n_idle;
 	uint32_t n_naming; /* rule sets with names_hosts */
-	bool closing;	   /* the maps are to stay as they are */
-	bool modest;	   /* what is kept back for administrators is not to be used */
+	/* Whose rules were too many when -E2BIG came last; NULL: those about everybody, or about a
+	 * prefix. */
+	struct identity *crowded;
+	bool closing; /* the maps are to stay as they are */
+	bool modest;  /* what is kept back for administrators is not to be used */
 	uint64_t now;
 };
 
@@ -100,6 +105,8 @@ bool policy_names_hosts(const struct policy *p, enum direction dir);
  * tenants can't keep out what an administrator wants. */
 int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct ruleset **ret,
 		struct err *e);
+/* Into the maps, before anybody is given it. Accepts NULL, and one that was written. */
+void ruleset_write(struct rulesets *s, struct ruleset *r);
 void ruleset_put(struct rulesets *s, struct ruleset *r); /* accepts NULL */
 void ruleset_forget(struct rulesets *s, struct ruleset *r);
 /* Of one that nobody was given: with all that was made for it. */

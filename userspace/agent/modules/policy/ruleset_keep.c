@@ -40,7 +40,15 @@ int policy_order(const void *va, const void *vb)
 	return by_name(a, b);
 }
 
-/* ---- what was only tried ---- */
+/* ---- what is not used, or was only tried ---- */
+
+void ruleset_put(struct rulesets *s, struct ruleset *r)
+{
+	if (!r || --r->refs)
+		return;
+	r->idle_at = s->now;
+	s->n_idle++;
+}
 
 /* Prefixes of what did not fit: no address has found them, so they need not wait. */
 void rulesets_drop_unseen(struct rulesets *s)
@@ -64,7 +72,7 @@ void ruleset_undo(struct rulesets *s, struct ruleset *r)
 	rulesets_drop_unseen(s);
 }
 
-/* ---- once more ---- */
+/* ---- to the maps ---- */
 
 static void rewrite_sets(struct rulesets *s, struct ruleset *r, uint32_t kind,
 			 const struct setmap *m)
@@ -74,16 +82,28 @@ static void rewrite_sets(struct rulesets *s, struct ruleset *r, uint32_t kind,
 			set_write(s, r, kind, m->v[i].peer, m->v[i].list);
 }
 
+static void write_all(struct rulesets *s, struct ruleset *r)
+{
+	r->written = true;
+	rewrite_sets(s, r, LOOM_PEER_IDENTITY, &r->ident_sets);
+	rewrite_sets(s, r, LOOM_PEER_CLASS, &r->class_sets);
+	/* Last: without it the policy denies. */
+	if (r->any)
+		set_write(s, r, LOOM_PEER_ANY, 0, r->any);
+}
+
+void ruleset_write(struct rulesets *s, struct ruleset *r)
+{
+	if (r && !r->written)
+		write_all(s, r);
+}
+
 void rulesets_rewrite(struct rulesets *s)
 {
 	for (struct list *l = s->lists.firsts; l; l = l->by_first.next)
 		l->fresh = true;
-	for (struct ruleset *r = s->all; r; r = r->hh.next) {
-		if (r->any)
-			set_write(s, r, LOOM_PEER_ANY, 0, r->any);
-		rewrite_sets(s, r, LOOM_PEER_IDENTITY, &r->ident_sets);
-		rewrite_sets(s, r, LOOM_PEER_CLASS, &r->class_sets);
-	}
+	for (struct ruleset *r = s->all; r; r = r->hh.next)
+		write_all(s, r);
 }
 
 /* ---- of an earlier run ---- */
@@ -103,7 +123,7 @@ static struct ruleset *left_get(struct rulesets *s, uint32_t number)
 	if (!r)
 		return NULL;
 	r->of = s;
-	r->left = true;
+	r->left = r->written = true;
 	r->number = number;
 	r->key = malloc(sizeof(key));
 	if (!r->key) {

@@ -100,6 +100,7 @@ int world_set_namespace(struct world *w, const char *name, struct json_object *o
 	if (log_only != ns->log_only) {
 		ns->log_only = log_only;
 		world_mark(w, ns, NULL);
+		namespace_relent(w, ns);
 	}
 	if (same_labels(ns->labels, labels))
 		return 0;
@@ -174,7 +175,7 @@ static bool is_new(const struct policy_entry *entry)
 void entry_unsettle(struct world *w, struct policy_entry *entry)
 {
 	entry->use = USE_LATEST;
-	entry->settled = false;
+	entry->settled = entry->lasting = false;
 	if (!is_new(entry))
 		DL_APPEND2(w->unsettled, entry, prev_new, next_new);
 }
@@ -191,6 +192,7 @@ static void entry_free(struct world *w, struct policy_entry *entry)
 	if (is_new(entry))
 		DL_DELETE2(w->unsettled, entry, prev_new, next_new);
 	entry_mark(w, entry);
+	policies_relent(w, entry->policy);
 	policy_put(entry->policy);
 	policy_put(entry->before);
 	policy_put(entry->closed);
@@ -225,6 +227,7 @@ static int entry_set(struct world *w, struct policy_entry *entry, struct policy 
 		return list ? 0 : -ENOMEM;
 	}
 	entry_mark(w, entry);
+	policies_relent(w, entry->policy);
 	if (entry->policy)
 		entry_step(entry);
 	else

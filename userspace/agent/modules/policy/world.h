@@ -65,7 +65,11 @@ struct policy_entry {
 	struct policy_entry *prev_new, *next_new; /* of those that have not */
 	char *problem;				  /* why the latest can't be read; NULL: it can */
 	char *unfit;				  /* why it does not fit; NULL: it does */
-	uint32_t round;				  /* when it was last set */
+	/* No room that is freed would help, but other policies, or that one of these goes: whom it
+	 * holds for, and the peer with too many rules (NULL: everybody). */
+	bool lasting;
+	const struct identity *blamed[2];
+	uint32_t round; /* when it was last set */
 };
 
 struct namespace
@@ -77,6 +81,7 @@ struct namespace
 	uint32_t round;
 	struct pod *pods;
 	struct policy_entry *policies;
+	bool some_lasting; /* of these, maybe: see policy_entry */
 };
 
 struct endpoint {
@@ -235,7 +240,10 @@ void identities_resolve(struct world *w);
 void identities_mark_naming(struct world *w);
 /* The maps have everything: what fits has come to stay. */
 void policies_settle(struct world *w);
-/* There is room: those that did not fit are tried again. True: there are such. */
+/* What is refused together with `p`, however much room there is, may fit with the next room. */
+void policies_relent(struct world *w, const struct policy *p);
+void namespace_relent(struct world *w, struct namespace *ns);
+/* There is room: those that did not fit for want of it are tried again. True: there are such. */
 bool policies_retry(struct world *w);
 void identity_release(struct world *w, struct identity *id);
 void world_set_now(struct world *w, uint64_t now_ms);

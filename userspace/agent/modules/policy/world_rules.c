@@ -167,8 +167,18 @@ struct fit {
 	struct policy_entry **v; /* the least suspect first */
 	enum policy_use *most;	 /* of each: how it came */
 	size_t n;
-	struct err e; /* of the last that did not fit */
+	unsigned int trials;
+	bool too_much; /* there were no more trials: `e` is of the last */
+	struct err e;  /* of the last that did not fit */
+	/* Of it, see policy_entry: what room could not help; and of all that did not fit. */
+	bool lasting, all_lasting;
+	struct identity *crowded;
+	bool names_hosts; /* they come and go */
 };
+
+/* What may be tried to see which policies of a pod, in one direction, fit together. Each costs what
+ * compiling them all costs. */
+#define MAX_TRIALS 64
 
 static size_t weight(const struct policy *p)
 {
@@ -208,8 +218,12 @@ static bool fits(struct fit *f)
 	struct ruleset *r = NULL;
 	struct err e = {};
 
+	f->trials++;
 	if (find_rules(f->w, f->id, f->dir, &r, &e) < 0) {
 		f->e = e;
+		f->lasting = e.code == -E2BIG && !f->names_hosts;
+		f->all_lasting &= f->lasting;
+		f->crowded = e.code == -E2BIG ? sets->crowded : NULL;
 		return false;
 	}
 	ruleset_put(sets, r);
@@ -219,16 +233,33 @@ static bool fits(struct fit *f)
 	return true;
 }
 
+static void blame(struct fit *f, struct policy_entry *entry)
+{
+	const struct policy *p = entry->policy;
+	struct namespace *ns = p->ns ? namespace_get(f->w, p->ns->text) : NULL;
+
+	entry->lasting = f->lasting && (ns || !p->ns);
+	if (ns)
+		ns->some_lasting |= f->lasting;
+	f->id->blamed = true;
+	if (f->crowded)
+		f->crowded->blamed = true;
+	entry->blamed[0] = f->id;
+	entry->blamed[1] = f->crowded;
+}
+
 static void refuse(struct fit *f, struct policy_entry *entry)
 {
 	static const char *const instead[] = {
 		[USE_BEFORE] = "its text of before holds",
 		[USE_CLOSED] = "no text of before holds, it lets nothing through",
 	};
+	const char *what = f->too_much ? "was not tried: too many policies of a pod do not fit"
+				       : "does not fit";
 	char *text = NULL;
 
-	if (asprintf(&text, "%s does not fit: %s; %s", entry->key, f->e.msg, instead[entry->use]) <
-	    0)
+	blame(f, entry);
+	if (asprintf(&text, "%s %s: %s; %s", entry->key, what, f->e.msg, instead[entry->use]) < 0)
 		return;
 	if (!entry->unfit || strcmp(entry->unfit, text) != 0)
 		world_problem(f->w, "%s", text);
@@ -236,18 +267,40 @@ static void refuse(struct fit *f, struct policy_entry *entry)
 	entry->unfit = text;
 }
 
-static void admit_one(struct fit *f, struct policy_entry *entry)
+/* It does not fit: what stands for it? */
+static void admit_one(struct fit *f, struct policy_entry *entry, enum policy_use most)
 {
-	if (entry->use == USE_LATEST && entry->before) {
-		struct err e = f->e;
+	struct identity *crowded = f->crowded;
+	bool lasting = f->lasting;
 
+	if (entry->use == USE_LATEST && entry->before)
 		entry->use = USE_BEFORE;
-		if (fits(f)) {
-			f->e = e;
-			return;
-		}
+	if (entry->use == most || !fits(f))
+		entry->use = USE_CLOSED;
+	f->lasting &= lasting;
+	f->crowded = crowded;
+	if (entry->use != most)
+		refuse(f, entry);
+}
+
+/* What held until now, if that fits; else nothing. */
+static void admit_untried(struct fit *f, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++) {
+		struct policy_entry *entry = f->v[i];
+
+		entry->use = f->most[i];
+		if (entry->use == USE_LATEST && !entry->settled)
+			entry->use = entry->before ? USE_BEFORE : USE_CLOSED;
 	}
-	entry->use = USE_CLOSED;
+	if (!fits(f))
+		for (size_t i = from; i < to; i++)
+			f->v[i]->use = USE_CLOSED;
+	f->too_much = true;
+	f->lasting = f->all_lasting;
+	for (size_t i = from; i < to; i++)
+		if (f->v[i]->use != f->most[i])
+			refuse(f, f->v[i]);
 }
 
 /* Those from `from` on are closed: which of the first of them need not be? */
@@ -255,14 +308,16 @@ static void admit(struct fit *f, size_t from, size_t to)
 {
 	size_t half = from + (to - from) / 2;
 
+	if (f->trials >= MAX_TRIALS) {
+		admit_untried(f, from, to);
+		return;
+	}
 	for (size_t i = from; i < to; i++)
 		f->v[i]->use = f->most[i];
 	if (fits(f))
 		return;
 	if (to - from == 1) {
-		admit_one(f, f->v[from]);
-		if (f->v[from]->use != f->most[from])
-			refuse(f, f->v[from]);
+		admit_one(f, f->v[from], f->most[from]);
 		return;
 	}
 	for (size_t i = from; i < to; i++)
@@ -322,6 +377,8 @@ static int make_fit(struct world *w, struct identity *id, enum direction dir, st
 	if (!f.most)
 		err = -ENOMEM;
 	if (!err) {
+		f.names_hosts = wish.hosts_gen;
+		f.all_lasting = true;
 		qsort(f.v, f.n, sizeof(f.v[0]), by_suspicion);
 		err = admit_all(&f);
 	}
@@ -356,6 +413,7 @@ static int resolve(struct world *w, struct identity *id, enum direction dir)
 				      e.code ? e.msg : strerror(-err));
 		return err;
 	}
+	ruleset_write(&w->sets, r);
 	before = id->rules[dir];
 	id->rules[dir] = r;
 	ruleset_put(&w->sets, before);
@@ -377,12 +435,28 @@ static void identity_resolve(struct world *w, struct identity *id)
 	id->known |= !err;
 }
 
+static void relent(struct world *w, struct policy_entry *entry)
+{
+	w->some_unfit |= entry->lasting;
+	entry->lasting = false;
+}
+
+/* What was refused for its sake may fit where it is not. */
+static void identity_relent(struct world *w, struct identity *id)
+{
+	for (struct policy_entry *e = id->blamed ? w->policies : NULL; e; e = e->hh.next)
+		if (e->blamed[0] == id || e->blamed[1] == id)
+			relent(w, e);
+	id->blamed = false;
+}
+
 void identity_release(struct world *w, struct identity *id)
 {
 	for (enum direction dir = 0; dir < DIRS; dir++) {
 		ruleset_put(&w->sets, id->rules[dir]);
 		id->rules[dir] = NULL;
 	}
+	identity_relent(w, id);
 	id->known = id->starved = id->marked = false;
 }
 
@@ -391,7 +465,7 @@ static void resolve_marked(struct world *w)
 	for (uint32_t i = 0; i < w->ids.n_slots; i++) {
 		struct identity *id = w->ids.slots[i];
 
-		if (id && !id->n_local && id->known)
+		if (id && !id->n_local && (id->known || id->blamed))
 			identity_release(w, id);
 		else if (id && id->marked && id->n_local)
 			identity_resolve(w, id);
@@ -441,12 +515,36 @@ void policies_settle(struct world *w)
 	}
 }
 
+static void relent_list(struct world *w, struct policy_entry *list)
+{
+	for (struct policy_entry *e = list; e; e = e->next)
+		relent(w, e);
+}
+
+void namespace_relent(struct world *w, struct namespace *ns)
+{
+	relent_list(w, w->cluster);
+	if (ns->some_lasting)
+		relent_list(w, ns->policies);
+	ns->some_lasting = false;
+}
+
+void policies_relent(struct world *w, const struct policy *p)
+{
+	struct namespace *ns = p && p->ns ? namespace_get(w, p->ns->text) : NULL;
+
+	if (ns)
+		namespace_relent(w, ns);
+	for (struct policy_entry *e = p && !p->ns ? w->policies : NULL; e; e = e->hh.next)
+		relent(w, e);
+}
+
 bool policies_retry(struct world *w)
 {
 	bool any = false;
 
 	for (struct policy_entry *e = w->some_unfit ? w->policies : NULL; e; e = e->hh.next) {
-		if (e->use == USE_LATEST)
+		if (e->use == USE_LATEST || e->lasting)
 			continue;
 		entry_unsettle(w, e);
 		entry_mark(w, e);
