@@ -55,9 +55,10 @@ def _in_transactions(to, operation):
     etcd = http.client.HTTPConnection(
         urllib.parse.urlsplit(os.environ["ETCDCTL_ENDPOINTS"]).netloc, timeout=30
     )
-    for first in range(0, to["count"], PAIRS):
+    start, end = to["range"]
+    for first in range(start, end, PAIRS):
         names = {}
-        for i in range(first, min(first + PAIRS, to["count"])):
+        for i in range(first, min(first + PAIRS, end)):
             names.update(_objects(i, to))
         body = {"success": [operation(name, value) for name, value in names.items()]}
         etcd.request("POST", "/v3/kv/txn", json.dumps(body))
@@ -65,11 +66,11 @@ def _in_transactions(to, operation):
         text = reply.read()
         if reply.status != 200:
             raise OSError(f"etcd: {reply.status} {text[:200]}")
-    return to["count"]
+    return end - start
 
 
 def put(to):
-    """`count` services whose backend is the pod with `address` on `node`."""
+    """Services of the numbers in `range`, whose backend is the pod with `address` on `node`."""
     return _in_transactions(to, _put)
 
 

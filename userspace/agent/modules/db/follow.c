@@ -17,6 +17,8 @@ struct db_prefix {
 	char *prefix;
 	struct store_follow *follow;
 	struct store_op *asking; /* whether our own key is still there */
+	struct event *ask_again; /* nobody answered */
+	int64_t revision;	 /* what a list asked for now can't be behind of; 0: unknown */
 	bool synced;
 };
 
@@ -158,12 +160,16 @@ static void sweep_reflected(struct db *db, const char *synced_key)
 
 /* ---- loss ---- */
 
-static bool data_was_lost(const struct db *db, const struct store_range_result *all)
+/*
+ * Compared with what this prefix had seen when the list was asked for, not with the newest
+ * revision: the others' lists and changes may have overtaken this one.
+ */
+static bool data_was_lost(const struct db_prefix *p, const struct store_range_result *all)
 {
-	if (!db->revision)
-		return false;
+	const struct db *db = p->db;
+
 	return (db->cluster_id && all->cluster_id && db->cluster_id != all->cluster_id) ||
-	       all->revision < db->revision;
+	       all->revision < p->revision;
 }
 
 static bool loss_is_recent(const struct db *db)
@@ -176,6 +182,9 @@ static void note_loss(struct db *db)
 	struct timeval grace = { .tv_sec = DB_LOST_GRACE_S };
 
 	db->losses++;
+	db->revision = 0;
+	for (struct db_prefix *p = db->prefixes; p; p = p->next)
+		p->revision = 0; /* was of the lost history */
 	log_error("etcd has lost its data (or is another one): what this node knows stays until "
 		  "it is written again");
 	event_add(db->lost, &grace);
@@ -232,10 +241,15 @@ static const char *own_key(const struct db *db, char *buf, size_t len)
 
 static void on_own_key(const struct store_range_result *res, void *arg)
 {
+	static const struct timeval pause = { .tv_sec = 1 };
 	struct db_prefix *p = arg;
 
 	p->asking = NULL;
-	if (!loss_is_recent(p->db) && (res->err < 0 || !res->n))
+	if (res->err < 0) {
+		event_add(p->ask_again, &pause);
+		return;
+	}
+	if (!loss_is_recent(p->db) && !res->n)
 		note_loss(p->db);
 	sweep(p);
 }
@@ -254,13 +268,30 @@ static bool ask_for_own_key(struct db_prefix *p)
 	return store_range(p->db->store, key, false, on_own_key, p, &p->asking) == 0;
 }
 
+static void on_ask_again(evutil_socket_t fd, short what, void *arg)
+{
+	if (!ask_for_own_key(arg))
+		sweep(arg);
+}
+
+static void seen(struct db_prefix *p, int64_t revision)
+{
+	struct db *db = p->db;
+
+	p->revision = revision;
+	if (revision > db->revision)
+		db->revision = revision;
+	db_local_store_meta(db);
+}
+
 static void on_sync(const struct store_range_result *all, void *arg)
 {
 	struct db_prefix *p = arg;
 	struct db *db = p->db;
 
 	store_op_cancel(TAKE_PTR(p->asking));
-	if (data_was_lost(db, all))
+	event_del(p->ask_again);
+	if (data_was_lost(p, all))
 		note_loss(db);
 	db_table_mark(db->table, p->prefix);
 	for (size_t i = 0; i < all->n; i++)
@@ -268,8 +299,7 @@ static void on_sync(const struct store_range_result *all, void *arg)
 	for (size_t i = 0; strcmp(p->prefix, KEY_KSR_SYNCED) == 0 && i < all->n; i++)
 		sweep_reflected(db, all->kvs[i].key);
 	db->cluster_id = all->cluster_id;
-	db->revision = all->revision;
-	db_local_store_meta(db);
+	seen(p, all->revision);
 	if (!ask_for_own_key(p))
 		sweep(p);
 }
@@ -285,10 +315,7 @@ static void on_change(const struct store_kv *events, size_t n, int64_t revision,
 		if (events[i].value && strcmp(p->prefix, KEY_KSR_SYNCED) == 0)
 			sweep_reflected(p->db, events[i].key);
 	}
-	if (revision > p->db->revision) {
-		p->db->revision = revision;
-		db_local_store_meta(p->db);
-	}
+	seen(p, revision);
 }
 
 static void on_break(int err, const char *error, void *arg)
@@ -308,6 +335,16 @@ static const struct store_follow_ops follow_ops = {
 
 /* ---- start and stop ---- */
 
+static void prefix_free(struct db_prefix *p)
+{
+	store_op_cancel(p->asking);
+	if (p->ask_again)
+		event_free(p->ask_again);
+	store_follow_free(p->follow);
+	free(p->prefix);
+	free(p);
+}
+
 int db_follow_add(struct db *db, const char *prefix)
 {
 	struct db_prefix *p, **at = &db->prefixes;
@@ -322,8 +359,9 @@ int db_follow_add(struct db *db, const char *prefix)
 		return -ENOMEM;
 	p->db = db;
 	p->prefix = strdup(prefix);
-	if (!p->prefix) {
-		free(p);
+	p->ask_again = event_new(agent_base(db->agent), -1, 0, on_ask_again, p);
+	if (!p->prefix || !p->ask_again) {
+		prefix_free(p);
 		return -ENOMEM;
 	}
 	*at = p;
@@ -345,8 +383,10 @@ int db_follow_start(struct db *db)
 {
 	db->following = true;
 	for (struct db_prefix *p = db->prefixes; p; p = p->next) {
-		int err = store_follow_new(db->store, p->prefix, &follow_ops, p, &p->follow);
+		int err;
 
+		p->revision = db->revision; /* of the mirror */
+		err = store_follow_new(db->store, p->prefix, &follow_ops, p, &p->follow);
 		if (err < 0) {
 			log_error("'%s' can't be followed: %s", p->prefix, strerror(-err));
 			return err;
@@ -363,9 +403,6 @@ void db_follow_stop(struct db *db)
 		sweep_free(db->sweeps);
 	while ((p = db->prefixes)) {
 		db->prefixes = p->next;
-		store_op_cancel(p->asking);
-		store_follow_free(p->follow);
-		free(p->prefix);
-		free(p);
+		prefix_free(p);
 	}
 }
