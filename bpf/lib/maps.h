@@ -53,7 +53,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, LOOM_POL_SETS);
+	__uint(max_entries, 2 * LOOM_POL_SETS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct loom_polkey);
 	__type(value, struct loom_polset);

@@ -33,7 +33,7 @@ MAP(loom_srcrange, lpm, 32768, struct loom_srckey, __u32);
 MAP(loom_epol, array, LOOM_MAX_EPS, __u32, struct loom_epol);
 MAP(loom_polrule, array, LOOM_POL_RULES, __u32, struct loom_polrule);
 MAP(loom_ident, hash, LOOM_POL_IDENTS, struct loom_ipkey, __u32);
-MAP(loom_pol, hash, LOOM_POL_SETS, struct loom_polkey, struct loom_polset);
+MAP(loom_pol, hash, 2 * LOOM_POL_SETS, struct loom_polkey, struct loom_polset);
 MAP(loom_class, lpm, LOOM_POL_CLASSES, struct loom_cidrkey, __u32);
 
 struct nmap *const native_maps[] = { &loom_state,   &loom_ifcfg,   &loom_ep,	   &loom_ip,

@@ -200,15 +200,11 @@ static void an_administrators_goes_before_one_that_held(void **state)
 	assert_false(reaches("x/b", "x/a", 3001));
 }
 
-/* Until then the rules of the earlier run hold: nobody is cut off for want of room. */
-static void after_a_restart_there_is_room_when_the_old_rules_go(void **state)
+/* The agent ends and starts, knows the same, and has written it; the old rules have not gone. */
+static void restart_and_commit(uint32_t max_sets)
 {
-	add_pod("a", "a");
-	add_pod("b", "b");
-	apply("only-a", ONLY_A);
-	cluster_settle(&c);
 	cluster_restart(&c);
-	c.world->maps.max_sets = native_maps_count(POLMAP_POL) + 1;
+	c.world->maps.max_sets = max_sets;
 	cluster_namespace(&c, "x", NULL);
 	add_pod("a", "a");
 	add_pod("b", "b");
@@ -220,6 +216,21 @@ static void after_a_restart_there_is_room_when_the_old_rules_go(void **state)
 	assert_int_equal(world_commit(c.world, c.now), 0);
 	assert_true(reaches("x/a", "x/b", 80));
 	assert_false(reaches("x/b", "x/a", 80));
+}
+
+/* Nobody is cut off for want of room: neither in a full map, nor when one restart follows another,
+ * where what was there holds until it goes. */
+static void restarts_find_room_in_a_full_map(void **state)
+{
+	add_pod("a", "a");
+	add_pod("b", "b");
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	assert_int_equal(native_maps_count(POLMAP_POL), 2);
+	restart_and_commit(2);
+	assert_int_equal(native_maps_count(POLMAP_POL), 4);
+	restart_and_commit(2);
+	assert_int_equal(native_maps_count(POLMAP_POL), 4);
 	cluster_settle(&c);
 	assert_true(reaches("x/a", "x/b", 80));
 	assert_false(reaches("x/b", "x/a", 80));
@@ -386,17 +397,27 @@ static void apply_from(const char *name, const char *app, const char *from, int 
 static void what_a_peer_has_too_many_of_fits_when_it_goes(void **state)
 {
 	_json_ *both = json_of("{\"l0\":\"\",\"l1\":\"\"}"), *one = json_of("{\"l1\":\"\"}");
+	uint32_t tries;
 
 	add_pod("b", "b");
 	cluster_pod(&c, "x", "both", both, NULL, "", NULL, false);
 	cluster_pod(&c, "x", "one", one, NULL, "", NULL, false);
+	world_del_endpoint(c.world, cluster_ep(&c, "x/both")); /* it is on another node */
 	apply_from("first", "b", "l0", 1000);
 	cluster_settle(&c);
 	apply_from("second", "b", "l1", 2000);
 	cluster_settle(&c);
-	assert_true(reaches("x/both", "x/b", 1000));
+	assert_true(cluster_ingress(&c, "x/b", addr_of("x/both"), TCP, 1000));
 	assert_false(reaches("x/one", "x/b", 2000));
 	assert_non_null(entry_of("networkpolicy x/second")->unfit);
+	tries = c.world->sets.last;
+	for (int i = 0; i < 3; i++) {
+		add_pod("guest", "guest");
+		cluster_settle(&c);
+		cluster_pod_gone(&c, "x/guest");
+		cluster_settle(&c);
+	}
+	assert_int_equal(c.world->sets.last, tries);
 	cluster_pod_gone(&c, "x/both");
 	cluster_settle(&c);
 	assert_true(reaches("x/one", "x/b", 2000));
@@ -433,7 +454,7 @@ int main(void)
 		TEST(what_does_not_fit_keeps_no_other_policy_away),
 		TEST(of_two_that_do_not_fit_together_the_one_that_held_stays),
 		TEST(an_administrators_goes_before_one_that_held),
-		TEST(after_a_restart_there_is_room_when_the_old_rules_go),
+		TEST(restarts_find_room_in_a_full_map),
 		TEST(many_policies_of_which_some_do_not_fit),
 		TEST(what_is_refused_is_refused_whole),
 		TEST(tenants_cannot_take_all_the_room),

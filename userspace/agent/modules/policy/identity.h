@@ -39,7 +39,8 @@ struct identity {
 	struct ruleset *rules[DIRS]; /* of local endpoints; NULL: no policy */
 	bool known;		     /* `rules` is what policies say */
 	bool starved;		     /* some did not fit */
-	bool blamed;		     /* policies were refused that may fit when it goes */
+	/* Policies were refused that may fit when it is no pod's here any more, or when it goes. */
+	bool blamed, crowded;
 };
 
 struct identities {

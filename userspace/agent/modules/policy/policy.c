@@ -202,7 +202,7 @@ static int open_world(struct policy_module *m, struct err *e)
 	struct polmaps maps = {
 		.ops = &kmaps_ops,
 		.arg = &m->kmaps,
-		.max_sets = datapath_map_size(a, "loom_pol"),
+		.max_sets = datapath_map_size(a, "loom_pol") / 2,
 		.max_rules = datapath_map_size(a, "loom_polrule"),
 		.max_classes = datapath_map_size(a, "loom_class"),
 		.max_idents = datapath_map_size(a, "loom_ident"),

@@ -26,6 +26,7 @@ struct polmaps_ops {
 struct polmaps {
 	const struct polmaps_ops *ops;
 	void *arg;
+	/* How many there may be; of sets the map has twice as many. */
 	uint32_t max_sets, max_rules, max_classes, max_idents, max_eps;
 	uint64_t writes;
 	int failed; /* the first error since it was last cleared */

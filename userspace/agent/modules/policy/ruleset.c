@@ -39,14 +39,16 @@ void set_write(struct rulesets *s, const struct ruleset *r, uint32_t kind, uint3
 	polmaps_put(s->maps, POLMAP_POL, &key, &set);
 }
 
-uint32_t rulesets_room(const struct rulesets *s, uint32_t max)
+static bool has_room(const struct rulesets *s)
 {
-	return s->modest ? max - max / 8 : max;
+	uint32_t max = s->maps->max_sets;
+
+	return s->n_sets - s->n_left < rulesets_room(s, max) && s->n_sets < 2 * max;
 }
 
 int set_put(struct rulesets *s, struct ruleset *r, uint32_t kind, uint32_t peer, struct list *list)
 {
-	int err = s->n_sets < rulesets_room(s, s->maps->max_sets) ? 0 : -ENOSPC;
+	int err = has_room(s) ? 0 : -ENOSPC;
 
 	if (!err && kind != LOOM_PEER_ANY)
 		err = setmap_add(sets_of(r, kind), peer, list);
@@ -68,6 +70,7 @@ static void unwrite(struct rulesets *s, const struct ruleset *r, uint32_t kind, 
 	if (!s->closing && r->written)
 		polmaps_del(s->maps, POLMAP_POL, &key);
 	s->n_sets--;
+	s->n_left -= r->left;
 }
 
 void set_drop(struct rulesets *s, struct ruleset *r, uint32_t kind, uint32_t peer)
@@ -418,7 +421,7 @@ static int compile_sets(struct rulesets *s, struct ruleset *r, const struct rule
 	err = err ?: put_any(s, r, any);
 	if (err == -ENOSPC)
 		err_set(e, err, "no room for its rules and peers: %u of %u sets are taken",
-			s->n_sets, rulesets_room(s, s->maps->max_sets));
+			s->n_sets - s->n_left, rulesets_room(s, s->maps->max_sets));
 	return err;
 }
 

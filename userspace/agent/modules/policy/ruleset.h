@@ -69,7 +69,8 @@ struct rulesets {
 	struct classes classes;
 	struct lists lists;
 	struct polmaps *maps;
-	uint32_t n_sets, last, n_idle;
+	uint32_t n_sets, n_left; /* all, and those of an earlier run's */
+	uint32_t last, n_idle;
 	uint32_t n_naming; /* rule sets with names_hosts */
 	/* Whose rules were too many when -E2BIG came last; NULL: those about everybody, or about a
 	 * prefix. */

@@ -42,6 +42,11 @@ int policy_order(const void *va, const void *vb)
 
 /* ---- what is not used, or was only tried ---- */
 
+uint32_t rulesets_room(const struct rulesets *s, uint32_t max)
+{
+	return s->modest ? max - max / 8 : max;
+}
+
 void ruleset_put(struct rulesets *s, struct ruleset *r)
 {
 	if (!r || --r->refs)
@@ -174,9 +179,11 @@ int rulesets_adopt(struct rulesets *s, const struct loom_polkey *key, const stru
 		err = setmap_add(key->kind == LOOM_PEER_CLASS ? &r->class_sets : &r->ident_sets,
 				 key->peer, list);
 	}
-	if (err < 0)
+	if (err < 0) {
 		list_put(&s->lists, list);
-	else
-		s->n_sets++;
-	return err;
+		return err;
+	}
+	s->n_sets++;
+	s->n_left++;
+	return 0;
 }

@@ -245,5 +245,7 @@ void policies_relent(struct world *w, const struct policy *p);
 void namespace_relent(struct world *w, struct namespace *ns);
 /* There is room: those that did not fit for want of it are tried again. True: there are such. */
 bool policies_retry(struct world *w);
+/* It is no local pod's any more; nobody's at all. */
 void identity_release(struct world *w, struct identity *id);
+void identity_leave(struct world *w, struct identity *id);
 void world_set_now(struct world *w, uint64_t now_ms);

@@ -63,9 +63,7 @@ static bool reap_identities(struct world *w)
 
 		if (!id || id->refs || !is_due(w, id->idle_at))
 			continue;
-		identity_release(w, id);
-		rulesets_drop_identity(&w->sets, id);
-		identity_forget(&w->ids, id);
+		identity_leave(w, id);
 		any = true;
 	}
 	return any;

@@ -243,7 +243,7 @@ static void blame(struct fit *f, struct policy_entry *entry)
 		ns->some_lasting |= f->lasting;
 	f->id->blamed = true;
 	if (f->crowded)
-		f->crowded->blamed = true;
+		f->crowded->crowded = true;
 	entry->blamed[0] = f->id;
 	entry->blamed[1] = f->crowded;
 }
@@ -441,13 +441,12 @@ static void relent(struct world *w, struct policy_entry *entry)
 	entry->lasting = false;
 }
 
-/* What was refused for its sake may fit where it is not. */
-static void identity_relent(struct world *w, struct identity *id)
+/* What was refused for the sake of this subject (0) or peer (1) may fit where it is not. */
+static void identity_relent(struct world *w, const struct identity *id, int role)
 {
-	for (struct policy_entry *e = id->blamed ? w->policies : NULL; e; e = e->hh.next)
-		if (e->blamed[0] == id || e->blamed[1] == id)
+	for (struct policy_entry *e = w->policies; e; e = e->hh.next)
+		if (e->blamed[role] == id)
 			relent(w, e);
-	id->blamed = false;
 }
 
 void identity_release(struct world *w, struct identity *id)
@@ -456,8 +455,18 @@ void identity_release(struct world *w, struct identity *id)
 		ruleset_put(&w->sets, id->rules[dir]);
 		id->rules[dir] = NULL;
 	}
-	identity_relent(w, id);
-	id->known = id->starved = id->marked = false;
+	if (id->blamed)
+		identity_relent(w, id, 0);
+	id->known = id->starved = id->marked = id->blamed = false;
+}
+
+void identity_leave(struct world *w, struct identity *id)
+{
+	identity_release(w, id);
+	if (id->crowded)
+		identity_relent(w, id, 1);
+	rulesets_drop_identity(&w->sets, id);
+	identity_forget(&w->ids, id);
 }
 
 static void resolve_marked(struct world *w)
