@@ -81,9 +81,9 @@ struct loom_polset {
 #define LOOM_POLSET_MAX	 256 /* rules of one set */
 #define LOOM_POL_CLASSES 131072
 /* In force: the map has room for an earlier run's beside. */
-#define LOOM_POL_SETS	 262144
-#define LOOM_POL_RULES	 524288
-#define LOOM_POL_IDENTS	 131072
+#define LOOM_POL_SETS	262144
+#define LOOM_POL_RULES	524288
+#define LOOM_POL_IDENTS 131072
 
 enum loom_pol_tier { LOOM_TIER_ADMIN, LOOM_TIER_NP, LOOM_TIER_BASELINE, LOOM_TIERS };
 enum loom_pol_action { LOOM_POL_ACCEPT, LOOM_POL_DENY, LOOM_POL_PASS };
