@@ -80,7 +80,7 @@ struct loom_polset {
 
 #define LOOM_POLSET_MAX	 256 /* rules of one set */
 #define LOOM_POL_CLASSES 131072
-/* In force: the map has room for an earlier run's beside. */
+/* In force: the map has room for what was replaced beside. */
 #define LOOM_POL_SETS	262144
 #define LOOM_POL_RULES	524288
 #define LOOM_POL_IDENTS 131072

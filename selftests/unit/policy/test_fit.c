@@ -238,6 +238,35 @@ static void restarts_find_room_in_a_full_map(void **state)
 	assert_int_equal(native_maps_count(POLMAP_POL), 2);
 }
 
+/* Rule sets that were replaced a moment ago are still in the maps, as many as those in force. */
+static void what_was_replaced_just_now_refuses_nobody(void **state)
+{
+	char text[200];
+
+	add_pod("a", "a");
+	add_pod("b", "b");
+	add_pod("c", "c");
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	c.world->maps.max_sets = native_maps_count(POLMAP_POL) + 4;
+	for (int i = 0; i < 5; i++) {
+		snprintf(text, sizeof(text),
+			 "{\"podSelector\":{},\"ingress\":[{\"from\":[{\"podSelector\":{"
+			 "\"matchLabels\":{\"app\":\"c\"}}}],\"ports\":[{\"port\":%d}]}]}",
+			 1000 + i);
+		apply("changing", text);
+		assert_int_equal(world_commit(c.world, c.now), 0);
+		assert_true(reaches("x/a", "x/b", 80));
+		assert_null(entry_of("networkpolicy x/only-a")->unfit);
+		assert_null(entry_of("networkpolicy x/changing")->unfit);
+	}
+	cluster_settle(&c);
+	assert_true(reaches("x/a", "x/b", 80));
+	assert_true(reaches("x/c", "x/b", 1004));
+	assert_false(reaches("x/c", "x/b", 1003));
+	assert_string_equal(c.problem, "");
+}
+
 static void many_policies_of_which_some_do_not_fit(void **state)
 {
 	char name[32];
@@ -455,6 +484,7 @@ int main(void)
 		TEST(of_two_that_do_not_fit_together_the_one_that_held_stays),
 		TEST(an_administrators_goes_before_one_that_held),
 		TEST(restarts_find_room_in_a_full_map),
+		TEST(what_was_replaced_just_now_refuses_nobody),
 		TEST(many_policies_of_which_some_do_not_fit),
 		TEST(what_is_refused_is_refused_whole),
 		TEST(tenants_cannot_take_all_the_room),

@@ -39,6 +39,8 @@ struct identity {
 	struct ruleset *rules[DIRS]; /* of local endpoints; NULL: no policy */
 	bool known;		     /* `rules` is what policies say */
 	bool starved;		     /* some did not fit */
+	bool waiting;		     /* for room that is about to come, since: */
+	uint64_t waits_since;
 	/* Policies were refused that may fit when it is no pod's here any more, or when it goes. */
 	bool blamed, crowded;
 };

@@ -26,6 +26,8 @@ struct policy_module *policy_get(struct agent *a)
 
 typedef int (*set_fn)(struct world *w, const char *key, struct json_object *obj, struct err *e);
 
+#define TOGETHER_MS 20
+
 #define IT_STAYS     "what was known before holds"
 #define OR_IS_CLOSED "its text of before holds; if there is none, it lets nothing through"
 
@@ -147,6 +149,7 @@ static void commit(struct policy_module *m)
 	uint64_t start = clock_ns();
 	int err;
 
+	m->since = 0;
 	if (!m->loaded)
 		return;
 	err = world_commit(m->world, clock_ms());
@@ -158,9 +161,22 @@ static void commit(struct policy_module *m)
 	}
 }
 
+static void commit_soon(struct policy_module *m)
+{
+	m->since = m->since ?: clock_ms();
+	event_active(m->commit, EV_TIMEOUT, 0);
+}
+
+/* Changes that come together are brought to the maps together: each costs what all the policies of
+ * the pods concerned cost. But not long after the first. */
 static void on_commit(evutil_socket_t fd, short what, void *arg)
 {
-	commit(arg);
+	struct policy_module *m = arg;
+
+	if (event_queue_len(m->agent) && m->since && clock_ms() - m->since < TOGETHER_MS)
+		event_active(m->commit, EV_TIMEOUT, 0);
+	else
+		commit(m);
 }
 
 static void on_reap(evutil_socket_t fd, short what, void *arg)
@@ -303,8 +319,7 @@ static void take_change(struct policy_module *m, const struct db_change *c)
 		if (strncmp(c->key, sources[i].prefix, strlen(sources[i].prefix)) == 0)
 			set_object(m, i, c->key, c->new_value);
 	look_for_sync(m);
-	/* Soon, with whatever else comes in this turn of the loop. */
-	event_active(m->commit, EV_TIMEOUT, 0);
+	commit_soon(m);
 }
 
 static int policy_update(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
@@ -321,7 +336,7 @@ static int policy_update(struct agent *a, struct agent_event *ev, struct txn *tx
 		commit(m);
 	} else if (ev->type == &del_pod_type) {
 		world_del_endpoint(m->world, container_of(ev, struct del_pod, ev)->att->ep);
-		event_active(m->commit, EV_TIMEOUT, 0);
+		commit_soon(m);
 	} else if (c) {
 		take_change(m, c);
 	}

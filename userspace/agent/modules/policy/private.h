@@ -12,6 +12,7 @@ struct policy_module {
 	struct kmaps kmaps;
 	struct world *world; /* NULL before the first resync */
 	struct event *commit, *reap;
+	uint64_t since;	     /* when the first change came that a commit is to bring; 0: none has */
 	bool loaded;	     /* all objects were there once: commits may follow */
 	uint64_t unreadable; /* objects that were refused */
 	double seconds;

@@ -43,7 +43,7 @@ static bool has_room(const struct rulesets *s)
 {
 	uint32_t max = s->maps->max_sets;
 
-	return s->n_sets - s->n_left < rulesets_room(s, max) && s->n_sets < 2 * max;
+	return s->n_sets - s->n_idle_sets < rulesets_room(s, max) && s->n_sets < 2 * max;
 }
 
 int set_put(struct rulesets *s, struct ruleset *r, uint32_t kind, uint32_t peer, struct list *list)
@@ -59,6 +59,7 @@ int set_put(struct rulesets *s, struct ruleset *r, uint32_t kind, uint32_t peer,
 	if (kind == LOOM_PEER_ANY)
 		r->any = list;
 	s->n_sets++;
+	s->n_idle_sets += !r->refs;
 	set_write(s, r, kind, peer, list);
 	return 0;
 }
@@ -70,7 +71,7 @@ static void unwrite(struct rulesets *s, const struct ruleset *r, uint32_t kind, 
 	if (!s->closing && r->written)
 		polmaps_del(s->maps, POLMAP_POL, &key);
 	s->n_sets--;
-	s->n_left -= r->left;
+	s->n_idle_sets -= !r->refs;
 }
 
 void set_drop(struct rulesets *s, struct ruleset *r, uint32_t kind, uint32_t peer)
@@ -421,7 +422,7 @@ static int compile_sets(struct rulesets *s, struct ruleset *r, const struct rule
 	err = err ?: put_any(s, r, any);
 	if (err == -ENOSPC)
 		err_set(e, err, "no room for its rules and peers: %u of %u sets are taken",
-			s->n_sets - s->n_left, rulesets_room(s, s->maps->max_sets));
+			s->n_sets - s->n_idle_sets, rulesets_room(s, s->maps->max_sets));
 	return err;
 }
 
@@ -561,7 +562,8 @@ int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct rule
 	HASH_FIND(hh, s->all, key, len, r);
 	if (r) {
 		free(key);
-		s->n_idle -= !r->refs++;
+		rulesets_count_idle(s, r, -1);
+		r->refs++;
 		*ret = r;
 		return 0;
 	}
@@ -592,6 +594,7 @@ int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct rule
 void ruleset_forget(struct rulesets *s, struct ruleset *r)
 {
 	HASH_DEL(s->all, r);
-	s->n_idle -= !r->refs;
+	if (!r->refs)
+		s->n_idle--;
 	discard(s, r);
 }

@@ -69,7 +69,7 @@ struct rulesets {
 	struct classes classes;
 	struct lists lists;
 	struct polmaps *maps;
-	uint32_t n_sets, n_left; /* all, and those of an earlier run's */
+	uint32_t n_sets, n_idle_sets; /* all, and those of rule sets that nobody has */
 	uint32_t last, n_idle;
 	uint32_t n_naming; /* rule sets with names_hosts */
 	/* Whose rules were too many when -E2BIG came last; NULL: those about everybody, or about a
@@ -108,6 +108,8 @@ int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct rule
 		struct err *e);
 /* Into the maps, before anybody is given it. Accepts NULL, and one that was written. */
 void ruleset_write(struct rulesets *s, struct ruleset *r);
+/* That nobody has it: from now on (1), or no longer (-1). Nothing when somebody has. */
+void rulesets_count_idle(struct rulesets *s, const struct ruleset *r, int sign);
 void ruleset_put(struct rulesets *s, struct ruleset *r); /* accepts NULL */
 void ruleset_forget(struct rulesets *s, struct ruleset *r);
 /* Of one that nobody was given: with all that was made for it. */

@@ -47,12 +47,22 @@ uint32_t rulesets_room(const struct rulesets *s, uint32_t max)
 	return s->modest ? max - max / 8 : max;
 }
 
+void rulesets_count_idle(struct rulesets *s, const struct ruleset *r, int sign)
+{
+	uint32_t sets = !!r->any + r->ident_sets.n + r->class_sets.n;
+
+	if (r->refs)
+		return;
+	s->n_idle += sign;
+	s->n_idle_sets += sign * sets;
+}
+
 void ruleset_put(struct rulesets *s, struct ruleset *r)
 {
 	if (!r || --r->refs)
 		return;
 	r->idle_at = s->now;
-	s->n_idle++;
+	rulesets_count_idle(s, r, 1);
 }
 
 /* Prefixes of what did not fit: no address has found them, so they need not wait. */
@@ -184,6 +194,6 @@ int rulesets_adopt(struct rulesets *s, const struct loom_polkey *key, const stru
 		return err;
 	}
 	s->n_sets++;
-	s->n_left++;
+	s->n_idle_sets++;
 	return 0;
 }

@@ -20,6 +20,8 @@
 #include "agent/modules/policy/ruleset.h"
 
 #define REAP_AFTER_MS 200
+/* By then all that was idle has gone: its prefixes first, then their sets. */
+#define ROOM_AFTER_MS (4 * REAP_AFTER_MS)
 
 enum addr_source { ADDR_STATUS, ADDR_PUBLISHED, ADDR_LOCAL, ADDR_SOURCES };
 
@@ -144,6 +146,7 @@ struct world {
 	bool some_unfit;     /* of the policies */
 	bool remarked;	     /* while it commits: what was looked at is to be once more */
 	bool wants_commit;   /* there is room for what did not fit before */
+	bool some_wait;	     /* for such room: nothing is settled yet */
 	uint32_t enforced;   /* flags of entry 0 as written */
 	uint64_t now;
 	struct host *hosts; /* while it commits, if they are asked for */

@@ -391,14 +391,27 @@ static int make_fit(struct world *w, struct identity *id, enum direction dir, st
 
 /* ---- all of them ---- */
 
+/* What was replaced a moment ago, or an earlier run has left, holds the room until it goes. Then it
+ * is tried again; what the pods have holds meanwhile. But there may always be something that goes.
+ */
+static bool is_worth_waiting(struct world *w, struct identity *id)
+{
+	if (!w->sets.n_idle && !w->sets.classes.n_idle && !w->ids.n_idle)
+		return false;
+	if (!id->waiting)
+		id->waits_since = w->now;
+	id->waiting = w->now - id->waits_since < ROOM_AFTER_MS;
+	w->some_wait |= id->waiting;
+	return id->waiting;
+}
+
 static int resolve(struct world *w, struct identity *id, enum direction dir)
 {
 	struct ruleset *r = NULL, *before;
 	struct err e = {};
 	int err = find_rules(w, id, dir, &r, &e);
 
-	/* What an earlier run has left holds the room, and the pods, until it goes. */
-	if (err == -ENOSPC && w->adopted && w->sets.n_idle)
+	if (err == -ENOSPC && is_worth_waiting(w, id))
 		return err;
 	if (err == -E2BIG || err == -ENOSPC) {
 		err = make_fit(w, id, dir, &e);
@@ -432,6 +445,7 @@ static void identity_resolve(struct world *w, struct identity *id)
 		err = resolve(w, id, dir) ?: err;
 	/* It is tried again when there is room. */
 	id->starved = err < 0;
+	id->waiting &= id->starved;
 	id->known |= !err;
 }
 
@@ -457,7 +471,7 @@ void identity_release(struct world *w, struct identity *id)
 	}
 	if (id->blamed)
 		identity_relent(w, id, 0);
-	id->known = id->starved = id->marked = id->blamed = false;
+	id->known = id->starved = id->waiting = id->marked = id->blamed = false;
 }
 
 void identity_leave(struct world *w, struct identity *id)
@@ -483,6 +497,7 @@ static void resolve_marked(struct world *w)
 
 void identities_resolve(struct world *w)
 {
+	w->some_wait = false;
 	/* What is refused is so for those too that had it already; in one commit nothing that was
 	 * refused comes back, so this ends. */
 	do {
