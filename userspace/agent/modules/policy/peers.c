@@ -148,11 +148,9 @@ void peer_unuse(struct peer *p)
 	p->n_words = 0;
 }
 
-bool peer_has(const struct peer *p, const struct identity *id)
+uint64_t peer_word(const struct peer *p, uint32_t word)
 {
-	uint32_t word = id->slot / 64;
-
-	return word < p->n_words && p->bits[word] >> (id->slot % 64) & 1;
+	return word < p->n_words ? p->bits[word] : 0;
 }
 
 int peers_look(struct peers *peers, const struct identity *id)

@@ -42,6 +42,8 @@ bool peer_matches(const struct peer *p, const struct identity *id);
 /* Counted. The first user has all identities looked at: 0 or -ENOMEM. */
 int peer_use(struct peer *p, const struct identities *ids);
 void peer_unuse(struct peer *p);
-bool peer_has(const struct peer *p, const struct identity *id); /* while it is used */
+/* Whom of the identities of slots 64 * `word` and up it has, a bit each, while it is used; those of
+ * slots that are free say nothing. */
+uint64_t peer_word(const struct peer *p, uint32_t word);
 /* The identity is new: its bit, in all that are used. 0 or -ENOMEM. */
 int peers_look(struct peers *peers, const struct identity *id);

@@ -171,112 +171,6 @@ static int put_any(struct rulesets *s, struct ruleset *r, const struct rules *ru
 	return get_list(s, rules, &list) ?: set_put(s, r, LOOM_PEER_ANY, 0, list);
 }
 
-static bool names_peer(const struct rule *rule, const struct identity *id)
-{
-	for (size_t i = 0; i < rule->n_peers; i++)
-		if (peer_has(rule->peers[i], id))
-			return true;
-	return false;
-}
-
-static int emit_identity(const struct ruleset *r, const struct identity *id, struct rules *rules)
-{
-	const struct portmap *ports = r->dir == DIR_IN ? r->ports : id->ports;
-	int err = 0;
-
-	for (size_t i = 0; !err && i < r->n_rules; i++) {
-		const struct rule *rule = r->rules[i].rule;
-
-		if (rule->any_peer && rule->has_names && r->dir == DIR_OUT)
-			err = emit_rule(rules, &r->rules[i], ports, EMIT_NAMES);
-		else if (!rule->any_peer && names_peer(rule, id))
-			err = emit_rule(rules, &r->rules[i], ports, EMIT_NUMBERS | EMIT_NAMES);
-	}
-	return err;
-}
-
-static int put_identity(struct rulesets *s, struct ruleset *r, struct identity *id,
-			struct rules *rules)
-{
-	struct list *list = NULL;
-	int err = rules_to_list(s, rules, &list);
-
-	if (err || !list)
-		return err;
-	err = set_put(s, r, LOOM_PEER_IDENTITY, id->number, list);
-	id->n_sets += !err;
-	return err;
-}
-
-static int compile_identity(struct rulesets *s, struct ruleset *r, struct identity *id,
-			    struct rules *rules)
-{
-	return emit_identity(r, id, rules) ?: put_identity(s, r, id, rules);
-}
-
-/* Instead of more rules than a set can hold: Admin and Baseline alone, and where these are too
- * many, nothing. */
-static int close_identity(struct rulesets *s, struct ruleset *r, struct identity *id,
-			  struct rules *rules)
-{
-	const struct loom_polrule deny = { .verdict = LOOM_TIER_ADMIN << 4 | LOOM_POL_DENY };
-	int err = emit_identity(r, id, rules);
-
-	rules_drop_tier(rules, LOOM_TIER_NP);
-	err = err ?: put_identity(s, r, id, rules);
-	if (err != -E2BIG)
-		return err;
-	return rules_add(rules, &deny) ?: put_identity(s, r, id, rules);
-}
-
-static int compile_identities(struct rulesets *s, struct ruleset *r)
-{
-	struct rules rules = {};
-	int err = 0;
-
-	if (!(r->flags & LOOM_POLSET_SELECTS))
-		return 0;
-	for (uint32_t i = 0; !err && i < s->ids->n_slots; i++) {
-		struct identity *id = s->ids->slots[i];
-
-		/* A fresh one gets its sets of all rule sets at once. */
-		if (id && !id->fresh)
-			err = compile_identity(s, r, id, &rules);
-		if (err == -E2BIG)
-			s->crowded = id;
-	}
-	rules_fini(&rules);
-	return err;
-}
-
-int rulesets_add_identity(struct rulesets *s, struct identity *id,
-			  const struct ruleset **ret_crowded)
-{
-	struct rules rules = {};
-	int err = peers_look(s->peers, id);
-
-	for (struct ruleset *r = s->all; r && !err; r = r->hh.next) {
-		if (r->left || !(r->flags & LOOM_POLSET_SELECTS))
-			continue;
-		err = compile_identity(s, r, id, &rules);
-		if (err != -E2BIG)
-			continue;
-		err = close_identity(s, r, id, &rules);
-		*ret_crowded = r;
-	}
-	rules_fini(&rules);
-	if (err < 0)
-		rulesets_drop_identity(s, id);
-	return err;
-}
-
-void rulesets_drop_identity(struct rulesets *s, struct identity *id)
-{
-	for (struct ruleset *r = s->all; r; r = r->hh.next)
-		set_drop(s, r, LOOM_PEER_IDENTITY, id->number);
-	id->n_sets = 0;
-}
-
 /* ---- making ---- */
 
 static uint16_t flags_of(const struct ruleset *r)
@@ -417,7 +311,7 @@ static int compile_sets(struct rulesets *s, struct ruleset *r, const struct rule
 {
 	int err = rulesets_add_classes(s);
 
-	err = err ?: compile_identities(s, r);
+	err = err ?: ruleset_compile_identities(s, r);
 	err = err ?: ruleset_compile_classes(s, r);
 	err = err ?: put_any(s, r, any);
 	if (err == -ENOSPC)
@@ -507,16 +401,6 @@ static void drop_sets(struct rulesets *s, struct ruleset *r, uint32_t kind)
 	setmap_fini(m);
 }
 
-static void uncount_identities(struct rulesets *s, struct ruleset *r)
-{
-	for (uint32_t i = 0; i < s->ids->n_slots; i++) {
-		struct identity *id = s->ids->slots[i];
-
-		if (id && id->n_sets && setmap_find(&r->ident_sets, id->number))
-			id->n_sets--;
-	}
-}
-
 static void discard(struct rulesets *s, struct ruleset *r)
 {
 	s->n_naming -= r->names_hosts;
@@ -524,8 +408,7 @@ static void discard(struct rulesets *s, struct ruleset *r)
 		unwrite(s, r, LOOM_PEER_ANY, 0);
 		list_put(&s->lists, r->any);
 	}
-	if (r->ident_sets.n)
-		uncount_identities(s, r);
+	ruleset_uncount_identities(s, r);
 	drop_sets(s, r, LOOM_PEER_IDENTITY);
 	drop_sets(s, r, LOOM_PEER_CLASS);
 	for (size_t i = 0; i < r->n_classes; i++)

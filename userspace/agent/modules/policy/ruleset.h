@@ -151,6 +151,9 @@ int emit_rule(struct rules *out, const struct ruleset_rule *r, const struct port
 	      unsigned int what);
 /* The rule has a named port there, and a block around it. */
 bool host_is_named(const struct rule *rule, const struct host *h);
+int ruleset_compile_identities(struct rulesets *s, struct ruleset *r);
+/* It is about to go: they have fewer sets. */
+void ruleset_uncount_identities(struct rulesets *s, struct ruleset *r);
 int ruleset_compile_classes(struct rulesets *s, struct ruleset *r);
 /* Sets of classes that are new, as those above them have it, in all rule sets. */
 int rulesets_add_classes(struct rulesets *s);
