@@ -148,11 +148,6 @@ void peer_unuse(struct peer *p)
 	p->n_words = 0;
 }
 
-uint64_t peer_word(const struct peer *p, uint32_t word)
-{
-	return word < p->n_words ? p->bits[word] : 0;
-}
-
 int peers_look(struct peers *peers, const struct identity *id)
 {
 	int err = 0;

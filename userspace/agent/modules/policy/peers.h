@@ -44,6 +44,9 @@ int peer_use(struct peer *p, const struct identities *ids);
 void peer_unuse(struct peer *p);
 /* Whom of the identities of slots 64 * `word` and up it has, a bit each, while it is used; those of
  * slots that are free say nothing. */
-uint64_t peer_word(const struct peer *p, uint32_t word);
+static inline uint64_t peer_word(const struct peer *p, uint32_t word)
+{
+	return word < p->n_words ? p->bits[word] : 0;
+}
 /* The identity is new: its bit, in all that are used. 0 or -ENOMEM. */
 int peers_look(struct peers *peers, const struct identity *id);
