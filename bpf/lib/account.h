@@ -85,6 +85,58 @@ plat_inline void account_event(struct plat_ctx *ctx, struct pkt *p, __u32 reason
 	plat_event(ctx, ev);
 }
 
+/* What policy was asked, as loom_denied counts it. The identifier of ICMP is no port. */
+plat_inline void account_denied_key(struct pkt *p, __u32 reason)
+{
+	struct loom_deniedkey *k = &p->denied_key;
+
+	plat_zero(k, sizeof(*k));
+	addr_copy(&k->peer, &p->pol_peer);
+	k->scope = p->pol_scope;
+	k->ep = p->pol_ep;
+	if (p->pol_proto == IPPROTO_TCP || p->pol_proto == IPPROTO_UDP ||
+	    p->pol_proto == IPPROTO_SCTP)
+		k->port = p->pol_port;
+	k->proto = p->pol_proto;
+	k->ingress = p->pol_ingress;
+	k->reason = reason;
+}
+
+/*
+ * Counts a denial by name, right after policy_direction() has made it: for its endpoint, and for
+ * who was denied what. `reason` is positive.
+ */
+plat_fn int account_denied(struct plat_ctx *ctx, __u32 reason)
+{
+	struct pkt *p = plat_pkt(ctx);
+	struct loom_denied *d;
+	struct loom_epstats *s;
+	__u32 ep;
+
+	if (!p)
+		return 0;
+	ep = p->pol_ep;
+	s = reason != LOOM_DROP_POLICY_LOGGED ? plat_lookup(&loom_epstats, &ep) : NULL;
+	if (s && p->pol_ingress)
+		s->deny_in_packets += plat_packets(ctx);
+	else if (s)
+		s->deny_out_packets += plat_packets(ctx);
+	account_denied_key(p, reason);
+	p->denied.packets = 0;
+	p->denied.last_ns = plat_now_ns();
+	d = plat_lookup(&loom_denied, &p->denied_key);
+	if (!d) {
+		/* Another CPU may be about to enter the same: then that is the entry. */
+		plat_update(&loom_denied, &p->denied_key, &p->denied, BPF_NOEXIST);
+		d = plat_lookup(&loom_denied, &p->denied_key);
+	}
+	if (!d)
+		return 0;
+	plat_add(&d->packets, plat_packets(ctx));
+	d->last_ns = p->denied.last_ns;
+	return 0;
+}
+
 /* The one way to lose a packet. `reason` is negative; so is what it returns. */
 plat_fn int account_drop(struct plat_ctx *ctx, int reason)
 {
@@ -103,6 +155,8 @@ plat_fn int account_drop(struct plat_ctx *ctx, int reason)
 	}
 	if (!(p->flags & PKT_QUIET))
 		account_event(ctx, p, -reason);
+	if (reason == -LOOM_DROP_POLICY || reason == -LOOM_DROP_POLICY_PENDING)
+		account_denied(ctx, -reason);
 	p->v_kind = VERDICT_DROP;
 	return reason;
 }

@@ -23,6 +23,8 @@ LOOM_MAP(loom_frag, BPF_MAP_TYPE_LRU_HASH, 8192, struct loom_fragkey, struct loo
 LOOM_MAP(loom_metrics, BPF_MAP_TYPE_PERCPU_ARRAY, LOOM_DROP_MAX *LOOM_HOOK_MAX, __u32,
 	 struct loom_counter);
 LOOM_MAP(loom_epstats, BPF_MAP_TYPE_PERCPU_ARRAY, LOOM_MAX_EPS, __u32, struct loom_epstats);
+LOOM_MAP(loom_denied, BPF_MAP_TYPE_LRU_HASH, LOOM_MAX_DENIED, struct loom_deniedkey,
+	 struct loom_denied);
 LOOM_MAP(loom_evlimit, BPF_MAP_TYPE_PERCPU_ARRAY, 2, __u32, struct loom_evlimit);
 LOOM_MAP(loom_svc, BPF_MAP_TYPE_HASH, LOOM_DEFAULT_FRONTENDS, struct loom_svckey, struct loom_svc);
 LOOM_MAP(loom_backend, BPF_MAP_TYPE_ARRAY, LOOM_DEFAULT_BACKENDS, __u32, struct loom_backend);

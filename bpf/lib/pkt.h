@@ -117,4 +117,7 @@ struct pkt {
 	__u32 svc_vip;	   /* number of the frontend's address; 0: it has none on this node */
 	__u32 svc_outside; /* the client is not of the cluster */
 	struct loom_event event;
+	/* Room for the denial that is counted. */
+	struct loom_deniedkey denied_key;
+	struct loom_denied denied;
 };

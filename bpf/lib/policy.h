@@ -208,6 +208,7 @@ plat_inline int policy_direction(struct plat_ctx *ctx, struct pkt *p, __u32 ep, 
 	if (verdict == POLICY_LOGS) {
 		account_metric(ctx, p, LOOM_DROP_POLICY_LOGGED);
 		account_event(ctx, p, LOOM_DROP_POLICY_LOGGED);
+		account_denied(ctx, LOOM_DROP_POLICY_LOGGED);
 	}
 	return 0;
 }

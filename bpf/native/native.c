@@ -22,6 +22,7 @@ MAP(loom_ct_new, lru, 65536, struct loom_ctkey, struct loom_ct);
 MAP(loom_frag, lru, 8192, struct loom_fragkey, struct loom_frag);
 MAP(loom_metrics, array, LOOM_DROP_MAX *LOOM_HOOK_MAX, __u32, struct loom_counter);
 MAP(loom_epstats, array, LOOM_MAX_EPS, __u32, struct loom_epstats);
+MAP(loom_denied, lru, LOOM_MAX_DENIED, struct loom_deniedkey, struct loom_denied);
 MAP(loom_evlimit, array, 2, __u32, struct loom_evlimit);
 MAP(loom_svc, hash, LOOM_DEFAULT_FRONTENDS, struct loom_svckey, struct loom_svc);
 MAP(loom_backend, array, 4096, __u32, struct loom_backend);
@@ -42,7 +43,7 @@ struct nmap *const native_maps[] = { &loom_state,   &loom_ifcfg,   &loom_ep,	   
 				     &loom_svc,	    &loom_backend, &loom_lut,	   &loom_vip,
 				     &loom_ports,   &loom_aff,	   &loom_srcrange, &loom_epol,
 				     &loom_polrule, &loom_ident,   &loom_pol,	   &loom_class,
-				     NULL };
+				     &loom_denied,  NULL };
 
 struct loom_config loom_cfg = LOOM_CONFIG_DEFAULT;
 

@@ -136,7 +136,8 @@ static const struct nmap_ops nmap_overlay = { overlay_lookup, overlay_update, ov
 
 static bool is_counter(const struct nmap *m)
 {
-	static const char *const counters[] = { "loom_metrics", "loom_epstats", "loom_evlimit" };
+	static const char *const counters[] = { "loom_metrics", "loom_epstats", "loom_evlimit",
+						"loom_denied" };
 
 	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
 		if (!strcmp(m->name, counters[i]))

@@ -46,7 +46,7 @@ struct plat_ctx {
 extern struct nmap loom_state, loom_ifcfg, loom_ep, loom_ip, loom_cidr, loom_node, loom_ct,
 	loom_ct_new, loom_frag, loom_metrics, loom_epstats, loom_evlimit, loom_svc, loom_backend,
 	loom_lut, loom_vip, loom_ports, loom_aff, loom_srcrange, loom_epol, loom_polrule,
-	loom_ident, loom_pol, loom_class;
+	loom_ident, loom_pol, loom_class, loom_denied;
 extern struct loom_config loom_cfg;
 
 #define plat_htons(x)  htons(x)

@@ -11,6 +11,12 @@
 	    */
 
 /*
+ * Entries of loom_denied. The kernel sets up to 128 of an LRU map aside for each CPU that inserts,
+ * so that this holds some 4,096 denials on a machine of 32 busy ones.
+ */
+#define LOOM_MAX_DENIED 8192
+
+/*
  * Conntrack time: CLOCK_MONOTONIC nanoseconds >> LOOM_TICK_SHIFT, 1.07 s a tick, so that an
  * established flow writes its entry about once a second. Compare by subtraction of __u32; it wraps
  * after 146 years.

@@ -19,6 +19,7 @@
  *	loom_frag    LRU_HASH          loom_fragkey -> loom_frag
  *	loom_metrics PERCPU_ARRAY      reason * LOOM_HOOK_MAX + hook -> loom_counter
  *	loom_epstats PERCPU_ARRAY      endpoint number -> loom_epstats
+ *	loom_denied  LRU_HASH          loom_deniedkey -> loom_denied what policy denied, and would have
  *	loom_evlimit PERCPU_ARRAY[2]   u32 -> loom_evlimit         token buckets: 0 events, 1 ICMP errors
  *	loom_events  RINGBUF           loom_event
  *
@@ -293,6 +294,28 @@ struct loom_epstats {
 	__u64 rx_bytes;
 	__u64 drop_packets; /* of what it sent, and of what was for it */
 	__u64 drop_bytes;
+	__u64 deny_in_packets;	/* by its own policies, or for want of them, as the destination */
+	__u64 deny_out_packets; /* … as the source */
+};
+
+/*
+ * Whom policy denied what: of the flow, as it was judged (see struct loom_event). Nothing that who
+ * begins a flow may choose freely is in it, but for the port that it asks for.
+ */
+struct loom_deniedkey {
+	union loom_addr peer;
+	__u32 scope; /* the peer's */
+	__u32 ep;    /* whose policy it was */
+	__be16 port; /* of the flow's destination; 0 where the protocol is not TCP, UDP, SCTP */
+	__u8 proto;
+	__u8 ingress; /* 1: the endpoint is the destination; 0: it is the source */
+	__u8 reason;  /* POLICY, POLICY_PENDING or POLICY_LOGGED of enum loom_drop_reason */
+	__u8 pad[3];
+};
+
+struct loom_denied {
+	__u64 packets; /* POLICY_LOGGED: of those that were judged, which is the first of a flow */
+	__u64 last_ns; /* CLOCK_MONOTONIC, of the last one */
 };
 
 struct loom_evlimit {
@@ -340,4 +363,7 @@ _Static_assert(sizeof(struct loom_ct) == 64, "loom_ct is one cache line");
 _Static_assert(sizeof(struct loom_gc_args) == 80, "loom_gc_args");
 _Static_assert(sizeof(struct loom_fragkey) == 40, "loom_fragkey");
 _Static_assert(sizeof(struct loom_frag) == 12, "loom_frag");
+_Static_assert(sizeof(struct loom_epstats) == 64, "loom_epstats");
+_Static_assert(sizeof(struct loom_deniedkey) == 32, "loom_deniedkey");
+_Static_assert(sizeof(struct loom_denied) == 16, "loom_denied");
 _Static_assert(sizeof(struct loom_event) == 96, "loom_event");

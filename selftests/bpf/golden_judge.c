@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -51,6 +52,14 @@ static void begin(const struct target *t, enum loom_hook hook)
 	set_policies(t, EP_A, 0, 0);
 	set_policies(t, EP_B, 0, 0);
 	set_policies(t, EP_E, 0, 0);
+}
+
+static __u64 now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
 static enum verdict_kind last_kind;
@@ -336,6 +345,125 @@ static void a_denial_tells_pod_peer_direction_and_port(const struct target *t, i
 	assert_int_equal(ev.port, 0);
 }
 
+/* ---- what is counted by name ---- */
+
+struct denial {
+	__u32 ep;
+	int ingress;
+	enum who peer;
+	__u16 port;
+	__u8 proto;
+};
+
+/* Packets that were denied so; 0: there is no entry. */
+static __u64 denied(const struct target *t, int family, __u8 reason, const struct denial *want)
+{
+	struct loom_deniedkey k = { .peer = world_addr(want->peer, family),
+				    .ep = want->ep,
+				    .port = htons(want->port),
+				    .proto = want->proto,
+				    .ingress = want->ingress,
+				    .reason = reason };
+	struct loom_denied d = {};
+
+	if (t->get("loom_denied", &k, &d))
+		return 0;
+	assert_in_range(d.packets, 1, 100);
+	assert_in_range(now_ns() - d.last_ns, 0, 10 * 1000000000ull);
+	return d.packets;
+}
+
+#define COUNTED(reason, ...) (int)denied(t, family, reason, &(const struct denial){ __VA_ARGS__ })
+#define DENIED(...)	     COUNTED(LOOM_DROP_POLICY, __VA_ARGS__)
+
+static void expect_sums(const struct target *t, __u32 ep, __u64 in, __u64 out)
+{
+	struct loom_epstats s;
+
+	assert_int_equal(t->get("loom_epstats", &ep, &s), 0);
+	assert_int_equal(s.deny_in_packets, in);
+	assert_int_equal(s.deny_out_packets, out);
+}
+
+static void denials_are_counted_by_name(const struct target *t, int family)
+{
+	begin(t, LOOM_HOOK_FROM_POD);
+	set_policies(t, EP_E, CLOSED, 0);
+	/* Each from another port, or sent again. */
+	ENDS(POLICY, TCP(POD, B, 1000, E, 80, SYN));
+	ENDS(POLICY, TCP(POD, B, 1000, E, 80, SYN));
+	ENDS(POLICY, TCP(POD, B, 1001, E, 80, SYN));
+	assert_int_equal(DENIED(EP_E, 1, B, 80, IPPROTO_TCP), 3);
+	ENDS(POLICY, TCP(POD, B, 1000, E, 81, SYN));
+	ENDS(POLICY, UDP(POD, B, 1000, E, 80));
+	ENDS(POLICY, UDP(OVL, C, 1000, E, 80));
+	ENDS(POLICY, ECHO(POD, B, E, 7));
+	ENDS(POLICY, ECHO(POD, B, E, 8));
+	assert_int_equal(DENIED(EP_E, 1, B, 80, IPPROTO_TCP), 3);
+	assert_int_equal(DENIED(EP_E, 1, B, 81, IPPROTO_TCP), 1);
+	assert_int_equal(DENIED(EP_E, 1, B, 80, IPPROTO_UDP), 1);
+	assert_int_equal(DENIED(EP_E, 1, C, 80, IPPROTO_UDP), 1);
+	assert_int_equal(DENIED(EP_E, 1, B, 0, family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6), 2);
+	expect_sums(t, EP_E, 8, 0);
+	expect_sums(t, EP_B, 0, 0);
+}
+
+static void denials_are_of_the_flow_and_not_of_the_packet(const struct target *t, int family)
+{
+	begin(t, LOOM_HOOK_FROM_POD);
+	PASSES(TCP(POD, B, 1000, E, 80, SYN));
+	set_policies(t, EP_B, 0, CLOSED);
+	bump(t);
+	ENDS(POLICY, TCP(POD, E, 80, B, 1000, SYNACK));
+	ENDS(POLICY, TCP(POD, B, 1000, E, 80, SYN));
+	ENDS(POLICY, ERROR(POD, E, B, B, 1000, E, 80), .quote_proto = IPPROTO_TCP);
+	assert_int_equal(DENIED(EP_B, 0, E, 80, IPPROTO_TCP), 3);
+	ENDS(POLICY, TCP(POD, B, 1002, VIP, 80, SYN));
+	assert_int_equal(DENIED(EP_B, 0, E, 8080, IPPROTO_TCP), 1);
+	assert_int_equal(DENIED(EP_B, 0, VIP, 80, IPPROTO_TCP), 0);
+	expect_sums(t, EP_B, 0, 4);
+	expect_sums(t, EP_E, 0, 0);
+}
+
+static void what_passes_is_not_counted_as_denied(const struct target *t, int family)
+{
+	begin(t, LOOM_HOOK_FROM_POD);
+	set_policies(t, EP_B, CLOSED, 0);
+	PASSES(TCP(POD, B, 1000, E, 80, SYN));
+	PASSES(TCP(POD, E, 80, B, 1000, SYNACK));
+	ENDS(NO_ROUTE, UDP(OVL, C, 1004, D, 53));
+	for (__u8 reason = 1; reason < LOOM_DROP_MAX; reason++) {
+		assert_int_equal(COUNTED(reason, EP_E, 1, B, 80, IPPROTO_TCP), 0);
+		assert_int_equal(COUNTED(reason, EP_B, 0, E, 80, IPPROTO_TCP), 0);
+		assert_int_equal(COUNTED(reason, EP_B, 1, E, 1000, IPPROTO_TCP), 0);
+	}
+	expect_sums(t, EP_B, 0, 0);
+	expect_sums(t, EP_E, 0, 0);
+}
+
+static void what_is_logged_or_waits_is_told_apart(const struct target *t, int family)
+{
+	struct loom_polkey any = { .policy = CLOSED + 1, .kind = LOOM_PEER_ANY };
+	struct loom_polset log = { .flags = LOOM_POLSET_ISOLATES | LOOM_POLSET_LOG_ONLY };
+	struct loom_epol unknown = {};
+	__u32 ep = EP_E;
+
+	begin(t, LOOM_HOOK_FROM_POD);
+	must(t->put("loom_pol", &any, &log));
+	set_policies(t, EP_E, CLOSED + 1, 0);
+	PASSES(TCP(POD, B, 1000, E, 80, SYN));
+	PASSES(TCP(POD, E, 80, B, 1000, SYNACK));
+	PASSES(TCP(POD, B, 1000, E, 80, ACK));
+	assert_int_equal(COUNTED(LOOM_DROP_POLICY_LOGGED, EP_E, 1, B, 80, IPPROTO_TCP), 1);
+	expect_sums(t, EP_E, 0, 0);
+	must(t->put("loom_epol", &ep, &unknown));
+	ENDS(POLICY_PENDING, TCP(POD, B, 1001, E, 80, SYN));
+	assert_int_equal(COUNTED(LOOM_DROP_POLICY_PENDING, EP_E, 1, B, 80, IPPROTO_TCP), 1);
+	assert_int_equal(COUNTED(LOOM_DROP_POLICY_LOGGED, EP_E, 1, B, 80, IPPROTO_TCP), 1);
+	assert_int_equal(DENIED(EP_E, 1, B, 80, IPPROTO_TCP), 0);
+	expect_sums(t, EP_E, 1, 0);
+}
+
 const struct golden_check golden_judge_checks[] = {
 	{ "a SYN from the server's side is judged", a_syn_from_the_servers_side_is_judged },
 	{ "a SYN from the server's side that may begins a flow of its own",
@@ -354,6 +482,13 @@ const struct golden_check golden_judge_checks[] = {
 	{ "errors about pings go to who asks", errors_about_pings_go_to_who_asks },
 	{ "a denial tells pod, peer, direction and port",
 	  a_denial_tells_pod_peer_direction_and_port },
+	{ "denials are counted by pod, peer and port, and by no source port",
+	  denials_are_counted_by_name },
+	{ "denials are counted of the flow, and not of the packet",
+	  denials_are_of_the_flow_and_not_of_the_packet },
+	{ "what passes is not counted as denied", what_passes_is_not_counted_as_denied },
+	{ "what is logged, or waits for its policy, is counted apart",
+	  what_is_logged_or_waits_is_told_apart },
 	{ "masqueraded pings are answered, and nobody pings back",
 	  masqueraded_pings_are_answered_and_nobody_pings_back },
 };

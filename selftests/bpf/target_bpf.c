@@ -109,10 +109,11 @@ static void clear_array(const char *name, __u32 entries, size_t value_size, bool
 
 static void bpf_reset(void)
 {
-	static const char *const hashes[] = { "loom_ep",  "loom_ip",	 "loom_cidr",
-					      "loom_ct",  "loom_ct_new", "loom_frag",
-					      "loom_svc", "loom_aff",	 "loom_srcrange",
-					      "loom_pol", "loom_ident",	 "loom_class" };
+	static const char *const hashes[] = { "loom_ep",    "loom_ip",	   "loom_cidr",
+					      "loom_ct",    "loom_ct_new", "loom_frag",
+					      "loom_svc",   "loom_aff",	   "loom_srcrange",
+					      "loom_pol",   "loom_ident",  "loom_class",
+					      "loom_denied" };
 	unsigned int i;
 
 	close_sockets();

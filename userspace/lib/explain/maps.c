@@ -21,7 +21,7 @@ struct live {
 static bool is_needed(const struct nmap *m)
 {
 	return strcmp(m->name, "loom_metrics") != 0 && strcmp(m->name, "loom_epstats") != 0 &&
-	       strcmp(m->name, "loom_evlimit") != 0;
+	       strcmp(m->name, "loom_evlimit") != 0 && strcmp(m->name, "loom_denied") != 0;
 }
 
 static int open_map(const char *bpf_dir, const struct nmap *m, struct err *e)
