@@ -344,3 +344,102 @@ def test_events_say_whose_policy_denied_it(world):
     text = net.node("node1", "netloom", "events", "--filter", "default/out")
     assert "egress of default/a to" in text and "isolated by networkpolicy default/out" in text, text
     net.kubectl("delete", "service", "events")
+
+
+def denied(net, node, *args):
+    return json.loads(net.node(node, "netloom", "denied", *args, "-o", "json"))
+
+
+def denied_rows(net, node, pod, peer, protocol="TCP", logged=False):
+    """Of `netloom denied`: what of the peer's was denied to the pod at port 8080."""
+    return [
+        row
+        for row in denied(net, node, pod)
+        if row["peer"].get("pod") == peer and row.get("port") == 8080
+        and row["protocol"] == protocol and row["logged"] == logged
+    ]
+
+
+def denied_packets(net, node, pod, direction):
+    """The metric of the pod."""
+    lines = net.node(node, "curl", "-fsS", "http://127.0.0.1:9990/metrics").splitlines()
+    name, where = pod.split("/")[1], pod.split("/")[0]
+    labels = f'{{namespace="{where}",pod="{name}",direction="{direction}"}}'
+    found = [x for x in lines if x.startswith(f"netloom_policy_denied_packets_total{labels}")]
+    assert len(found) == 1, found
+    return int(found[0].split()[-1])
+
+
+def test_denied_counts_packets_by_pod_peer_and_port_until_the_pod_goes(world):
+    net, attempts = world.net, 24
+    world.add(server("default", "db", "node2", {"app": "db"}, [8080]))
+    number = json.loads(net.node("node2", "netloom", "pods", "-o", "json"))["pods"]
+    number = next(p["ep"] for p in number if p["name"] == "db")
+    assert denied(net, "node2", "default/db") == []
+    net.apply(policy("db-only", "db", ingress=[{"from": peers("a")}]))
+    world.expect(cells(("a", "db", True), ("c", "db", False), families=("v4",)), "a alone is let in")
+    assert not denied_rows(net, "node2", "default/db", "default/a")
+    before = denied_rows(net, "node2", "default/db", "default/c")[0]["packets"]
+    sum_before = denied_packets(net, "node2", "default/db", "ingress")
+    to = ["TCP", world.ips["default/db"]["v4"], 8080]
+    answers, error = net.client("default/c").ask("batch", {"places": [to] * attempts, "timeout": 0.5})
+    assert error is None and {a for a, _ in answers} == {"timeout"}, (answers, error)
+    (row,) = denied_rows(net, "node2", "default/db", "default/c")
+    assert (row["pod"], row["direction"]) == ("default/db", "ingress"), row
+    assert row["peer"]["address"] == world.ips["default/c"]["v4"], row
+    assert row["packets"] >= before + attempts, (before, row)
+    assert row["policies"] == ["networkpolicy default/db-only"] and row["secondsAgo"] < 10, row
+    assert denied_packets(net, "node2", "default/db", "ingress") >= sum_before + attempts
+    assert denied_packets(net, "node2", "default/db", "egress") == 0
+    text = net.node("node2", "netloom", "denied", "default")
+    line = [x for x in text.splitlines() if x.startswith("default/db ") and "8080/TCP" in x]
+    assert len(line) == 1 and "default/c" in line[0] and str(row["packets"]) in line[0], text
+    assert "isolated by networkpolicy default/db-only" in line[0], text
+    packets = [r["packets"] for r in denied(net, "node2")]
+    assert packets == sorted(packets, reverse=True), packets
+    # It is in the kernel, not in the agent.
+    net.demo("agent", "node2", "kill")
+    net.client("default/c").ask("batch", {"places": [to] * attempts, "timeout": 0.5})
+    net.demo("agent", "node2", "start", "--wait")
+    (again,) = denied_rows(net, "node2", "default/db", "default/c")
+    assert again["packets"] >= row["packets"] + attempts, (row, again)
+    # Whoever gets the number next finds nothing.
+    world.part("default/db")
+    net.delete("db")
+    dump = lambda: json.loads(net.node("node2", "netloom", "dump", "denied", "-o", "json"))  # noqa: E731
+    poll(lambda: not [r for r in dump() if r["ep"] == number], 5, "the pod's entries go")
+    assert not [r for r in denied(net, "node2", "default") if r["pod"] == "default/db"]
+
+
+def test_denied_forgets_pods_that_went_while_the_agent_was_away(world):
+    net = world.net
+    world.add(server("default", "brief", "node2", {"app": "brief"}, [8080]))
+    net.apply(policy("brief", "brief", ingress=[]))
+    world.expect(cells(("c", "brief", False), families=("v4",)), "it is closed")
+    assert denied_rows(net, "node2", "default/brief", "default/c")
+    number = next(
+        p["ep"]
+        for p in json.loads(net.node("node2", "netloom", "pods", "-o", "json"))["pods"]
+        if p["name"] == "brief"
+    )
+    net.demo("agent", "node2", "kill")
+    world.part("default/brief")
+    net.kubectl("delete", "pod", "brief", "--wait=false")
+    net.demo("agent", "node2", "start", "--wait")
+    dump = lambda: json.loads(net.node("node2", "netloom", "dump", "denied", "-o", "json"))  # noqa: E731
+    poll(lambda: not [r for r in dump() if r["ep"] == number], 20, "the pod's entries go")
+
+
+def test_denied_tells_what_was_only_logged(world):
+    net = world.net
+    logged = policy("logged", "b", ingress=[])
+    logged["metadata"]["annotations"] = {"netloom.io/policy-mode": "log"}
+    net.apply(logged)
+
+    def logs():
+        assert all(world.ask(cells(("a", "b", True), families=("v6",))).values())
+        rows = denied_rows(net, "node2", "default/b", "default/a", protocol="UDP", logged=True)
+        return rows and rows[0]["policies"] == ["networkpolicy default/logged"]
+
+    poll(logs, 8, "what would be denied is counted")
+    assert "only logged: isolated by" in net.node("node2", "netloom", "denied", "default/b")

@@ -38,6 +38,7 @@ int cmd_pods(const struct ctl *c);
 int cmd_ipam(const struct ctl *c);
 int cmd_services(const struct ctl *c);
 int cmd_policies(const struct ctl *c);
+int cmd_denied(const struct ctl *c);
 int cmd_dump(const struct ctl *c);
 int cmd_events(const struct ctl *c);
 int cmd_history(const struct ctl *c);

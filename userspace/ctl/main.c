@@ -79,6 +79,8 @@ static const struct command {
 	{ "policies", "[NAMESPACE/POD]",
 	  "which policies hold for this node's pods; or the rules for one, in words", NULL,
 	  cmd_policies },
+	{ "denied", "[NAMESPACE[/POD]]",
+	  "what policy denied: to whom, from whom, and how many packets", NULL, cmd_denied },
 	{ "dump", "[TABLE]", "the data plane's live tables; without TABLE, which there are",
 	  dump_options, cmd_dump },
 	{ "events", "", "packets that were dropped, and why", events_options, cmd_events },

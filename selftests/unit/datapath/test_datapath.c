@@ -554,6 +554,7 @@ int main(void)
 		cmocka_unit_test(a_drop_reaches_the_agent_as_an_event),
 		cmocka_unit_test(verdicts_of_policy_are_told_with_what_was_known_then),
 		cmocka_unit_test(endpoint_numbers_are_given_lowest_first),
+		cmocka_unit_test(denials_of_endpoints_that_are_gone_go),
 		cmocka_unit_test(link_pins_survive_any_interface_name),
 		cmocka_unit_test(a_bpffs_is_not_mounted_over_files),
 		cmocka_unit_test(an_object_of_another_version_is_refused),

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -9,7 +10,9 @@
 #include <cmocka.h>
 
 #include "agent/modules/datapath/datapath.h"
+#include "agent/modules/datapath/denied.h"
 #include "agent/modules/datapath/epnum.h"
+#include "lib/bpf/walk.h"
 #include "lib/json/json.h"
 #include "selftests/unit/datapath/fixture.h"
 #include "selftests/unit/datapath/tests.h"
@@ -285,4 +288,34 @@ void endpoint_numbers_are_given_lowest_first(void **state)
 	epnum_release(&n, 0);
 	epnum_release(&n, LOOM_MAX_EPS);
 	assert_int_equal(epnum_alloc(&n), 0);
+}
+
+void denials_of_endpoints_that_are_gone_go(void **state)
+{
+	_cleanup_(closep) int fd =
+		bpf_map_create(BPF_MAP_TYPE_LRU_HASH, "loom_denied", sizeof(struct loom_deniedkey),
+			       sizeof(struct loom_denied), LOOM_MAX_DENIED, NULL);
+	struct loom_denied d = { .packets = 3 }, found;
+	struct loom_deniedkey k = { .proto = IPPROTO_TCP };
+	struct epnum n;
+
+	assert_true(fd >= 0);
+	epnum_init(&n);
+	assert_int_equal(denied_sweep(fd, &n), 0);
+	for (int i = 0; i < 3000; i++) {
+		k.ep = 1 + i % 3;
+		k.port = htons(i);
+		assert_int_equal(bpf_map_update_elem(fd, &k, &d, BPF_ANY), 0);
+	}
+	epnum_reserve(&n, 2);
+	assert_int_equal(denied_sweep(fd, &n), 2000);
+	assert_int_equal(map_count(fd), 1000);
+	k.ep = 2;
+	k.port = htons(1);
+	assert_int_equal(bpf_map_lookup_elem(fd, &k, &found), 0);
+	assert_int_equal(found.packets, 3);
+	epnum_release(&n, 2);
+	assert_int_equal(denied_sweep(fd, &n), 1000);
+	assert_int_equal(map_count(fd), 0);
+	assert_true(denied_sweep(-1, &n) < 0);
 }

@@ -10,6 +10,7 @@ void the_state_keeps_its_generations(void **state);
 void keys_of_items_are_readable(void **state);
 void a_pods_attachment_waits_for_its_link_and_entry(void **state);
 void endpoint_numbers_are_given_lowest_first(void **state);
+void denials_of_endpoints_that_are_gone_go(void **state);
 void verdicts_of_policy_are_told_with_what_was_known_then(void **state);
 void a_map_of_other_fields_starts_empty(void **state);
 void reserved_fields_take_the_place_of_any(void **state);

@@ -191,6 +191,59 @@ static void of_a_long_rule_the_beginning_is_told(void **state)
 	assert_in_range(strlen(why), VERDICT_RULE - 10, 2 * VERDICT_RULE);
 }
 
+/* ---- what is counted ---- */
+
+static struct loom_deniedkey key_of(const char *pod, const union loom_addr *peer, uint16_t port)
+{
+	return (struct loom_deniedkey){ .peer = *peer,
+					.ep = cluster_ep(&c, pod),
+					.port = htons(port),
+					.proto = IPPROTO_TCP,
+					.ingress = 1,
+					.reason = LOOM_DROP_POLICY };
+}
+
+static void counts_as(const struct loom_deniedkey *k, const char *want)
+{
+	_json_ *o = verdict_denied(c.world, k);
+
+	assert_string_equal(json_object_to_json_string_ext(
+				    o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE),
+			    want);
+}
+
+static void what_is_counted_has_names(void **state)
+{
+	union loom_addr outside = ipv4("203.0.112.9");
+	struct loom_deniedkey k;
+
+	set_up_pods();
+	apply("first",
+	      "{\"podSelector\":{\"matchLabels\":{\"app\":\"server\"}},\"ingress\":[{" FROM(
+		      "a") "}]}");
+	cluster_settle(&c);
+	k = key_of("x/server", addr_of("x/b"), 80);
+	counts_as(&k, "{\"pod\":\"x/server\",\"direction\":\"ingress\",\"peer\":{\"address\":"
+		      "\"10.1.0.3\",\"pod\":\"x/b\"},\"port\":80,\"protocol\":\"TCP\",\"reason\":"
+		      "\"policy\",\"logged\":false,\"policies\":[\"networkpolicy x/first\"],"
+		      "\"because\":\"isolated by networkpolicy x/first\"}");
+	k = key_of("x/server", &outside, 0);
+	k.proto = IPPROTO_ICMP;
+	k.reason = LOOM_DROP_POLICY_LOGGED;
+	counts_as(&k, "{\"pod\":\"x/server\",\"direction\":\"ingress\",\"peer\":{\"address\":"
+		      "\"203.0.112.9\"},\"protocol\":\"icmp\",\"reason\":\"policy_logged\","
+		      "\"logged\":true,\"policies\":[\"networkpolicy x/first\"],\"because\":"
+		      "\"isolated by networkpolicy x/first\"}");
+	/* It may by now, and has an endpoint that nobody knows. */
+	k = key_of("x/server", addr_of("x/a"), 80);
+	k.ep = 200;
+	k.ingress = 0;
+	k.scope = 7;
+	counts_as(&k, "{\"direction\":\"egress\",\"peer\":{\"address\":\"10.1.0.2\",\"scope\":7},"
+		      "\"port\":80,\"protocol\":\"TCP\",\"reason\":\"policy\",\"logged\":false,"
+		      "\"policies\":[],\"because\":\"its policies are others by now\"}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +257,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_nobody_knows_is_said, x_setup, x_teardown),
 		cmocka_unit_test_setup_teardown(of_many_policies_the_first_are_named, x_setup,
 						x_teardown),
+		cmocka_unit_test_setup_teardown(what_is_counted_has_names, x_setup, x_teardown),
 		cmocka_unit_test_setup_teardown(of_a_long_rule_the_beginning_is_told, x_setup,
 						x_teardown),
 	};

@@ -17,6 +17,10 @@ static inline uint64_t clock_ms(void)
 	return clock_ns() / 1000000u;
 }
 
+#define CLOCK_STRLEN 40
+/* RFC 3339 with milliseconds, of a moment on CLOCK_MONOTONIC, by what the time of day is now. */
+void clock_text(uint64_t mono_ns, char buf[static CLOCK_STRLEN]);
+
 /* CLOCK_REALTIME in milliseconds since 1970. */
 static inline uint64_t clock_real_ms(void)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Records of the policy maps: shared/loom_pol.h. */
+#include <arpa/inet.h>
 #include <stdio.h>
 
 #include "lib/base/addr.h"
@@ -82,4 +83,22 @@ RECORD(polrule)
 	       json_add_str(ret, "action", loom_action_name(r->verdict & 0xf)) ?:
 	       json_add_str(ret, "proto", r->proto ? loom_proto_name(r->proto, proto) : "any") ?:
 	       add_ports(ret, r);
+}
+
+RECORD(denied)
+{
+	const struct loom_deniedkey *k = key;
+	const struct loom_denied *d = value;
+	char proto[NAME_STRLEN];
+
+	n = n ?: &table_names_none;
+	return record_add_ep(ret, k->ep, n) ?:
+	       json_add_str(ret, "direction", k->ingress ? "ingress" : "egress") ?:
+	       json_add_int(ret, "scope", k->scope) ?:
+	       record_add_addr(ret, "peer", &k->peer, k->scope, n) ?:
+	       json_add_str(ret, "proto", loom_proto_name(k->proto, proto)) ?:
+	       (k->port ? json_add_int(ret, "destinationPort", ntohs(k->port)) : 0) ?:
+	       json_add_str(ret, "reason", loom_drop_name(k->reason)) ?:
+	       json_add_int(ret, "packets", d->packets) ?:
+	       record_add_age(ret, "idleSeconds", d->last_ns >> LOOM_TICK_SHIFT, n);
 }

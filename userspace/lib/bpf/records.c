@@ -311,5 +311,7 @@ RECORD(epstats)
 	       json_add_int(ret, "rxPackets", s->rx_packets) ?:
 	       json_add_int(ret, "rxBytes", s->rx_bytes) ?:
 	       json_add_int(ret, "dropPackets", s->drop_packets) ?:
-	       json_add_int(ret, "dropBytes", s->drop_bytes);
+	       json_add_int(ret, "dropBytes", s->drop_bytes) ?:
+	       json_add_int(ret, "denyInPackets", s->deny_in_packets) ?:
+	       json_add_int(ret, "denyOutPackets", s->deny_out_packets);
 }

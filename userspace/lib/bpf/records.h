@@ -46,3 +46,4 @@ RECORD(ident);
 RECORD(class);
 RECORD(pol);
 RECORD(polrule);
+RECORD(denied);

@@ -111,6 +111,8 @@ static const struct column epstats_columns[] = {
 	NUMBER("RX PACKETS", "rxPackets"),
 	NUMBER("RX BYTES", "rxBytes"),
 	NUMBER("DROPPED", "dropPackets"),
+	NUMBER("DENIED IN", "denyInPackets"),
+	NUMBER("DENIED OUT", "denyOutPackets"),
 	{},
 };
 
@@ -209,6 +211,11 @@ static const struct column polrule_columns[] = {
 	TEXT("PORTS", "ports"),
 	{},
 };
+static const struct column denied_columns[] = {
+	NAMED("ENDPOINT", "ep"),      TEXT("DIRECTION", "direction"),	 NAMED("PEER", "peer"),
+	TEXT("PROTO", "proto"),	      NUMBER("PORT", "destinationPort"), TEXT("REASON", "reason"),
+	NUMBER("PACKETS", "packets"), SECONDS("LAST", "idleSeconds"),	 {},
+};
 
 #define U32 sizeof(uint32_t)
 #define IPK sizeof(struct loom_ipkey)
@@ -264,6 +271,9 @@ const struct table tables[] = {
 	  sizeof(struct loom_polkey), sizeof(struct loom_polset), record_pol, pol_columns },
 	{ "polrule", "loom_polrule", "policy: rules", U32, sizeof(struct loom_polrule),
 	  record_polrule, polrule_columns },
+	{ "denied", "loom_denied", "policy: whom it denied what, and how often",
+	  sizeof(struct loom_deniedkey), sizeof(struct loom_denied), record_denied,
+	  denied_columns },
 	{},
 };
 

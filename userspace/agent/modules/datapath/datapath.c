@@ -92,11 +92,35 @@ static int close_endpoint(const struct datapath *dp, uint32_t ep)
 	return bpf_map_update_elem(loaded_map_fd(dp->loaded, "loom_epol"), &ep, &none, BPF_ANY);
 }
 
+static void sweep_denied(struct datapath *dp)
+{
+	int err = denied_sweep(loaded_map_fd(dp->loaded, "loom_denied"), &dp->eps);
+
+	if (err < 0)
+		log_warn("denials of pods that are gone stay counted: %s", strerror(-err));
+	dp->denied_stale = err < 0;
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	sweep_denied(arg);
+}
+
+/* When the loop turns: after the transaction, with which the last of the pod's packets goes. */
+static void sweep_later(struct datapath *dp)
+{
+	dp->denied_stale = true;
+	event_active(dp->denied_sweep, EV_TIMEOUT, 0);
+}
+
 uint32_t datapath_ep_alloc(struct agent *a)
 {
 	struct datapath *dp = datapath_get(a);
-	uint32_t ep = epnum_alloc(&dp->eps);
+	uint32_t ep;
 
+	if (dp->denied_stale)
+		sweep_denied(dp);
+	ep = epnum_alloc(&dp->eps);
 	if (ep && close_endpoint(dp, ep) < 0)
 		log_error("endpoint %u may have the policy of who had the number before", ep);
 	if (ep && epnum_clear_stats(loaded_map_fd(dp->loaded, "loom_epstats"), ep) < 0)
@@ -111,7 +135,10 @@ void datapath_ep_reserve(struct agent *a, uint32_t ep)
 
 void datapath_ep_release(struct agent *a, uint32_t ep)
 {
-	epnum_release(&datapath_get(a)->eps, ep);
+	struct datapath *dp = datapath_get(a);
+
+	epnum_release(&dp->eps, ep);
+	sweep_later(dp);
 }
 
 /* ---- starting ---- */
@@ -270,7 +297,8 @@ static int start(struct datapath *dp, struct err *e)
 	if (err < 0)
 		return err;
 	dp->route_bump = event_new(agent_base(dp->agent), -1, 0, bump_route_gen, dp);
-	err = dp->route_bump ? service_flows_start(dp) : -ENOMEM;
+	dp->denied_sweep = event_new(agent_base(dp->agent), -1, 0, on_sweep, dp);
+	err = dp->route_bump && dp->denied_sweep ? service_flows_start(dp) : -ENOMEM;
 	if (err < 0)
 		return err;
 	err = register_descriptors(dp, cfg, e);
@@ -292,6 +320,8 @@ static void datapath_fini(struct agent *a)
 	drops_free(dp->drops);
 	if (dp->route_bump)
 		event_free(dp->route_bump);
+	if (dp->denied_sweep)
+		event_free(dp->denied_sweep);
 	service_flows_stop(dp);
 	loaded_free(dp->loaded);
 	free(dp);
@@ -332,8 +362,11 @@ int datapath_put_xdp(struct agent *a, struct txn *t, const char *ifname, unsigne
 
 static int datapath_resync(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
 {
-	int err = datapath_put_sockets(datapath_get(a), txn);
+	struct datapath *dp = datapath_get(a);
+	int err = datapath_put_sockets(dp, txn);
 
+	/* Numbers are reserved in this turn of the loop: by podwire, after this. */
+	sweep_later(dp);
 	return err < 0 ? err_errno(e, err, "services.socketLB") : 0;
 }
 

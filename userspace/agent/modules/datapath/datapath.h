@@ -55,7 +55,8 @@ int datapath_bump_policy_gen(struct agent *a);
  * negative errno. */
 int datapath_forget_addr(struct agent *a, uint32_t scope, const union loom_addr *addr);
 /* Endpoint numbers: free ones are handed out lowest first; counters of a number start at zero,
- * and it is closed by policy, where there is any (shared/loom_pol.h). 0 = all are taken. */
+ * nothing was denied to it, and it is closed by policy, where there is any (shared/loom_pol.h). 0 =
+ * all are taken. */
 uint32_t datapath_ep_alloc(struct agent *a);
 void datapath_ep_reserve(struct agent *a, uint32_t ep); /* adopted after a restart */
 void datapath_ep_release(struct agent *a, uint32_t ep);

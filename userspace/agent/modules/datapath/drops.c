@@ -138,19 +138,6 @@ uint64_t drops_lost(const struct drops *d)
 	return sum.lost;
 }
 
-/* RFC 3339 with milliseconds, of a moment on CLOCK_MONOTONIC. */
-static void time_text(uint64_t mono_ns, char *buf, size_t len)
-{
-	int64_t ms = (int64_t)clock_real_ms() - (int64_t)(clock_ns() - mono_ns) / 1000000;
-	time_t s = ms / 1000;
-	struct tm tm;
-	size_t at;
-
-	gmtime_r(&s, &tm);
-	at = strftime(buf, len, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(buf + at, len - at, ".%03dZ", (int)(ms % 1000));
-}
-
 static int add_named(struct json_object *ret, const char *field, const char *name)
 {
 	return name ? json_add_str(ret, field, name) : 0;
@@ -217,11 +204,11 @@ static struct json_object *event_json(const struct loom_event *ev, const char *t
 				      const struct table_names *n)
 {
 	_json_ *ret = json_object_new_object();
-	char when[40];
+	char when[CLOCK_STRLEN];
 
 	if (!ret)
 		return NULL;
-	time_text(ev->time_ns, when, sizeof(when));
+	clock_text(ev->time_ns, when);
 	if (json_add_int(ret, "seq", seq) ?: json_add_str(ret, "time", when) ?:
 	    json_add_str(ret, "reason", loom_drop_name(ev->reason)) ?:
 	    json_add_str(ret, "text", loom_drop_text(ev->reason)) ?:

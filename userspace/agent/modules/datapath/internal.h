@@ -5,6 +5,7 @@
 #include "agent/modules/datapath/attach_items.h"
 #include "agent/modules/datapath/cgroup.h"
 #include "agent/modules/datapath/ctgc.h"
+#include "agent/modules/datapath/denied.h"
 #include "agent/modules/datapath/drops.h"
 #include "agent/modules/datapath/epnum.h"
 #include "agent/modules/datapath/items.h"
@@ -23,7 +24,9 @@ struct datapath {
 	struct epnum eps;
 	struct event *flows_timer; /* pending while flows of services shall be ended */
 	struct flows_waiter *flows_waiters;
-	struct event *route_bump; /* pending while flows shall look up their next hop again */
+	struct event *denied_sweep; /* pending while loom_denied is to be swept */
+	bool denied_stale;	    /* it may have entries of numbers that nobody has */
+	struct event *route_bump;   /* pending while flows shall look up their next hop again */
 };
 
 struct datapath *datapath_get(struct agent *a);

@@ -164,7 +164,8 @@ static struct json_object *maps_json(const struct datapath *dp, struct json_obje
 		/* The LRU maps are meant to be full. */
 		if (n * 100 < m->max_entries * 95ll || strstr(m->name, "_new") ||
 		    strstr(m->name, "_frag") || strcmp(m->name, "loom_aff") == 0 ||
-		    strncmp(m->name, "loom_sock", 9) == 0 || strcmp(m->name, "loom_ct") == 0)
+		    strncmp(m->name, "loom_sock", 9) == 0 || strcmp(m->name, "loom_ct") == 0 ||
+		    strcmp(m->name, "loom_denied") == 0)
 			continue;
 		snprintf(text, sizeof(text), "map %s is nearly full: %lld of %u entries", m->name,
 			 (long long)n, m->max_entries);
@@ -342,6 +343,15 @@ static void ep_sample(struct metrics *m, const char *name, const char *help, uin
 		       att->pod_name, NULL);
 }
 
+static void denied_sample(struct metrics *m, const char *direction, uint64_t v,
+			  const struct attachment *att)
+{
+	metrics_sample(m, "netloom_policy_denied_packets_total", METRIC_COUNTER,
+		       "Packets denied by the pod's policies, or while these were not known.", v,
+		       "namespace", att->pod_namespace, "pod", att->pod_name, "direction",
+		       direction, NULL);
+}
+
 static int ep_entry(const struct attachment *att, void *arg)
 {
 	struct ep_metrics *em = arg;
@@ -362,6 +372,8 @@ static int ep_entry(const struct attachment *att, void *arg)
 		  s.rx_bytes, att);
 	ep_sample(em->m, "netloom_endpoint_drop_packets_total",
 		  "Packets dropped that the pod sent or was to get.", s.drop_packets, att);
+	denied_sample(em->m, "ingress", s.deny_in_packets, att);
+	denied_sample(em->m, "egress", s.deny_out_packets, att);
 	return 0;
 }
 

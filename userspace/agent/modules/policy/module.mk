@@ -4,5 +4,5 @@ policy_CORE := $(addprefix userspace/agent/modules/policy/,strs.c labels.c portm
 	ruleset_keep.c) userspace/agent/modules/services/slots.c
 policy_CORE += $(addprefix userspace/agent/modules/policy/,world.c world_addrs.c world_pods.c world_commit.c world_rules.c \
 	world_keep.c)
-policy_AGENT := $(addprefix userspace/agent/modules/policy/,find.c kmaps.c policy.c show.c verdict.c words.c)
+policy_AGENT := $(addprefix userspace/agent/modules/policy/,denied.c find.c kmaps.c policy.c show.c verdict.c words.c)
 AGENT_SRCS += $(filter-out %/slots.c,$(policy_CORE)) $(policy_AGENT)

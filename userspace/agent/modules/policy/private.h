@@ -7,6 +7,8 @@
 #include "agent/modules/policy/kmaps.h"
 #include "agent/modules/policy/world.h"
 
+struct httpd_reply;
+
 struct policy_module {
 	struct agent *agent;
 	struct kmaps kmaps;
@@ -22,6 +24,10 @@ struct policy_module *policy_get(struct agent *a);
 
 /* show.c */
 int policy_routes(struct policy_module *m);
+/* The answer about a pod that no policy is about; `w` may be NULL. */
+void policy_no_pod(const struct world *w, const char *key, struct httpd_reply *reply);
+/* denied.c */
+int denied_routes(struct policy_module *m);
 /* Why the endpoint is as it is, where that may surprise; else NULL. */
 const char *endpoint_why(const struct endpoint *ep);
 void policy_metrics(struct agent *a, struct metrics *out);

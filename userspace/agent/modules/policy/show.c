@@ -97,7 +97,7 @@ static int by_pod(const struct endpoint *a, const struct endpoint *b)
 	return strcmp(a->pod ? a->pod->key : "", b->pod ? b->pod->key : "");
 }
 
-static void not_found(const struct world *w, const char *key, struct httpd_reply *reply)
+void policy_no_pod(const struct world *w, const char *key, struct httpd_reply *reply)
 {
 	struct pod *pod = NULL;
 
@@ -140,7 +140,7 @@ static void get(const struct httpd_request *req, struct httpd_reply *reply, void
 	fputs("]\n", f);
 	fclose(f);
 	if (only && !n)
-		not_found(m->world, only, reply);
+		policy_no_pod(m->world, only, reply);
 }
 
 int policy_routes(struct policy_module *m)
@@ -148,7 +148,8 @@ int policy_routes(struct policy_module *m)
 	struct httpd *h = agent_httpd(m->agent);
 	int err = httpd_route(h, "GET", "/v1/policies", get, m);
 
-	return err ?: httpd_route(h, "GET", "/v1/policies/", get, m);
+	err = err ?: httpd_route(h, "GET", "/v1/policies/", get, m);
+	return err ?: denied_routes(m);
 }
 
 /* ---- figures ---- */

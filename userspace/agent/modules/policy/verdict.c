@@ -2,8 +2,10 @@
 #include "agent/modules/policy/verdict.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "agent/modules/policy/private.h"
 #include "lib/bpf/names.h"
@@ -93,12 +95,14 @@ static void judge(struct verdict *v, const struct world *w)
 
 /* ---- words ---- */
 
-static const char *name_of(const struct address *a)
+/* `ret_kind`: "pod" or "node". */
+static const char *name_of(const struct address *a, const char **ret_kind)
 {
 	const struct owner *owner = a && a->claims ? a->claims->owner : NULL;
 
 	if (!owner || !owner->identity)
 		return NULL;
+	*ret_kind = owner->identity->kind == IDENTITY_NODE ? "node" : "pod";
 	if (owner->identity->kind == IDENTITY_NODE)
 		return container_of(owner, struct node, owner)->name;
 	return container_of(owner, struct pod, owner)->key;
@@ -182,25 +186,98 @@ static char *why(struct verdict *v, const struct world *w, const char *pod, cons
 	return NULL;
 }
 
+/* Whom the event is about. */
+static const struct endpoint *find_ends(struct verdict *v, const struct world *w)
+{
+	const struct loom_ipkey key = { .scope = v->ev->scope, .addr = v->ev->peer };
+	const struct endpoint *ep = NULL;
+
+	HASH_FIND(hh, w->addresses, &key, sizeof(key), v->peer);
+	HASH_FIND(hh, w->endpoints, &v->ev->judged, sizeof(v->ev->judged), ep);
+	v->rules = ep ? ep->rules[v->ev->ingress ? DIR_IN : DIR_OUT] : NULL;
+	return ep;
+}
+
 struct json_object *verdict_json(const struct world *w, const struct loom_event *ev)
 {
-	const struct loom_ipkey key = { .scope = ev->scope, .addr = ev->peer };
 	_json_ *ret = json_object_new_object(), *list = json_object_new_array();
 	_cleanup_(freep) char *text = NULL;
 	struct verdict v = { .ev = ev };
-	const struct endpoint *ep = NULL;
-	const char *pod, *peer;
+	const struct endpoint *ep = find_ends(&v, w);
+	const char *pod = ep && ep->pod ? ep->pod->key : NULL, *kind, *peer;
 
-	HASH_FIND(hh, w->addresses, &key, sizeof(key), v.peer);
-	HASH_FIND(hh, w->endpoints, &ev->judged, sizeof(ev->judged), ep);
-	v.rules = ep ? ep->rules[ev->ingress ? DIR_IN : DIR_OUT] : NULL;
-	pod = ep && ep->pod ? ep->pod->key : NULL;
-	peer = name_of(v.peer);
+	peer = name_of(v.peer, &kind);
 	text = ret && list ? why(&v, w, pod, peer, list) : NULL;
 	if (!text || (pod && json_add_str(ret, "pod", pod) < 0) ||
 	    (peer && json_add_str(ret, "peerName", peer) < 0) ||
 	    (json_object_array_length(list) && json_add(ret, "policies", TAKE_PTR(list)) < 0) ||
 	    json_add_str(ret, "why", text) < 0)
+		return NULL;
+	return TAKE_PTR(ret);
+}
+
+/* ---- what is counted ---- */
+
+static int add_peer(struct json_object *ret, const struct verdict *v)
+{
+	_json_ *peer = json_object_new_object();
+	char addr[ADDR_STRLEN];
+	const char *kind, *name = name_of(v->peer, &kind);
+	uint32_t scope = v->ev->scope;
+
+	if (!peer || json_add_str(peer, "address", addr_format(&v->ev->peer, addr)) < 0 ||
+	    (scope && json_add_int(peer, "scope", scope) < 0) ||
+	    (name && json_add_str(peer, kind, name) < 0))
+		return -ENOMEM;
+	return json_add(ret, "peer", TAKE_PTR(peer));
+}
+
+static int add_port(struct json_object *ret, const struct loom_event *ev)
+{
+	char proto[NAME_STRLEN];
+
+	if (!event_has_port(ev))
+		return json_add_str(ret, "protocol", loom_proto_name(ev->flow_proto, proto));
+	return json_add_int(ret, "port", ntohs(ev->port))
+		       ?: json_add_str(ret, "protocol", proto_name(ev->flow_proto));
+}
+
+static int add_because(struct json_object *ret, struct verdict *v, const struct world *w)
+{
+	_json_ *list = json_object_new_array();
+	char *text = NULL;
+	size_t len;
+	FILE *f = list ? open_memstream(&text, &len) : NULL;
+	int err;
+
+	if (!f)
+		return -ENOMEM;
+	put_why(f, v, w, list);
+	err = fclose(f) == 0 ? json_add(ret, "policies", TAKE_PTR(list)) : -ENOMEM;
+	err = err ?: json_add_str(ret, "because", text);
+	free(text);
+	return err;
+}
+
+struct json_object *verdict_denied(const struct world *w, const struct loom_deniedkey *k)
+{
+	const struct loom_event ev = { .reason = k->reason,
+				       .scope = k->scope,
+				       .peer = k->peer,
+				       .judged = k->ep,
+				       .port = k->port,
+				       .ingress = k->ingress,
+				       .flow_proto = k->proto };
+	_json_ *ret = json_object_new_object();
+	struct verdict v = { .ev = &ev };
+	const struct endpoint *ep = find_ends(&v, w);
+
+	if (!ret || (ep && ep->pod && json_add_str(ret, "pod", ep->pod->key) < 0) ||
+	    json_add_str(ret, "direction", ev.ingress ? "ingress" : "egress") < 0 ||
+	    add_peer(ret, &v) < 0 || add_port(ret, &ev) < 0 ||
+	    json_add_str(ret, "reason", loom_drop_name(ev.reason)) < 0 ||
+	    json_add_bool(ret, "logged", ev.reason == LOOM_DROP_POLICY_LOGGED) < 0 ||
+	    add_because(ret, &v, w) < 0)
 		return NULL;
 	return TAKE_PTR(ret);
 }

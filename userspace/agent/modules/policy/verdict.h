@@ -19,3 +19,10 @@
 #define VERDICT_RULE \
 	500 /* bytes of a rule's text: a pod may send as many denied packets as it likes */
 struct json_object *verdict_json(const struct world *w, const struct loom_event *ev);
+/*
+ * {"pod", "direction", "peer": {"address", "scope", "pod" | "node"}, "port", "protocol", "reason",
+ * "logged", "policies", "because"} of a key of loom_denied: names, and "because", which is the end
+ * of the sentence above, are of now, and may be others than when it was denied. "pod", "scope" (0)
+ * and "port" may be absent. NULL: out of memory.
+ */
+struct json_object *verdict_denied(const struct world *w, const struct loom_deniedkey *k);
