@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "lib/base/chore.h"
 #include "lib/base/folders.h"
 #include "lib/base/name.h"
 #include "lib/base/utf8.h"
@@ -178,6 +180,51 @@ static void what_keeps_a_folder_from_being_made_is_told(void **state)
 	assert_int_equal(make_parents(path), -ENAMETOOLONG);
 }
 
+/* ---- chores ---- */
+
+/* Each turn says that it is at it, and waits until it may end. */
+struct work {
+	sem_t begun, end;
+	int turns;
+};
+
+static void do_work(void *arg)
+{
+	struct work *w = arg;
+
+	sem_post(&w->begun);
+	sem_wait(&w->end);
+	w->turns++;
+}
+
+static void what_is_told_meanwhile_is_done_once_more(void **state)
+{
+	struct chore *c = NULL;
+	struct work w = {};
+
+	sem_init(&w.begun, 0, 0);
+	sem_init(&w.end, 0, 0);
+	assert_int_equal(chore_new(do_work, &w, &c), 0);
+	assert_false(chore_wait(c));
+	chore_kick(c);
+	sem_wait(&w.begun);
+	for (int i = 0; i < 3; i++)
+		chore_kick(c);
+	sem_post(&w.end);
+	sem_post(&w.end);
+	assert_true(chore_wait(c));
+	assert_int_equal(w.turns, 2);
+	assert_false(chore_wait(c));
+
+	sem_post(&w.end);
+	chore_kick(c);
+	chore_free(c);
+	assert_int_equal(w.turns, 3);
+	chore_free(NULL);
+	sem_destroy(&w.begun);
+	sem_destroy(&w.end);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +234,7 @@ int main(void)
 						remove_dir),
 		cmocka_unit_test_setup_teardown(what_keeps_a_folder_from_being_made_is_told,
 						make_dir, remove_dir),
+		cmocka_unit_test(what_is_told_meanwhile_is_done_once_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

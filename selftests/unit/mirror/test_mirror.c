@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "lib/base/chore.h"
 #include "lib/mirror/mirror.h"
 
 struct place {
@@ -214,6 +215,43 @@ static void a_walk_that_writes_is_a_mistake_that_shows_at_once(void **state)
 	}
 }
 
+static int count_them(const char *key, const char *value, void *arg)
+{
+	++*(int *)arg;
+	return 0;
+}
+
+static void sync_again_and_again(void *arg)
+{
+	for (int i = 0; i < 200; i++)
+		assert_int_equal(mirror_sync(arg), 0);
+}
+
+static void another_thread_may_sync_beside_writes(void **state)
+{
+	struct mirror *m = open_at(*state);
+	struct chore *c = NULL;
+	char key[16], value[256] = "";
+	int n = 0, again = 0;
+
+	assert_int_equal(chore_new(sync_again_and_again, m, &c), 0);
+	chore_kick(c);
+	for (int i = 0; i < 3000; i++) {
+		snprintf(key, sizeof(key), "%d", i % 100);
+		snprintf(value, sizeof(value), "%0200d", i);
+		assert_int_equal(i % 7 ? mirror_put(m, "t", key, value) : mirror_del(m, "t", key),
+				 0);
+	}
+	assert_int_equal(mirror_foreach(m, "t", count_them, &n), 0);
+	chore_free(c);
+	mirror_close(m);
+	m = open_at(*state);
+	assert_int_equal(mirror_foreach(m, "t", count_them, &again), 0);
+	assert_int_equal(again, n);
+	assert_in_range(n, 80, 100);
+	mirror_close(m);
+}
+
 #define with_place(f) cmocka_unit_test_setup_teardown(f, place_make, place_remove)
 
 int main(void)
@@ -225,6 +263,7 @@ int main(void)
 		with_place(a_file_that_is_no_database_is_set_aside),
 		with_place(a_key_that_is_too_long_is_refused),
 		with_place(a_walk_that_writes_is_a_mistake_that_shows_at_once),
+		with_place(another_thread_may_sync_beside_writes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
  * open or read as a database is renamed aside
  * (`<path>.corrupt`), and an empty one takes its place, so that a node always starts.
  *
- * Single-threaded. Reads see all earlier writes.
+ * Single-threaded, but for mirror_sync(). Reads see all earlier writes.
  */
 #include "lib/base/err.h"
 
@@ -35,5 +35,6 @@ int mirror_begin(struct mirror *m);
 int mirror_commit(struct mirror *m);
 void mirror_abort(struct mirror *m);
 
-/* Waits until all is on disk. */
+/* Waits until all is on disk that was written before. The one call that another thread may make, at
+ * any time before mirror_close(). */
 int mirror_sync(struct mirror *m);

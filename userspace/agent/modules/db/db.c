@@ -11,6 +11,7 @@
 #include "agent/modules/db/private.h"
 #include "agent/modules/modules.h"
 #include "api/etcd_keys.h"
+#include "lib/base/chore.h"
 #include "lib/base/log.h"
 #include "lib/httpd/httpd.h"
 #include "lib/json/json.h"
@@ -184,13 +185,21 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	db_push_resync(db);
 }
 
+/* Beside the loop, which a slow disk would hold up. */
+static void flush(void *arg)
+{
+	const struct db *db = arg;
+
+	if (mirror_sync(db->mirror) < 0)
+		log_limited(LOG_LVL_ERROR, 1, "the local mirror can't be written to disk");
+}
+
 static void on_flush(evutil_socket_t fd, short what, void *arg)
 {
 	struct db *db = arg;
 
 	db->dirty = false;
-	if (mirror_sync(db->mirror) < 0)
-		log_limited(LOG_LVL_ERROR, 1, "the local mirror can't be written to disk");
+	chore_kick(db->to_disk);
 }
 
 static void on_grace_over(evutil_socket_t fd, short what, void *arg)
@@ -218,6 +227,7 @@ static void db_free(struct db *db)
 	timer_free(db->flush);
 	timer_free(db->lost);
 	db_table_free(db->table);
+	chore_free(db->to_disk);
 	mirror_close(db->mirror);
 	free(db);
 }
@@ -263,6 +273,9 @@ static int db_init(struct agent *a, struct err *e)
 	err = db_local_load(db);
 	if (err < 0)
 		return err_errno(e, err, "the local mirror can't be read");
+	err = chore_new(flush, db, &db->to_disk);
+	if (err < 0)
+		return err_errno(e, err, "the thread that writes the mirror to disk");
 	err = open_store(db, e);
 	if (err < 0)
 		return err;

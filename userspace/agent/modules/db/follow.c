@@ -288,6 +288,7 @@ static void on_sync(const struct store_range_result *all, void *arg)
 {
 	struct db_prefix *p = arg;
 	struct db *db = p->db;
+	bool begun = db_local_begin(db);
 
 	store_op_cancel(TAKE_PTR(p->asking));
 	event_del(p->ask_again);
@@ -302,6 +303,7 @@ static void on_sync(const struct store_range_result *all, void *arg)
 	seen(p, all->revision);
 	if (!ask_for_own_key(p))
 		sweep(p);
+	db_local_end(db, begun);
 }
 
 /* ---- changes ---- */
@@ -309,6 +311,7 @@ static void on_sync(const struct store_range_result *all, void *arg)
 static void on_change(const struct store_kv *events, size_t n, int64_t revision, void *arg)
 {
 	struct db_prefix *p = arg;
+	bool begun = db_local_begin(p->db);
 
 	for (size_t i = 0; i < n; i++) {
 		take_value(p->db, &events[i]);
@@ -316,6 +319,7 @@ static void on_change(const struct store_kv *events, size_t n, int64_t revision,
 			sweep_reflected(p->db, events[i].key);
 	}
 	seen(p, revision);
+	db_local_end(p->db, begun);
 }
 
 static void on_break(int err, const char *error, void *arg)

@@ -41,6 +41,17 @@ static void wrote(struct db *db, int err)
 	event_add(db->flush, &delay);
 }
 
+bool db_local_begin(struct db *db)
+{
+	return mirror_begin(db->mirror) == 0;
+}
+
+void db_local_end(struct db *db, bool begun)
+{
+	if (begun)
+		wrote(db, mirror_commit(db->mirror));
+}
+
 void db_local_store(struct db *db, const char *key, const char *value)
 {
 	wrote(db, value ? mirror_put(db->mirror, ETCD_TABLE, key, value)

@@ -26,8 +26,9 @@ struct db {
 	struct db_publisher *publisher;
 	struct event *deadline; /* etcd silent for so long at start: the mirror */
 	struct event *begin;	/* first turn of the loop: follow */
-	struct event *flush;	/* mirror to disk */
-	struct event *lost;	/* end of the grace */
+	struct event *flush;	/* a moment after the first write: */
+	struct chore *to_disk;
+	struct event *lost; /* end of the grace */
 	struct db_prefix *prefixes;
 	struct db_sweep *sweeps; /* under way */
 	bool following;		 /* no prefix can be added any more */
@@ -108,6 +109,10 @@ size_t db_publisher_pending(const struct db_publisher *p);
 
 int db_local_open(struct db *db, struct err *e);
 /* Mirror of what etcd said; best effort, logged once when it fails. */
+/* What is stored in between becomes one write, all or none. False: it does not, and db_local_end()
+ * does nothing. */
+bool db_local_begin(struct db *db);
+void db_local_end(struct db *db, bool begun);
 void db_local_store(struct db *db, const char *key, const char *value);
 void db_local_store_meta(struct db *db);
 int db_local_load(struct db *db);
