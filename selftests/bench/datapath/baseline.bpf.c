@@ -45,8 +45,12 @@ int base_frame(struct __sk_buff *skb)
 	__u32 zero = 0;
 	struct base_header *h = bpf_map_lookup_elem(&base_header, &zero);
 
-	if (h && h->fresh)
+	if (h && h->fresh == BASE_FRESH)
 		*(__u32 *)(h->bytes + PORTS_AT) = ++h->flows;
+	if (h && h->fresh == BASE_SCAN) {
+		h->flows++;
+		*(__u32 *)(h->bytes + PORTS_AT) = h->flows << 16 | h->flows >> 16;
+	}
 	if (h)
 		bpf_skb_store_bytes(skb, 0, h->bytes, HEADER_LEN, 0);
 	bpf_tail_call(skb, &base_next, 0);

@@ -7,6 +7,13 @@
 
 struct base_header {
 	__u8 bytes[HEADER_LEN];
-	__u16 fresh; /* each packet gets ports of its own, and begins a flow */
+	__u16 fresh; /* enum base_fresh */
 	__u32 flows; /* begun so far: they are the ports */
+};
+
+/* Does each packet get ports of its own, and begin a flow? */
+enum base_fresh {
+	BASE_SAME,
+	BASE_FRESH, /* the source port changes with each, the destination's seldom */
+	BASE_SCAN,  /* the other way round */
 };

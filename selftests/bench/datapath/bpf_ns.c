@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ns per packet by BPF_PROG_TEST_RUN, of an established flow and of one that begins (into a full
- * LRU table), beside a program that does one hash lookup and a redirect. Both run inside the same
- * frame (baseline.bpf.c), whose own cost is taken off. Medians of 5 rounds that take turns; the
- * spread (slowest less fastest) tells how far to trust them. With --json as JSON.
+ * ns per packet by BPF_PROG_TEST_RUN, of an established flow, of one that begins (into a full LRU
+ * table), and of one that policy denies and counts, beside a program that does one hash lookup and
+ * a redirect. Both run inside the same frame (baseline.bpf.c), whose own cost is taken off. Medians
+ * of 5 rounds that take turns; the spread (slowest less fastest) tells how far to trust them. With
+ * --json as JSON.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/pkt_cls.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -25,6 +27,7 @@
 #define ROUNDS 5
 #define REPEAT 500000
 #define OTHERS 10000 /* further flows in the tables */
+#define EP_B   2     /* of world_build() */
 
 static struct loom_tc *dp;
 static struct baseline *base;
@@ -34,7 +37,8 @@ struct load {
 	enum who dst; /* NOBODY: the frame alone */
 	int family;
 	bool baseline;
-	bool fresh; /* each packet begins a flow */
+	enum base_fresh fresh;
+	bool denied;
 	__u8 proto;
 	double ns[ROUNDS];
 	double median, spread;
@@ -59,12 +63,24 @@ static struct load loads[] = {
 	{ .name = "new flow, same node, IPv4 UDP",
 	  .dst = B,
 	  .family = 4,
-	  .fresh = true,
+	  .fresh = BASE_FRESH,
 	  .proto = IPPROTO_UDP },
 	{ .name = "new flow, overlay, IPv4 UDP",
 	  .dst = C,
 	  .family = 4,
-	  .fresh = true,
+	  .fresh = BASE_FRESH,
+	  .proto = IPPROTO_UDP },
+	{ .name = "denied, IPv4 UDP",
+	  .dst = B,
+	  .family = 4,
+	  .fresh = BASE_FRESH,
+	  .denied = true,
+	  .proto = IPPROTO_UDP },
+	{ .name = "denied, scan of ports, IPv4 UDP",
+	  .dst = B,
+	  .family = 4,
+	  .fresh = BASE_SCAN,
+	  .denied = true,
 	  .proto = IPPROTO_UDP },
 };
 #define LOADS (sizeof(loads) / sizeof(loads[0]))
@@ -151,11 +167,11 @@ static int prepare(void)
 	world_build(&live, LOOM_HOOK_FROM_POD);
 	fill_tables();
 	for (i = 0; i < LOADS; i++) {
-		if (!loads[i].dst || loads[i].baseline)
+		if (!loads[i].dst || loads[i].baseline || loads[i].denied)
 			continue;
 		packet_of(&loads[i], &p);
 		err = run(bpf_program__fd(dp->progs.loom_from_pod), &p, 1, &ns, &act);
-		if (!err && act != 7)
+		if (!err && act != TC_ACT_REDIRECT)
 			err = -EPROTO;
 		if (err) {
 			fprintf(stderr, "%s: not forwarded (action %u, error %d)\n", loads[i].name,
@@ -164,6 +180,29 @@ static int prepare(void)
 		}
 	}
 	return confirm_all();
+}
+
+/* Whether B has a policy, one that is not there and so lets nothing in. */
+static void close_b(bool closed)
+{
+	struct loom_epol node = { .flags = closed ? LOOM_EPOL_ENFORCED : 0 };
+	struct loom_epol pod = { .flags = LOOM_EPOL_KNOWN };
+	__u32 ep;
+
+	for (ep = 1; ep < 8; ep++)
+		put("loom_epol", &ep, &pod);
+	pod.policy_in = 7;
+	ep = EP_B;
+	put("loom_epol", &ep, &pod);
+	ep = 0;
+	put("loom_epol", &ep, &node);
+}
+
+static __u32 expected_action(const struct load *l)
+{
+	if (!l->dst)
+		return TC_ACT_OK;
+	return l->denied ? TC_ACT_SHOT : TC_ACT_REDIRECT;
 }
 
 static int measure(struct load *l, unsigned int round)
@@ -181,8 +220,9 @@ static int measure(struct load *l, unsigned int round)
 		bpf_map_update_elem(bpf_map__fd(base->maps.base_next), &zero, &fd, 0);
 	else
 		bpf_map_delete_elem(bpf_map__fd(base->maps.base_next), &zero);
+	close_b(l->denied);
 	err = run(bpf_program__fd(base->progs.base_frame), &p, REPEAT, &ns, &act);
-	if (!err && act != (l->dst ? 7u : 0u))
+	if (!err && act != expected_action(l))
 		err = -EPROTO;
 	l->ns[round] = ns;
 	return err;
