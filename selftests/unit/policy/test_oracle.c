@@ -22,6 +22,8 @@
 #define STEPS	      6 /* changes that a world sees */
 #define FLOWS_OF_STEP 40
 
+#define ROOM_WORLDS 300
+
 #define WATCHED 12
 
 /* A flow that is looked at after each write of a step. */
@@ -208,10 +210,136 @@ static void the_maps_say_what_the_objects_say(void **state)
 	assert_true(run.denied > run.flows / 10 && run.denied < run.flows * 9 / 10);
 }
 
+/* ---- little room ---- */
+
+static void assert_counted(const struct rulesets *s)
+{
+	uint32_t sets = 0, idle = 0, idle_sets = 0;
+
+	for (const struct ruleset *r = s->all; r; r = r->hh.next) {
+		uint32_t n = !!r->any + r->ident_sets.n + r->class_sets.n;
+
+		sets += n;
+		idle += !r->refs;
+		idle_sets += r->refs ? 0 : n;
+	}
+	assert_int_equal(sets, s->n_sets);
+	assert_int_equal(idle, s->n_idle);
+	assert_int_equal(idle_sets, s->n_idle_sets);
+	assert_in_range(native_maps_count(POLMAP_POL), 0, 2 * s->maps->max_sets);
+}
+
+/* All that is known is in force. */
+static bool is_whole(const struct world *w)
+{
+	for (const struct policy_entry *e = w->policies; e; e = e->hh.next)
+		if (e->unfit || e->problem)
+			return false;
+	for (uint32_t i = 0; i < w->ids.n_slots; i++) {
+		const struct identity *id = w->ids.slots[i];
+
+		if (id && id->refs && (id->starved || id->homeless))
+			return false;
+	}
+	return true;
+}
+
+static void ask_flows(struct run *run)
+{
+	wire_pods(run);
+	for (int i = 0; i < FLOWS_OF_STEP; i++)
+		one_flow(run);
+}
+
+static void limit(struct run *run, uint32_t sets, uint32_t classes)
+{
+	run->h.cluster.world->maps.max_sets = sets;
+	run->h.cluster.world->maps.max_classes = classes;
+}
+
+/* Any part of what would happen until all is settled. */
+static void go_on_a_little(struct run *run)
+{
+	struct cluster *c = &run->h.cluster;
+
+	switch (random_below(&run->h.random, 3)) {
+	case 0:
+		cluster_settle(c);
+		break;
+	case 1:
+		c->now += random_below(&run->h.random, 2 * REAP_AFTER_MS);
+		world_reap(c->world, c->now);
+		__attribute__((fallthrough));
+	default:
+		assert_int_equal(world_commit(c->world, c->now), 0);
+	}
+}
+
+/* What goes leaves room: then what was refused is tried again. */
+static void let_something_go(struct run *run)
+{
+	_json_ *policy = json_of("{\"metadata\":{\"name\":\"z\",\"namespace\":\"zz\"},"
+				 "\"spec\":{\"podSelector\":{},\"ingress\":[{}]}}");
+	_json_ *pod = json_of("{\"metadata\":{\"name\":\"z\",\"namespace\":\"zz\"},"
+			      "\"status\":{\"podIPs\":[{\"ip\":\"10.250.0.1\"}]}}");
+	struct cluster *c = &run->h.cluster;
+	uint32_t ep = MODEL_PODS + 2;
+
+	cluster_namespace(c, "zz", NULL);
+	assert_int_equal(world_set_policy(c->world, "zz/z", policy, NULL), 0);
+	assert_int_equal(world_set_pod(c->world, "zz/z", pod, NULL), 0);
+	assert_int_equal(world_set_endpoint(c->world, ep, "zz/z", "", NULL, 0), 0);
+	cluster_settle(c);
+	world_set_policy(c->world, "zz/z", NULL, NULL);
+	world_set_pod(c->world, "zz/z", NULL, NULL);
+	world_del_endpoint(c->world, ep);
+	cluster_settle(c);
+	cluster_settle(c);
+}
+
+static void where_room_is_short_nothing_is_lost(void **state)
+{
+	struct run run = {};
+	size_t whole = 0;
+
+	history_start(&run.h, set_endpoint);
+	for (; run.h.world < ROOM_WORLDS; run.h.world++) {
+		struct random *r = &run.h.random;
+
+		cluster_init(&run.h.cluster);
+		limit(&run, 2 + random_below(r, 60), 2 + random_below(r, 20));
+		history_fill(&run.h);
+		for (run.h.step = 0; run.h.step < 3 * STEPS; run.h.step++) {
+			go_on_a_little(&run);
+			assert_counted(&run.h.cluster.world->sets);
+			history_change(&run.h);
+		}
+		cluster_settle(&run.h.cluster);
+		cluster_settle(&run.h.cluster);
+		assert_counted(&run.h.cluster.world->sets);
+		if (is_whole(run.h.cluster.world))
+			ask_flows(&run);
+		whole += is_whole(run.h.cluster.world);
+		limit(&run, 10000, 10000);
+		let_something_go(&run);
+		assert_counted(&run.h.cluster.world->sets);
+		if (!is_whole(run.h.cluster.world))
+			fail_msg("seed %llu, world %zu: not whole, with room for all: %s",
+				 (unsigned long long)run.h.seed, run.h.world,
+				 run.h.cluster.problem);
+		ask_flows(&run);
+		history_forget(&run.h);
+	}
+	printf("%zu flows; room was short in %zu of %zu worlds\n", run.flows, run.h.world - whole,
+	       run.h.world);
+	assert_in_range(whole, ROOM_WORLDS / 10, ROOM_WORLDS * 9 / 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_maps_say_what_the_objects_say),
+		cmocka_unit_test(where_room_is_short_nothing_is_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
