@@ -474,6 +474,47 @@ static void what_is_too_much_for_a_pod_fits_others_when_it_goes(void **state)
 	assert_null(entry_of("networkpolicy x/second")->unfit);
 }
 
+static int count_refused(int odd)
+{
+	char name[32];
+	int n = 0;
+
+	for (int i = odd; i < 60; i += 2) {
+		snprintf(name, sizeof(name), "networkpolicy x/s%02d", i);
+		n += entry_of(name)->unfit != NULL;
+	}
+	return n;
+}
+
+/* Two peers have too many rules each, of more policies than are tried in one commit. */
+static void what_was_not_tried_has_its_turn(void **state)
+{
+	char name[16], label[8];
+
+	add_pod("b", "b");
+	for (int i = 0; i < 2; i++) {
+		_json_ *both = json_of("{\"l%d\":\"\",\"m%d\":\"\"}", i, i);
+
+		snprintf(name, sizeof(name), "both%d", i);
+		cluster_pod(&c, "x", name, both, NULL, "", NULL, false);
+		snprintf(name, sizeof(name), "first%d", i);
+		snprintf(label, sizeof(label), "l%d", i);
+		apply_from(name, "b", label, 1000);
+	}
+	cluster_settle(&c);
+	for (int i = 0; i < 60; i++) {
+		snprintf(name, sizeof(name), "s%02d", i);
+		apply_from(name, "b", i % 2 ? "m1" : "m0", 2000);
+	}
+	assert_comes_to_rest();
+	assert_int_equal(count_refused(0), 30);
+	assert_int_equal(count_refused(1), 30);
+	cluster_pod_gone(&c, "x/both1");
+	assert_comes_to_rest();
+	assert_int_equal(count_refused(0), 30);
+	assert_int_equal(count_refused(1), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, x_setup, x_teardown)
@@ -492,6 +533,7 @@ int main(void)
 		TEST(neighbouring_ports_become_ranges_before_they_are_too_many),
 		TEST(what_a_peer_has_too_many_of_fits_when_it_goes),
 		TEST(what_is_too_much_for_a_pod_fits_others_when_it_goes),
+		TEST(what_was_not_tried_has_its_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -306,6 +306,12 @@ static int list_classes(struct rulesets *s, struct ruleset *r, struct err *e)
 	return err;
 }
 
+static int no_room(const struct rulesets *s, struct err *e)
+{
+	return err_set(e, -ENOSPC, "no room for its rules and peers: %u of %u sets are taken",
+		       s->n_sets - s->n_idle_sets, rulesets_room(s, s->maps->max_sets));
+}
+
 static int compile_sets(struct rulesets *s, struct ruleset *r, const struct rules *any,
 			struct err *e)
 {
@@ -314,10 +320,7 @@ static int compile_sets(struct rulesets *s, struct ruleset *r, const struct rule
 	err = err ?: ruleset_compile_identities(s, r);
 	err = err ?: ruleset_compile_classes(s, r);
 	err = err ?: put_any(s, r, any);
-	if (err == -ENOSPC)
-		err_set(e, err, "no room for its rules and peers: %u of %u sets are taken",
-			s->n_sets - s->n_idle_sets, rulesets_room(s, s->maps->max_sets));
-	return err;
+	return err == -ENOSPC ? no_room(s, e) : err;
 }
 
 static int compile(struct rulesets *s, struct ruleset *r, struct err *e)
@@ -432,6 +435,18 @@ static bool has_tenants_rules(const struct ruleset *r)
 	return false;
 }
 
+static bool may_come_back(struct rulesets *s, const struct ruleset *r)
+{
+	uint32_t room;
+
+	if (r->refs)
+		return true;
+	s->modest = has_tenants_rules(r);
+	room = rulesets_room(s, s->maps->max_sets);
+	s->modest = false;
+	return s->n_sets - s->n_idle_sets + ruleset_sets(r) <= room;
+}
+
 int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct ruleset **ret,
 		struct err *e)
 {
@@ -445,6 +460,8 @@ int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct rule
 	HASH_FIND(hh, s->all, key, len, r);
 	if (r) {
 		free(key);
+		if (!may_come_back(s, r))
+			return no_room(s, e);
 		rulesets_count_idle(s, r, -1);
 		r->refs++;
 		*ret = r;

@@ -108,6 +108,10 @@ int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct rule
 		struct err *e);
 /* Into the maps, before anybody is given it. Accepts NULL, and one that was written. */
 void ruleset_write(struct rulesets *s, struct ruleset *r);
+static inline uint32_t ruleset_sets(const struct ruleset *r)
+{
+	return !!r->any + r->ident_sets.n + r->class_sets.n;
+}
 /* That nobody has it: from now on (1), or no longer (-1). Nothing when somebody has. */
 void rulesets_count_idle(struct rulesets *s, const struct ruleset *r, int sign);
 void ruleset_put(struct rulesets *s, struct ruleset *r); /* accepts NULL */

@@ -49,12 +49,10 @@ uint32_t rulesets_room(const struct rulesets *s, uint32_t max)
 
 void rulesets_count_idle(struct rulesets *s, const struct ruleset *r, int sign)
 {
-	uint32_t sets = !!r->any + r->ident_sets.n + r->class_sets.n;
-
 	if (r->refs)
 		return;
 	s->n_idle += sign;
-	s->n_idle_sets += sign * sets;
+	s->n_idle_sets += sign * ruleset_sets(r);
 }
 
 void ruleset_put(struct rulesets *s, struct ruleset *r)

@@ -175,7 +175,7 @@ static bool is_new(const struct policy_entry *entry)
 void entry_unsettle(struct world *w, struct policy_entry *entry)
 {
 	entry->use = USE_LATEST;
-	entry->settled = entry->lasting = false;
+	entry->settled = entry->lasting = entry->untried = false;
 	if (!is_new(entry))
 		DL_APPEND2(w->unsettled, entry, prev_new, next_new);
 }

@@ -70,7 +70,9 @@ struct policy_entry {
 	/* No room that is freed would help, but other policies, or that one of these goes: whom it
 	 * holds for, and the peer with too many rules (NULL: everybody). */
 	bool lasting;
-	const struct identity *blamed[2];
+	const struct identity *subject, *crowded;
+	bool untried;	/* nobody has found out yet whether it fits: it has its turn soon */
+	uint64_t waits; /* the commit in which some of its pods waited for room */
 	uint32_t round; /* when it was last set */
 };
 
@@ -146,7 +148,8 @@ struct world {
 	bool some_unfit;     /* of the policies */
 	bool remarked;	     /* while it commits: what was looked at is to be once more */
 	bool wants_commit;   /* there is room for what did not fit before */
-	bool some_wait;	     /* for such room: nothing is settled yet */
+	bool some_untried;   /* of the policies, maybe */
+	bool some_wait;	     /* for such room: it is tried again at once, whatever goes */
 	uint32_t enforced;   /* flags of entry 0 as written */
 	uint64_t now;
 	struct host *hosts; /* while it commits, if they are asked for */
@@ -246,8 +249,12 @@ void policies_settle(struct world *w);
 /* What is refused together with `p`, however much room there is, may fit with the next room. */
 void policies_relent(struct world *w, const struct policy *p);
 void namespace_relent(struct world *w, struct namespace *ns);
+void subject_relent(struct world *w, const struct identity *subject);
+void peer_relent(struct world *w, const struct identity *peer);
 /* There is room: those that did not fit for want of it are tried again. True: there are such. */
 bool policies_retry(struct world *w);
+/* Those that were not tried for want of time. True: there are such. */
+bool policies_go_on(struct world *w);
 /* It is no local pod's any more; nobody's at all. */
 void identity_release(struct world *w, struct identity *id);
 void identity_leave(struct world *w, struct identity *id);

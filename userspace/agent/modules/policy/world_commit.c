@@ -288,7 +288,7 @@ int world_commit(struct world *w, uint64_t now_ms)
 		w->bump = false;
 	w->broken = w->maps.failed < 0;
 	w->adopted &= w->broken;
-	if (!w->broken && !w->some_wait)
+	if (!w->broken)
 		policies_settle(w);
 	return w->maps.failed;
 }

@@ -97,6 +97,9 @@ bool world_reap(struct world *w, uint64_t now_ms)
 	if (w->maps.failed)
 		w->broken = true;
 	w->wants_commit = freed && (policies_retry(w) || w->ids.n_fresh);
+	/* What it waits for may have come back to life instead of going. */
+	w->wants_commit |= w->some_wait;
+	w->wants_commit |= policies_go_on(w);
 	return w->wants_commit || w->sets.n_idle || w->sets.classes.n_idle || w->ids.n_idle;
 }
 

@@ -170,8 +170,8 @@ struct fit {
 	unsigned int trials;
 	bool too_much; /* there were no more trials: `e` is of the last */
 	struct err e;  /* of the last that did not fit */
-	/* Of it, see policy_entry: what room could not help; and of all that did not fit. */
-	bool lasting, all_lasting;
+	/* Of it, see policy_entry: what room could not help. */
+	bool lasting;
 	struct identity *crowded;
 	bool names_hosts; /* they come and go */
 };
@@ -222,7 +222,6 @@ static bool fits(struct fit *f)
 	if (find_rules(f->w, f->id, f->dir, &r, &e) < 0) {
 		f->e = e;
 		f->lasting = e.code == -E2BIG && !f->names_hosts;
-		f->all_lasting &= f->lasting;
 		f->crowded = e.code == -E2BIG ? sets->crowded : NULL;
 		return false;
 	}
@@ -238,14 +237,16 @@ static void blame(struct fit *f, struct policy_entry *entry)
 	const struct policy *p = entry->policy;
 	struct namespace *ns = p->ns ? namespace_get(f->w, p->ns->text) : NULL;
 
-	entry->lasting = f->lasting && (ns || !p->ns);
+	entry->untried = f->too_much;
+	f->w->some_untried |= f->too_much;
+	entry->lasting = f->lasting && !f->too_much && (ns || !p->ns);
 	if (ns)
 		ns->some_lasting |= f->lasting;
 	f->id->blamed = true;
 	if (f->crowded)
 		f->crowded->crowded = true;
-	entry->blamed[0] = f->id;
-	entry->blamed[1] = f->crowded;
+	entry->subject = f->id;
+	entry->crowded = f->crowded;
 }
 
 static void refuse(struct fit *f, struct policy_entry *entry)
@@ -254,7 +255,7 @@ static void refuse(struct fit *f, struct policy_entry *entry)
 		[USE_BEFORE] = "its text of before holds",
 		[USE_CLOSED] = "no text of before holds, it lets nothing through",
 	};
-	const char *what = f->too_much ? "was not tried: too many policies of a pod do not fit"
+	const char *what = f->too_much ? "is not tried yet: many policies of a pod do not fit"
 				       : "does not fit";
 	char *text = NULL;
 
@@ -283,7 +284,7 @@ static void admit_one(struct fit *f, struct policy_entry *entry, enum policy_use
 		refuse(f, entry);
 }
 
-/* What held until now, if that fits; else nothing. */
+/* What held until now, if that fits; else nothing. Until their turn comes. */
 static void admit_untried(struct fit *f, size_t from, size_t to)
 {
 	for (size_t i = from; i < to; i++) {
@@ -297,7 +298,6 @@ static void admit_untried(struct fit *f, size_t from, size_t to)
 		for (size_t i = from; i < to; i++)
 			f->v[i]->use = USE_CLOSED;
 	f->too_much = true;
-	f->lasting = f->all_lasting;
 	for (size_t i = from; i < to; i++)
 		if (f->v[i]->use != f->most[i])
 			refuse(f, f->v[i]);
@@ -378,7 +378,6 @@ static int make_fit(struct world *w, struct identity *id, enum direction dir, st
 		err = -ENOMEM;
 	if (!err) {
 		f.names_hosts = wish.hosts_gen;
-		f.all_lasting = true;
 		qsort(f.v, f.n, sizeof(f.v[0]), by_suspicion);
 		err = admit_all(&f);
 	}
@@ -391,18 +390,28 @@ static int make_fit(struct world *w, struct identity *id, enum direction dir, st
 
 /* ---- all of them ---- */
 
-/* What was replaced a moment ago, or an earlier run has left, holds the room until it goes. Then it
- * is tried again; what the pods have holds meanwhile. But there may always be something that goes.
+/*
+ * What was replaced a moment ago, or an earlier run has left, holds the room until it goes. Until
+ * then it is tried with each commit; what the pods have holds meanwhile, and their policies are not
+ * settled. But there may always be something that is about to go.
  */
-static bool is_worth_waiting(struct world *w, struct identity *id)
+static bool wait_for_room(struct world *w, struct identity *id, enum direction dir)
 {
+	struct ruleset_wish wish = { .dir = dir };
+	struct selected selected = {};
+
 	if (!w->sets.n_idle && !w->sets.classes.n_idle && !w->ids.n_idle)
 		return false;
 	if (!id->waiting)
 		id->waits_since = w->now;
-	id->waiting = w->now - id->waits_since < ROOM_AFTER_MS;
-	w->some_wait |= id->waiting;
-	return id->waiting;
+	if (w->now - id->waits_since >= ROOM_AFTER_MS)
+		return false;
+	select_policies(w, id, dir, &wish, &selected);
+	for (size_t i = 0; i < selected.n_entries; i++)
+		selected.entries[i]->waits = w->commits;
+	selected_clear(&selected);
+	w->some_wait = id->waiting = true;
+	return true;
 }
 
 static int resolve(struct world *w, struct identity *id, enum direction dir)
@@ -411,14 +420,14 @@ static int resolve(struct world *w, struct identity *id, enum direction dir)
 	struct err e = {};
 	int err = find_rules(w, id, dir, &r, &e);
 
-	if (err == -ENOSPC && is_worth_waiting(w, id))
-		return err;
+	if (err == -ENOSPC && wait_for_room(w, id, dir))
+		return -EAGAIN;
 	if (err == -E2BIG || err == -ENOSPC) {
 		err = make_fit(w, id, dir, &e);
 		err = err ?: find_rules(w, id, dir, &r, &e);
 	}
 	if (err < 0) {
-		if (!id->starved)
+		if (!id->starved || id->waiting)
 			world_problem(w,
 				      "%s rules for pods of namespace '%.64s' stay as they were: "
 				      "%.300s",
@@ -438,29 +447,13 @@ static int resolve(struct world *w, struct identity *id, enum direction dir)
 
 static void identity_resolve(struct world *w, struct identity *id)
 {
-	int err = 0;
+	int in = resolve(w, id, DIR_IN), out = resolve(w, id, DIR_OUT);
 
 	id->marked = false;
-	for (enum direction dir = 0; dir < DIRS; dir++)
-		err = resolve(w, id, dir) ?: err;
 	/* It is tried again when there is room. */
-	id->starved = err < 0;
-	id->waiting &= id->starved;
-	id->known |= !err;
-}
-
-static void relent(struct world *w, struct policy_entry *entry)
-{
-	w->some_unfit |= entry->lasting;
-	entry->lasting = false;
-}
-
-/* What was refused for the sake of this subject (0) or peer (1) may fit where it is not. */
-static void identity_relent(struct world *w, const struct identity *id, int role)
-{
-	for (struct policy_entry *e = w->policies; e; e = e->hh.next)
-		if (e->blamed[role] == id)
-			relent(w, e);
+	id->starved = in < 0 || out < 0;
+	id->waiting = in == -EAGAIN || out == -EAGAIN;
+	id->known |= !id->starved;
 }
 
 void identity_release(struct world *w, struct identity *id)
@@ -470,7 +463,7 @@ void identity_release(struct world *w, struct identity *id)
 		id->rules[dir] = NULL;
 	}
 	if (id->blamed)
-		identity_relent(w, id, 0);
+		subject_relent(w, id);
 	id->known = id->starved = id->waiting = id->marked = id->blamed = false;
 }
 
@@ -478,7 +471,7 @@ void identity_leave(struct world *w, struct identity *id)
 {
 	identity_release(w, id);
 	if (id->crowded)
-		identity_relent(w, id, 1);
+		peer_relent(w, id);
 	rulesets_drop_identity(&w->sets, id);
 	identity_forget(&w->ids, id);
 }
@@ -488,20 +481,19 @@ static void resolve_marked(struct world *w)
 	for (uint32_t i = 0; i < w->ids.n_slots; i++) {
 		struct identity *id = w->ids.slots[i];
 
-		if (id && !id->n_local && (id->known || id->blamed))
+		if (id && !id->n_local && (id->known || id->blamed || id->starved))
 			identity_release(w, id);
-		else if (id && id->marked && id->n_local)
+		else if (id && id->n_local && (id->marked || id->waiting))
 			identity_resolve(w, id);
 	}
 }
 
 void identities_resolve(struct world *w)
 {
-	w->some_wait = false;
 	/* What is refused is so for those too that had it already; in one commit nothing that was
 	 * refused comes back, so this ends. */
 	do {
-		w->remarked = false;
+		w->remarked = w->some_wait = false;
 		resolve_marked(w);
 	} while (w->remarked);
 }
@@ -518,70 +510,4 @@ void identities_mark_naming(struct world *w)
 		if (id && id->rules[DIR_OUT] && id->rules[DIR_OUT]->names_hosts)
 			identity_mark(id);
 	}
-}
-
-/* ---- from one commit to the next ---- */
-
-void policies_settle(struct world *w)
-{
-	while (w->unsettled) {
-		struct policy_entry *e = w->unsettled;
-
-		DL_DELETE2(w->unsettled, e, prev_new, next_new);
-		e->prev_new = NULL;
-		e->settled = e->use == USE_LATEST;
-		w->some_unfit |= !e->settled;
-		if (!e->settled)
-			continue;
-		policy_put(TAKE_PTR(e->before));
-		policy_put(TAKE_PTR(e->closed));
-		free(TAKE_PTR(e->unfit));
-	}
-}
-
-static void relent_list(struct world *w, struct policy_entry *list)
-{
-	for (struct policy_entry *e = list; e; e = e->next)
-		relent(w, e);
-}
-
-void namespace_relent(struct world *w, struct namespace *ns)
-{
-	relent_list(w, w->cluster);
-	if (ns->some_lasting)
-		relent_list(w, ns->policies);
-	ns->some_lasting = false;
-}
-
-void policies_relent(struct world *w, const struct policy *p)
-{
-	struct namespace *ns = p && p->ns ? namespace_get(w, p->ns->text) : NULL;
-
-	if (ns)
-		namespace_relent(w, ns);
-	for (struct policy_entry *e = p && !p->ns ? w->policies : NULL; e; e = e->hh.next)
-		relent(w, e);
-}
-
-bool policies_retry(struct world *w)
-{
-	bool any = false;
-
-	for (struct policy_entry *e = w->some_unfit ? w->policies : NULL; e; e = e->hh.next) {
-		if (e->use == USE_LATEST || e->lasting)
-			continue;
-		entry_unsettle(w, e);
-		entry_mark(w, e);
-		any = true;
-	}
-	w->some_unfit = false;
-	for (uint32_t i = 0; i < w->ids.n_slots; i++) {
-		struct identity *id = w->ids.slots[i];
-
-		if (!id || !id->starved)
-			continue;
-		identity_mark(id);
-		any = true;
-	}
-	return any;
 }
