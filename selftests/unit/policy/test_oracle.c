@@ -212,9 +212,22 @@ static void the_maps_say_what_the_objects_say(void **state)
 
 /* ---- little room ---- */
 
+static uint32_t sets_about(const struct rulesets *s, const struct identity *id)
+{
+	uint32_t n = 0;
+
+	for (const struct ruleset *r = s->all; r; r = r->hh.next)
+		n += !r->left && setmap_find(&r->ident_sets, id->number);
+	return n;
+}
+
 static void assert_counted(const struct rulesets *s)
 {
 	uint32_t sets = 0, idle = 0, idle_sets = 0;
+
+	for (uint32_t i = 0; i < s->ids->n_slots; i++)
+		if (s->ids->slots[i] && s->ids->slots[i]->number)
+			assert_int_equal(s->ids->slots[i]->n_sets, sets_about(s, s->ids->slots[i]));
 
 	for (const struct ruleset *r = s->all; r; r = r->hh.next) {
 		uint32_t n = !!r->any + r->ident_sets.n + r->class_sets.n;

@@ -413,6 +413,29 @@ static void objects_that_are_not_set_again_are_gone(void **state)
 	assert_int_equal(native_maps_count(POLMAP_POL), 0);
 }
 
+/* A flow that was let through to somebody outside. */
+static void a_node_that_becomes_known_has_live_flows_judged_again(void **state)
+{
+	_json_ *cnp = json_of(
+		"{\"kind\":\"ClusterNetworkPolicy\",\"metadata\":{\"name\":\"n\"},\"spec\":{"
+		"\"tier\":\"Admin\",\"priority\":1,\"subject\":{\"namespaces\":{}},\"egress\":[{"
+		"\"action\":\"Deny\",\"to\":[{\"nodes\":{\"matchLabels\":{\"a\":\"1\"}}}]}]}}");
+	_json_ *node = json_of("{\"metadata\":{\"name\":\"n\",\"labels\":{\"a\":\"1\"}},"
+			       "\"status\":{\"addresses\":[{\"address\":\"172.18.0.9\"}]}}");
+	const union loom_addr there = ipv4("172.18.0.9");
+	uint32_t before;
+
+	add_pod("a", "a");
+	cluster_apply(&c, cnp);
+	cluster_settle(&c);
+	assert_true(cluster_egress(&c, "x/a", &there, TCP, 80));
+	before = c.native.bumps;
+	assert_int_equal(world_set_node(c.world, "n", node, NULL), 0);
+	cluster_settle(&c);
+	assert_false(cluster_egress(&c, "x/a", &there, TCP, 80));
+	assert_int_equal(c.native.bumps, before + 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, x_setup, x_teardown)
@@ -420,6 +443,7 @@ int main(void)
 		TEST(pods_that_policies_cannot_tell_apart_share_everything),
 		TEST(labels_that_no_policy_names_tell_no_pods_apart),
 		TEST(a_pod_is_closed_until_it_is_known),
+		TEST(a_node_that_becomes_known_has_live_flows_judged_again),
 		TEST(without_policies_nothing_is_enforced),
 		TEST(nothing_is_left_behind),
 		TEST(what_is_replaced_stays_until_nobody_can_use_it),

@@ -181,7 +181,10 @@ void rulesets_drop_identity(struct rulesets *s, struct identity *id)
 
 void ruleset_uncount_identities(struct rulesets *s, struct ruleset *r)
 {
-	for (uint32_t i = 0; r->ident_sets.n && i < s->ids->n_slots; i++) {
+	/* An earlier run's were never counted, though the numbers may be the same. */
+	if (r->left || !r->ident_sets.n)
+		return;
+	for (uint32_t i = 0; i < s->ids->n_slots; i++) {
 		struct identity *id = s->ids->slots[i];
 
 		if (id && id->n_sets && setmap_find(&r->ident_sets, id->number))

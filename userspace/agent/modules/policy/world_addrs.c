@@ -181,8 +181,14 @@ void owner_clear(struct world *w, struct owner *o)
 
 static void set_held(struct world *w, struct address *a, struct identity *id)
 {
+	bool names_new = id && id->n_sets;
+
 	/* A flow of before may have been judged by what either of them is. */
-	if (a->written && (!a->held || a->held->n_sets || (id && id->n_sets)))
+	if (a->written && (!a->held || a->held->n_sets || names_new))
+		w->bump = true;
+	/* A node may have been reached before anybody knew that it is one. A pod's address is of
+	 * the cluster: until it is known whose, what may be denied is. */
+	if (!a->written && names_new && id->kind == IDENTITY_NODE)
 		w->bump = true;
 	if (id)
 		identity_ref(id);
