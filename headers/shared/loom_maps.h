@@ -299,8 +299,9 @@ struct loom_epstats {
 };
 
 /*
- * Whom policy denied what: of the flow, as it was judged (see struct loom_event). Nothing that who
- * begins a flow may choose freely is in it, but for the port that it asks for.
+ * Whom policy denied what: of the flow, as it was judged (see struct loom_event). The source port
+ * is not in it, but who begins a flow still chooses its protocol, port and destination, and may
+ * forge an address outside: he can fill the map, and so push out others' lines.
  */
 struct loom_deniedkey {
 	union loom_addr peer;

@@ -110,7 +110,8 @@ static int show(const struct policy_module *m, const char *only, struct httpd_re
 		err = fd < 0 ? -ENOENT : map_walk(fd, collect, &rows);
 	f = err < 0 ? NULL : open_memstream(&reply->text, &len);
 	if (f) {
-		qsort(rows.v, rows.n, sizeof(*rows.v), by_packets);
+		if (rows.n)
+			qsort(rows.v, rows.n, sizeof(*rows.v), by_packets);
 		show_rows(f, &rows);
 		reply->content_type = "application/json";
 		err = fclose(f) == 0 ? 0 : -ENOMEM;
