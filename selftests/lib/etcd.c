@@ -62,7 +62,8 @@ static void die_with_parent(void)
 
 static void exec_etcd(const struct etcd *e)
 {
-	char data[96], peer[64], cluster[96], cert[160] = "", key[160] = "", ca[160] = "";
+	char data[96], peer[64], cluster[96], token[64];
+	char cert[160] = "", key[160] = "", ca[160] = "";
 	/* A single member need not wait a second for its own election. */
 	const char *argv[24] = { "etcd",
 				 "--name",
@@ -76,8 +77,10 @@ static void exec_etcd(const struct etcd *e)
 	snprintf(data, sizeof(data), "--data-dir=%s/data", e->dir);
 	snprintf(peer, sizeof(peer), "http://127.0.0.1:%u", e->peer_port);
 	snprintf(cluster, sizeof(cluster), "--initial-cluster=t=%s", peer);
+	snprintf(token, sizeof(token), "--initial-cluster-token=t%u", e->cluster);
 	argv[n++] = data;
 	argv[n++] = cluster;
+	argv[n++] = token;
 	argv[n++] = "--listen-peer-urls";
 	argv[n++] = peer;
 	argv[n++] = "--initial-advertise-peer-urls";
@@ -210,6 +213,35 @@ void etcd_wipe(struct etcd *e)
 	etcd_kill(e);
 	snprintf(data, sizeof(data), "%s/data", e->dir);
 	nftw(data, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void etcd_replace(struct etcd *e)
+{
+	etcd_wipe(e);
+	e->cluster++;
+}
+
+static int copy_data(const struct etcd *e, const char *from, const char *to)
+{
+	char source[96], target[96];
+	const char *const copy[] = { "cp", "-a", source, target, NULL };
+
+	snprintf(source, sizeof(source), "%s/%s", e->dir, from);
+	snprintf(target, sizeof(target), "%s/%s", e->dir, to);
+	nftw(target, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return run_command(copy) == 0 ? 0 : -EIO;
+}
+
+int etcd_save(struct etcd *e)
+{
+	etcd_kill(e);
+	return copy_data(e, "data", "saved");
+}
+
+int etcd_roll_back(struct etcd *e)
+{
+	etcd_kill(e);
+	return copy_data(e, "saved", "data");
 }
 
 void etcd_pause(struct etcd *e)

@@ -19,10 +19,11 @@ struct etcd_tls {
 };
 
 struct etcd {
-	char dir[64]; /* data in <dir>/data, log in <dir>/log */
+	char dir[64]; /* data in <dir>/data, log in <dir>/log, a copy in <dir>/saved */
 	char url[64]; /* http(s)://127.0.0.1:<port> */
 	pid_t pid;    /* 0 when it does not run */
 	uint16_t port, peer_port;
+	unsigned int cluster; /* another number, another cluster id */
 	const struct etcd_tls *tls;
 };
 
@@ -34,6 +35,11 @@ void etcd_kill(struct etcd *e);
 int etcd_restart(struct etcd *e);
 /* Kills and removes the data; etcd_restart() begins a new history. */
 void etcd_wipe(struct etcd *e);
+/* As etcd_wipe(), and what begins then has another cluster id. */
+void etcd_replace(struct etcd *e);
+/* Keeps a copy of the data, or takes them back to it: both kill. 0, or -EIO. */
+int etcd_save(struct etcd *e);
+int etcd_roll_back(struct etcd *e);
 /* SIGSTOP, SIGCONT */
 void etcd_pause(struct etcd *e);
 void etcd_resume(struct etcd *e);

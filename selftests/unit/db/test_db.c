@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "agent/modules/modules.h"
@@ -167,12 +168,116 @@ static void lost_data_are_noticed_behind_a_higher_revision(void **state)
 	assert_int_equal(etcd_restart(&etcd), 0);
 	write_many("/elsewhere/", 30);
 	told[0] = 0;
+	turn("the lost keys", are_lost, &(int){ 1 });
+	assert_in_range(status_number("revision"), 30, 60);
 	until_written_again();
 	turn("the lost keys", are_lost, &(int){ 2 });
 	assert_null(strstr(told, "-"));
 	assert_non_null(db_get(agent, KEY_NODE "a"));
 	assert_non_null(db_get(agent, KEY_K8S_NODE "b"));
 }
+
+static void start_with_our_own_key(void)
+{
+	start();
+	publish(KEY_NODE "me", "{\"id\":7}");
+	until("etcd:");
+	turn("the key that is published", is_known, KEY_NODE "me");
+	until_published();
+}
+
+static void a_rollback_loses_no_node_although_our_own_key_is_there(void **state)
+{
+	write_key(KEY_NODE "a", "{\"id\":1}");
+	start_with_our_own_key();
+	assert_int_equal(etcd_save(&etcd), 0);
+	assert_int_equal(etcd_restart(&etcd), 0);
+	write_many("/elsewhere/", 30);
+	write_key(KEY_NODE "b", "{\"id\":2}");
+	until("+node/b");
+
+	assert_int_equal(etcd_roll_back(&etcd), 0);
+	assert_int_equal(etcd_restart(&etcd), 0);
+	assert_int_equal(read_key(KEY_NODE "me").n, 1);
+	assert_int_equal(read_key(KEY_NODE "b").n, 0);
+	turn("the lost key", are_lost, &(int){ 1 });
+	assert_non_null(db_get(agent, KEY_NODE "b"));
+	assert_null(strstr(told, "-"));
+}
+
+static void another_cluster_loses_no_node_although_it_has_our_own_key(void **state)
+{
+	write_key(KEY_NODE "a", "{\"id\":1}");
+	start_with_our_own_key();
+	etcd_replace(&etcd);
+	assert_int_equal(etcd_restart(&etcd), 0);
+	write_many("/elsewhere/", 30);
+	write_key(KEY_NODE "me", "{\"id\":7}");
+	turn("the lost key", are_lost, &(int){ 1 });
+	assert_non_null(db_get(agent, KEY_NODE "a"));
+	assert_null(strstr(told, "-"));
+}
+
+/* ---- the question for our own key ---- */
+
+int __real_store_range(struct store *s, const char *key, bool prefix, store_range_fn fn, void *arg,
+		       struct store_op **ret);
+int __wrap_store_range(struct store *s, const char *key, bool prefix, store_range_fn fn, void *arg,
+		       struct store_op **ret);
+
+static int to_fail; /* so many questions for one key find nobody there */
+static store_range_fn asker;
+static void *asker_arg;
+
+static void nobody_there(evutil_socket_t fd, short what, void *arg)
+{
+	const struct store_range_result none = { .err = -EAGAIN, .error = "nobody there" };
+
+	to_fail--;
+	asker(&none, asker_arg);
+}
+
+int __wrap_store_range(struct store *s, const char *key, bool prefix, store_range_fn fn, void *arg,
+		       struct store_op **ret)
+{
+	static const struct timeval now = {};
+
+	if (prefix || !to_fail)
+		return __real_store_range(s, key, prefix, fn, arg, ret);
+	asker = fn;
+	asker_arg = arg;
+	return event_base_once(agent_base(agent), -1, EV_TIMEOUT, nobody_there, NULL, &now);
+}
+
+static bool none_is_to_fail(const void *arg)
+{
+	return to_fail == 0;
+}
+
+static int teardown_questions(void **state)
+{
+	to_fail = 0;
+	return teardown(state);
+}
+
+static void a_question_for_our_own_key_that_fails_is_asked_again(void **state)
+{
+	write_key(KEY_NODE "a", "{\"id\":1}");
+	start_with_our_own_key();
+	stop();
+	write_key(KEY_NODE "a", NULL);
+	to_fail = 2;
+	start();
+	turn("the questions that fail", none_is_to_fail, NULL);
+	assert_non_null(db_get(agent, KEY_NODE "a"));
+	assert_int_equal(status_number("lostKeys"), 0);
+	assert_null(strstr(told, "-"));
+	until("-node/a");
+	until("etcd:1");
+	assert_int_equal(status_number("lostKeys"), 0);
+}
+
+/* ---- much at once ---- */
 
 static pid_t busy;
 
@@ -238,6 +343,27 @@ static void deletions_while_away_count_although_others_write(void **state)
 	}
 }
 
+/* Room for some of the keys: they are all one batch, which can't be written. */
+static void a_mirror_without_room_for_all_has_what_fits(void **state)
+{
+	struct rlimit old, small;
+
+	write_many(KEY_K8S_NODE "k", 3000);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = (struct rlimit){ .rlim_cur = 100 << 10, .rlim_max = old.rlim_max };
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	start();
+	until("etcd:0");
+	stop();
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+
+	etcd_kill(&etcd);
+	start();
+	until("mirror:0");
+	assert_in_range(count_k8s_nodes(), 100, 2999);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +376,12 @@ int main(void)
 		TEST(a_compaction_costs_no_change),
 		TEST(lost_data_empty_no_node),
 		TEST(lost_data_are_noticed_behind_a_higher_revision),
+		TEST(a_rollback_loses_no_node_although_our_own_key_is_there),
+		TEST(another_cluster_loses_no_node_although_it_has_our_own_key),
+		cmocka_unit_test_setup_teardown(
+			a_question_for_our_own_key_that_fails_is_asked_again, setup,
+			teardown_questions),
+		TEST(a_mirror_without_room_for_all_has_what_fits),
 		cmocka_unit_test_setup_teardown(deletions_while_away_count_although_others_write,
 						setup, teardown_busy),
 	};

@@ -15,6 +15,7 @@
 struct mirror {
 	MDB_env *env;
 	MDB_txn *batch; /* between begin and commit */
+	int spoiled;	/* why it can't be committed any more */
 	char *aside;
 	bool walking; /* in mirror_foreach() */
 };
@@ -193,16 +194,10 @@ const char *mirror_set_aside(const struct mirror *m)
 int mirror_begin(struct mirror *m)
 {
 	assert(!m->walking);
-	return m->batch ? -EBUSY : to_errno(mdb_txn_begin(m->env, NULL, 0, &m->batch));
-}
-
-int mirror_commit(struct mirror *m)
-{
-	MDB_txn *txn;
-
-	assert(!m->walking);
-	txn = TAKE_PTR(m->batch);
-	return txn ? to_errno(mdb_txn_commit(txn)) : 0;
+	if (m->batch)
+		return -EBUSY;
+	m->spoiled = 0;
+	return to_errno(mdb_txn_begin(m->env, NULL, 0, &m->batch));
 }
 
 void mirror_abort(struct mirror *m)
@@ -210,6 +205,19 @@ void mirror_abort(struct mirror *m)
 	assert(!m->walking);
 	if (m->batch)
 		mdb_txn_abort(TAKE_PTR(m->batch));
+}
+
+int mirror_commit(struct mirror *m)
+{
+	MDB_txn *txn;
+
+	assert(!m->walking);
+	if (m->batch && m->spoiled) {
+		mirror_abort(m);
+		return m->spoiled;
+	}
+	txn = TAKE_PTR(m->batch);
+	return txn ? to_errno(mdb_txn_commit(txn)) : 0;
 }
 
 /* One write in the batch, or as a transaction of its own. `value` NULL deletes. */
@@ -225,6 +233,8 @@ static int write_one(struct mirror *m, const char *table, const char *key, const
 		rc = mdb_txn_begin(m->env, NULL, 0, &txn);
 		if (rc)
 			return to_errno(rc);
+	} else if (m->spoiled) {
+		return m->spoiled;
 	}
 	rc = table_open(txn, table, true, &dbi);
 	if (!rc && value) {
@@ -236,8 +246,12 @@ static int write_one(struct mirror *m, const char *table, const char *key, const
 		if (rc == MDB_NOTFOUND)
 			rc = 0;
 	}
-	if (m->batch)
+	if (m->batch) {
+		/* LMDB refuses a key before it touches anything. */
+		if (rc && rc != MDB_BAD_VALSIZE)
+			m->spoiled = to_errno(rc);
 		return to_errno(rc);
+	}
 	if (rc) {
 		mdb_txn_abort(txn);
 		return to_errno(rc);

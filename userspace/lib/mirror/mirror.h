@@ -30,7 +30,10 @@ int mirror_del(struct mirror *m, const char *table, const char *key);
 int mirror_foreach(struct mirror *m, const char *table,
 		   int (*fn)(const char *key, const char *value, void *arg), void *arg);
 
-/* Several writes as one, all or none. Calls do not nest. */
+/*
+ * Several writes as one, all or none. Calls do not nest. When one of them fails otherwise than with
+ * -ENAMETOOLONG, those after it and the commit fail with the same error.
+ */
 int mirror_begin(struct mirror *m);
 int mirror_commit(struct mirror *m);
 void mirror_abort(struct mirror *m);

@@ -126,12 +126,14 @@ static void sweep_free(struct db_sweep *s)
 static void on_reflected(const struct store_range_result *res, void *arg)
 {
 	struct db_sweep *s = arg;
+	bool begun = db_local_begin(s->db);
 
 	s->op = NULL;
 	s->found = res;
 	/* Else the end of the grace does it. */
 	if (res->err == 0)
 		db_table_foreach_lost(s->db->table, s->prefix, drop_if_gone, s);
+	db_local_end(s->db, begun);
 	sweep_free(s);
 }
 
@@ -177,14 +179,17 @@ static bool loss_is_recent(const struct db *db)
 	return event_pending(db->lost, EV_TIMEOUT, NULL);
 }
 
-static void note_loss(struct db *db)
+/* Revisions beyond `now`, which etcd is at, are of the lost history; others hold for the new one
+ * too. */
+static void note_loss(struct db *db, int64_t now)
 {
 	struct timeval grace = { .tv_sec = DB_LOST_GRACE_S };
 
 	db->losses++;
-	db->revision = 0;
+	db->revision = MIN(db->revision, now);
 	for (struct db_prefix *p = db->prefixes; p; p = p->next)
-		p->revision = 0; /* was of the lost history */
+		if (p->revision > now)
+			p->revision = 0;
 	log_error("etcd has lost its data (or is another one): what this node knows stays until "
 		  "it is written again");
 	event_add(db->lost, &grace);
@@ -193,10 +198,13 @@ static void note_loss(struct db *db)
 
 void db_follow_give_up(struct db *db)
 {
+	bool begun = db_local_begin(db);
+
 	if (db_table_lost(db->table))
 		log_warn("%zu keys were lost with etcd's data and not written again: dropped",
 			 db_table_lost(db->table));
 	db_table_foreach_lost(db->table, "", drop_key, db);
+	db_local_end(db, begun);
 }
 
 /* ---- a prefix listed whole ---- */
@@ -214,10 +222,11 @@ static bool all_synced(const struct db *db)
 static void sweep(struct db_prefix *p)
 {
 	struct db *db = p->db;
-	bool first;
+	bool first, begun = db_local_begin(db);
 
 	db_table_foreach_marked(db->table, p->prefix, loss_is_recent(db) ? keep_lost : drop_key,
 				db);
+	db_local_end(db, begun);
 	p->synced = true;
 	if (!all_synced(db))
 		return;
@@ -249,8 +258,10 @@ static void on_own_key(const struct store_range_result *res, void *arg)
 		event_add(p->ask_again, &pause);
 		return;
 	}
-	if (!loss_is_recent(p->db) && !res->n)
-		note_loss(p->db);
+	if (!loss_is_recent(p->db) && !res->n) {
+		note_loss(p->db, res->revision);
+		db_local_store_meta(p->db);
+	}
 	sweep(p);
 }
 
@@ -293,7 +304,7 @@ static void on_sync(const struct store_range_result *all, void *arg)
 	store_op_cancel(TAKE_PTR(p->asking));
 	event_del(p->ask_again);
 	if (data_was_lost(p, all))
-		note_loss(db);
+		note_loss(db, all->revision);
 	db_table_mark(db->table, p->prefix);
 	for (size_t i = 0; i < all->n; i++)
 		take_value(db, &all->kvs[i]);

@@ -41,17 +41,6 @@ static void wrote(struct db *db, int err)
 	event_add(db->flush, &delay);
 }
 
-bool db_local_begin(struct db *db)
-{
-	return mirror_begin(db->mirror) == 0;
-}
-
-void db_local_end(struct db *db, bool begun)
-{
-	if (begun)
-		wrote(db, mirror_commit(db->mirror));
-}
-
 void db_local_store(struct db *db, const char *key, const char *value)
 {
 	wrote(db, value ? mirror_put(db->mirror, ETCD_TABLE, key, value)
@@ -67,6 +56,69 @@ void db_local_store_meta(struct db *db)
 	snprintf(text, sizeof(text), "%" PRId64, db->revision);
 	wrote(db, mirror_put(db->mirror, META_TABLE, "revision", text));
 }
+
+/* ---- batches ---- */
+
+struct stale {
+	struct db *db;
+	char **keys;
+	size_t n;
+};
+
+static int gather_stale(const char *key, const char *value, void *arg)
+{
+	struct stale *s = arg;
+	char **keys;
+
+	if (db_table_text(s->db->table, key))
+		return 0;
+	keys = reallocarray(s->keys, s->n + 1, sizeof(*keys));
+	if (!keys)
+		return -ENOMEM;
+	s->keys = keys;
+	keys[s->n] = strdup(key);
+	return keys[s->n++] ? 0 : -ENOMEM;
+}
+
+static void store_text(const char *key, const char *text, void *arg)
+{
+	db_local_store(arg, key, text);
+}
+
+/* Deletions first: they make room. */
+static void write_anew(struct db *db)
+{
+	struct stale s = { .db = db };
+
+	mirror_foreach(db->mirror, ETCD_TABLE, gather_stale, &s);
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.keys[i])
+			db_local_store(db, s.keys[i], NULL);
+		free(s.keys[i]);
+	}
+	free(s.keys);
+	db_local_store_meta(db);
+	db_table_foreach_text(db->table, store_text, db);
+}
+
+bool db_local_begin(struct db *db)
+{
+	return !db->key_by_key && mirror_begin(db->mirror) == 0;
+}
+
+void db_local_end(struct db *db, bool begun)
+{
+	int err = begun ? mirror_commit(db->mirror) : 0;
+
+	if (begun)
+		wrote(db, err);
+	if (!err)
+		return;
+	db->key_by_key = true;
+	write_anew(db);
+}
+
+/* ---- start ---- */
 
 static int load_meta(const char *key, const char *value, void *arg)
 {
@@ -99,6 +151,8 @@ int db_local_load(struct db *db)
 
 	return err < 0 ? err : mirror_foreach(db->mirror, ETCD_TABLE, load_one, db);
 }
+
+/* ---- for other modules ---- */
 
 int db_local_put(struct agent *a, const char *table, const char *key, const char *value)
 {

@@ -3,7 +3,7 @@
 /*
  * Inside of db: table.c holds what etcd said, follow.c listens to it, publish.c says to etcd what
  * we publish, local.c is the mirror, db.c ties them to the loop. Everything runs on the loop's
- * thread.
+ * thread, but for mirror_sync(), which a chore's thread calls and which is all that this calls.
  */
 #include <event2/event.h>
 
@@ -33,8 +33,9 @@ struct db {
 	struct db_sweep *sweeps; /* under way */
 	bool following;		 /* no prefix can be added any more */
 	enum db_origin origin;
-	bool delivered; /* a db-resync was pushed */
-	bool dirty;	/* mirror has writes that are not on disk */
+	bool delivered;	 /* a db-resync was pushed */
+	bool dirty;	 /* mirror has writes that are not on disk */
+	bool key_by_key; /* a batch of writes failed */
 	uint64_t cluster_id;
 	int64_t revision;
 	uint64_t resyncs, changes, losses, breaks;
@@ -78,6 +79,9 @@ struct json_object *db_table_get(struct db_table *t, const char *key);
 const char *db_table_text(struct db_table *t, const char *key);
 int db_table_foreach(struct db_table *t, const char *prefix,
 		     int (*fn)(const char *key, struct json_object *value, void *arg), void *arg);
+/* All, as they stand. `fn` must not change the table. */
+void db_table_foreach_text(const struct db_table *t,
+			   void (*fn)(const char *key, const char *text, void *arg), void *arg);
 
 /*
  * Sweeping: mark all below a prefix, put what still is, then ask for what was neither put nor
@@ -108,11 +112,16 @@ size_t db_publisher_pending(const struct db_publisher *p);
 /* ---- local.c ---- */
 
 int db_local_open(struct db *db, struct err *e);
-/* Mirror of what etcd said; best effort, logged once when it fails. */
-/* What is stored in between becomes one write, all or none. False: it does not, and db_local_end()
- * does nothing. */
+/*
+ * What is stored in between becomes one write. False: it does not (there is one under way), and
+ * db_local_end() does nothing. A batch fails as a whole, when there is no room for one of its
+ * writes: then all that is known is stored anew, key by key, so that what fits is there, and from
+ * then on there are no batches.
+ */
 bool db_local_begin(struct db *db);
 void db_local_end(struct db *db, bool begun);
+/* Mirror of what etcd said; best effort, logged once a second when it fails: then the mirror lacks
+ * keys or has old ones, until an agent starts with etcd there and room. */
 void db_local_store(struct db *db, const char *key, const char *value);
 void db_local_store_meta(struct db *db);
 int db_local_load(struct db *db);

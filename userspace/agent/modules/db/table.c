@@ -227,6 +227,13 @@ int db_table_foreach(struct db_table *t, const char *prefix,
 	return stop;
 }
 
+void db_table_foreach_text(const struct db_table *t,
+			   void (*fn)(const char *key, const char *text, void *arg), void *arg)
+{
+	for (const struct entry *en = t->entries; en; en = en->hh.next)
+		fn(en->key, en->text, arg);
+}
+
 void db_table_mark(struct db_table *t, const char *prefix)
 {
 	struct entry *en, *tmp;
