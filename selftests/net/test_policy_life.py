@@ -244,6 +244,28 @@ def test_services_are_judged_by_backend_and_client(world):
     net.kubectl("delete", "service", "b")
 
 
+def test_what_changes_together_is_committed_together(world):
+    """60 policies in one transaction, as ksr writes many: events are handled one by one."""
+    net, prefix = world.net, "/netloom/k8s/networkpolicy/default/many-"
+
+    def metric(name):
+        lines = net.node("node2", "curl", "-fsS", "http://127.0.0.1:9990/metrics").splitlines()
+        return int([x for x in lines if x.startswith(f"netloom_{name} ")][0].split()[-1])
+
+    puts = []
+    for i in range(60):
+        made = policy(f"many-{i}", "b", ingress=[{"ports": [{"port": 1000 + i}]}])
+        text = json.dumps({k: made[k] for k in ("metadata", "spec")})
+        puts.append(f"put {prefix}{i} {json.dumps(text)}")
+    net.demo("ksr", "stop")  # it would remove what Kubernetes knows nothing of
+    before = metric("policy_commits_total")
+    net.demo("node", "control", "--", "etcdctl", "txn", stdin="\n" + "\n".join(puts) + "\n\n\n")
+    poll(lambda: metric("policies") == 60, 10, "all are known")
+    assert metric("policy_commits_total") - before < 30
+    net.demo("ksr", "start", "--wait")
+    poll(lambda: metric("policies") == 0, 10, "all are gone")
+
+
 def test_log_only_denies_nothing_and_is_counted(world):
     net = world.net
     logged = policy("logged", "b", ingress=[])

@@ -230,7 +230,7 @@ static void assert_counted(const struct rulesets *s)
 			assert_int_equal(s->ids->slots[i]->n_sets, sets_about(s, s->ids->slots[i]));
 
 	for (const struct ruleset *r = s->all; r; r = r->hh.next) {
-		uint32_t n = !!r->any + r->ident_sets.n + r->class_sets.n;
+		uint32_t n = ruleset_sets(r);
 
 		sets += n;
 		idle += !r->refs;

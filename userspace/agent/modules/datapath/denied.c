@@ -5,32 +5,28 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/base/grow.h"
 #include "lib/bpf/walk.h"
 #include "shared/loom_maps.h"
 
 struct sweep {
 	const struct epnum *taken;
 	struct loom_deniedkey *keys;
-	size_t n, room;
+	size_t n;
 };
 
 static int collect(const void *key, const void *value, void *arg)
 {
 	const struct loom_deniedkey *k = key;
+	struct loom_deniedkey *copy;
 	struct sweep *s = arg;
 
 	if (epnum_taken(s->taken, k->ep))
 		return 0;
-	if (s->n == s->room) {
-		size_t room = s->room ? 2 * s->room : 64;
-		void *keys = realloc(s->keys, room * sizeof(*s->keys));
-
-		if (!keys)
-			return -ENOMEM;
-		s->keys = keys;
-		s->room = room;
-	}
-	s->keys[s->n++] = *k;
+	copy = grow(&s->keys, &s->n, sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	*copy = *k;
 	return 0;
 }
 

@@ -22,7 +22,7 @@ struct rows {
 	const struct world *w;
 	const char *only; /* "namespace" or "namespace/pod"; "": all */
 	struct row *v;
-	size_t n, room;
+	size_t n;
 };
 
 static bool is_wanted(const struct rows *rows, uint32_t number)
@@ -45,16 +45,9 @@ static int collect(const void *key, const void *value, void *arg)
 
 	if (!is_wanted(rows, ((const struct loom_deniedkey *)key)->ep))
 		return 0;
-	if (rows->n == rows->room) {
-		size_t room = rows->room ? 2 * rows->room : 64;
-		void *v = realloc(rows->v, room * sizeof(*rows->v));
-
-		if (!v)
-			return -ENOMEM;
-		rows->v = v;
-		rows->room = room;
-	}
-	r = &rows->v[rows->n++];
+	r = grow(&rows->v, &rows->n, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
 	memcpy(&r->key, key, sizeof(r->key));
 	memcpy(&r->value, value, sizeof(r->value));
 	return 0;

@@ -33,21 +33,6 @@ bool object_is_log_only(struct json_object *obj)
 	       strcmp(json_object_get_string(mode), POLICY_MODE_LOG_ONLY) == 0;
 }
 
-void *grow(void *array_ptr, size_t *n, size_t size)
-{
-	char **array = array_ptr, *v = *array;
-
-	/* Room doubles: it is full when the number is a power of two. */
-	if ((*n & (*n - 1)) == 0) {
-		v = realloc(v, (*n ? *n * 2 : 1) * size);
-		if (!v)
-			return NULL;
-		*array = v;
-	}
-	memset(v + *n * size, 0, size);
-	return v + (*n)++ * size;
-}
-
 /* ---- life ---- */
 
 static void rule_clear(struct rule *r)

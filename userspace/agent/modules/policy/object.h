@@ -8,6 +8,7 @@
  */
 #include "agent/modules/policy/peers.h"
 #include "lib/base/addr.h"
+#include "lib/base/grow.h"
 #include "shared/loom_pol.h"
 
 /* Value of the annotation that makes a policy, or all NetworkPolicies of a namespace, log-only. */
@@ -99,8 +100,6 @@ bool object_is_log_only(struct json_object *obj);
 
 /* ---- for the files that read them ---- */
 
-/* A zeroed element more; NULL: out of memory. */
-void *grow(void *array_ptr, size_t *n, size_t size);
 int block_read(struct rule *rule, const char *cidr, struct json_object *except, struct err *e);
 /* -E2BIG: one policy would take what is for many. */
 int policy_check_size(const struct policy *p, struct err *e);

@@ -435,6 +435,7 @@ static bool has_tenants_rules(const struct ruleset *r)
 	return false;
 }
 
+/* An idle one counts as room: who wants it again takes that. */
 static bool may_come_back(struct rulesets *s, const struct ruleset *r)
 {
 	uint32_t room;

@@ -147,7 +147,7 @@ struct world {
 	bool relabelled;     /* pods are not what they were */
 	bool some_unfit;     /* of the policies */
 	bool remarked;	     /* while it commits: what was looked at is to be once more */
-	bool wants_commit;   /* there is room for what did not fit before */
+	bool wants_commit;   /* what did not fit, waits or was not tried may fit now */
 	bool some_untried;   /* of the policies, maybe */
 	bool some_wait;	     /* for such room: it is tried again at once, whatever goes */
 	uint32_t enforced;   /* flags of entry 0 as written */
@@ -249,6 +249,7 @@ void policies_settle(struct world *w);
 /* What is refused together with `p`, however much room there is, may fit with the next room. */
 void policies_relent(struct world *w, const struct policy *p);
 void namespace_relent(struct world *w, struct namespace *ns);
+/* The same of what is refused for the sake of who has gone. */
 void subject_relent(struct world *w, const struct identity *subject);
 void peer_relent(struct world *w, const struct identity *peer);
 /* There is room: those that did not fit for want of it are tried again. True: there are such. */

@@ -10,7 +10,6 @@ static void relent(struct world *w, struct policy_entry *entry)
 	entry->lasting = false;
 }
 
-/* What was refused for the subject's sake may fit others. */
 void subject_relent(struct world *w, const struct identity *subject)
 {
 	for (struct policy_entry *e = w->policies; e; e = e->hh.next)
@@ -18,7 +17,6 @@ void subject_relent(struct world *w, const struct identity *subject)
 			relent(w, e);
 }
 
-/* The peer that had too many rules goes. */
 void peer_relent(struct world *w, const struct identity *peer)
 {
 	for (struct policy_entry *e = w->policies; e; e = e->hh.next)
