@@ -174,10 +174,25 @@ class Cluster:
         self.apply(*(pod(name, node) for name, node in pods))
         self.ready(*(name for name, _ in pods), seconds=seconds)
 
-    def ready(self, *names, seconds=30):
-        self.kubectl(
-            "wait", "--for=condition=Ready", f"--timeout={seconds}s", *(f"pod/{n}" for n in names)
-        )
+    def ready(self, *names, seconds=30, namespace="default"):
+        """Waits for pods; those that are not ready in time are told with what their containers said."""
+        wait = ["--for=condition=Ready", f"--timeout={seconds}s", *(f"pod/{n}" for n in names)]
+        try:
+            self.kubectl("wait", "-n", namespace, *wait)
+        except AssertionError as error:
+            pods = [self.get("pod", "-n", namespace, name) for name in names]
+            late = [p for p in pods if not _is_ready(p)]
+            states = [(p["metadata"]["name"], p["status"], self._pod_logs(p)) for p in late]
+            raise AssertionError(f"{error}\n{json.dumps(states)}") from None
+
+    def _pod_logs(self, one):
+        """The last of what its containers wrote, by container."""
+        folder = f"/run/netloom-demo/{self.name}/logs/{one['metadata']['uid']}"
+        texts = {}
+        for name in os.listdir(folder) if os.path.isdir(folder) else ():
+            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as log:
+                texts[name] = log.read()[-2000:]
+        return texts
 
     def delete(self, *names):
         self.kubectl("delete", "pod", "--grace-period=0", "--wait", *names)
@@ -222,6 +237,11 @@ class Cluster:
             base64.b64decode(kv["key"]).decode(): json.loads(base64.b64decode(kv["value"]))
             for kv in json.loads(out).get("kvs", [])
         }
+
+
+def _is_ready(one):
+    found = one["status"].get("conditions") or []
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in found)
 
 
 def pod(name, node=None, **spec):

@@ -42,8 +42,7 @@ class Pods:
         self.net.apply(*pods)
         for one in pods:
             where, name = one["metadata"]["namespace"], one["metadata"]["name"]
-            ready = ["--for=condition=Ready", "--timeout=30s", f"pod/{name}"]
-            self.net.kubectl("wait", "-n", where, *ready)
+            self.net.ready(name, namespace=where)
             found = json.loads(self.net.kubectl("get", "pod", "-n", where, name, "-o", "json"))
             ips = [i["ip"] for i in found["status"]["podIPs"]]
             self.ips[f"{where}/{name}"] = {("v6" if ":" in i else "v4"): i for i in ips}

@@ -2,6 +2,7 @@
 """Policies as they live: connections that are there when they change, agents and etcd that are away, services
 and hosts, and what goes wrong.
 """
+import itertools
 import json
 import threading
 
@@ -34,12 +35,6 @@ def world():
         yield pods
 
 
-@pytest.fixture(autouse=True)
-def no_policy(world):
-    yield
-    world.clean("networkpolicy")
-
-
 def cells(*pairs, families=("v4", "v6")):
     """(from, to, allowed) of pods -> what Pods.expect() takes."""
     return {
@@ -48,6 +43,15 @@ def cells(*pairs, families=("v4", "v6")):
         for proto in ("TCP", "UDP")
         for family in families
     }
+
+
+@pytest.fixture(autouse=True)
+def no_policy(world):
+    """Each test begins when what the one before it denied is open again."""
+    yield
+    world.clean("networkpolicy")
+    pairs = itertools.permutations(NODES, 2)
+    world.expect(cells(*((*pair, True) for pair in pairs)), "no policy is left")
 
 
 @pytest.mark.parametrize("server_pod", ["b", "c"])

@@ -78,6 +78,8 @@ class Topology:
             *inst.nodes,
         ):  # what kubeadm asks of a node, and what makes a router one
             sysctl(inst.netns(part), net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+        for part in ("control", *inst.nodes):  # ports below are for pods on the host's network
+            sysctl(inst.netns(part), net__ipv4__ip_local_port_range="40000 60999")
         sysctl(inst.netns("router"), net__ipv4__fib_multipath_hash_policy=1)
         sysctl(inst.netns("router"), net__ipv6__fib_multipath_hash_policy=1)
         for family in inst.families:
