@@ -8,6 +8,7 @@
 
 #include "ksr/defaults.h"
 #include "ksr/reduce.h"
+#include "lib/base/grow.h"
 #include "lib/json/json.h"
 #include "lib/yaml/yaml.h"
 
@@ -98,15 +99,8 @@ static int complete(enum kind kind, struct json_object *obj, const char *key)
 
 static int add_object(struct manifest *m, const struct manifest_object *o)
 {
-	if (m->n == m->cap) {
-		size_t cap = m->cap ? m->cap * 2 : 16;
-		struct manifest_object *all = realloc(m->objects, cap * sizeof(*all));
-
-		if (!all)
-			return -ENOMEM;
-		m->objects = all;
-		m->cap = cap;
-	}
+	if (grow_room(&m->objects, &m->cap, m->n + 1, sizeof(*m->objects)) < 0)
+		return -ENOMEM;
 	m->objects[m->n++] = *o;
 	return 0;
 }

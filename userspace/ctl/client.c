@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ctl/ctl.h"
+#include "lib/base/grow.h"
 #include "lib/json/json.h"
 
 #define TIMEOUT_MS 10000L
@@ -25,15 +26,8 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
 
 	if (b->len + n > MAX_BODY)
 		return 0;
-	if (b->len + n + 1 > b->room) {
-		size_t room = MAX(2 * b->room, b->len + n + 1);
-		char *text = realloc(b->text, room);
-
-		if (!text)
-			return 0;
-		b->text = text;
-		b->room = room;
-	}
+	if (grow_room(&b->text, &b->room, b->len + n + 1, 1) < 0)
+		return 0;
 	memcpy(b->text + b->len, data, n);
 	b->len += n;
 	b->text[b->len] = '\0';

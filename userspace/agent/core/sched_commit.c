@@ -6,6 +6,7 @@
 
 #include "agent/core/sched_int.h"
 #include "lib/base/clock.h"
+#include "lib/base/grow.h"
 
 /* ---- what every pass ends with ---- */
 
@@ -164,21 +165,10 @@ struct dump_list {
 
 int dump_add(struct dump_list *dump, const char *name, void *value)
 {
-	struct dumped *grown;
 	char *copy = strdup(name);
 
-	if (copy && dump->n == dump->size) {
-		dump->size = dump->size ? dump->size * 2 : 64;
-		grown = realloc(dump->v, dump->size * sizeof(*grown));
-		if (!grown) {
-			dump->size = dump->n;
-			free(copy);
-			copy = NULL;
-		} else {
-			dump->v = grown;
-		}
-	}
-	if (!copy) {
+	if (!copy || grow_room(&dump->v, &dump->size, dump->n + 1, sizeof(*dump->v)) < 0) {
+		free(copy);
 		dump->d->free(value);
 		dump->err = -ENOMEM;
 		return -ENOMEM;

@@ -7,6 +7,7 @@
 
 #include "agent/core/sched_int.h"
 #include "lib/base/clock.h"
+#include "lib/base/grow.h"
 
 /* ---- values ---- */
 
@@ -55,15 +56,8 @@ bool value_equal(const struct value *a, const struct value *b)
 
 int item_list_add(struct item_list *l, struct item *it)
 {
-	if (l->n == l->size) {
-		size_t size = l->size ? l->size * 2 : 2;
-		struct item **grown = realloc(l->v, size * sizeof(struct item *));
-
-		if (!grown)
-			return -ENOMEM;
-		l->v = grown;
-		l->size = size;
-	}
+	if (grow_room(&l->v, &l->size, l->n + 1, sizeof(struct item *)) < 0)
+		return -ENOMEM;
 	l->v[l->n++] = it;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/core/sched_int.h"
+#include "lib/base/grow.h"
 
 /* ---- one operation ---- */
 
@@ -69,21 +70,13 @@ int sched_delete(struct scheduler *s, struct item *it, bool undo, struct err *e)
 
 static void note(struct pass *p, enum done_kind kind, struct item *it, struct value *before)
 {
-	struct done_op *grown;
-
 	if (!p->keep_journal)
 		return;
-	if (p->n_done == p->size_done) {
-		p->size_done = p->size_done ? p->size_done * 2 : 16;
-		grown = realloc(p->journal, p->size_done * sizeof(*grown));
-		if (!grown) {
-			/* What is not noted can't be taken back; say so and stop here. */
-			p->size_done = p->n_done;
-			if (!p->err)
-				p->err = err_set(&p->e, -ENOMEM, "out of memory");
-			return;
-		}
-		p->journal = grown;
+	if (grow_room(&p->journal, &p->size_done, p->n_done + 1, sizeof(*p->journal)) < 0) {
+		/* What is not noted can't be taken back; say so and stop here. */
+		if (!p->err)
+			p->err = err_set(&p->e, -ENOMEM, "out of memory");
+		return;
 	}
 	p->journal[p->n_done++] = (struct done_op){ .kind = kind,
 						    .item = it,

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/grow.h"
+
 void grpc_frame_header(uint8_t ret[static GRPC_FRAME_HEADER], uint32_t len)
 {
 	ret[0] = 0;
@@ -32,23 +34,6 @@ static int reader_header(struct grpc_reader *r, size_t max)
 	return 0;
 }
 
-static int reader_grow(struct grpc_reader *r, size_t need)
-{
-	size_t cap = r->cap ? r->cap : 1024;
-	uint8_t *p;
-
-	if (need <= r->cap)
-		return 0;
-	while (cap < need)
-		cap *= 2;
-	p = realloc(r->msg, cap);
-	if (!p)
-		return -ENOMEM;
-	r->msg = p;
-	r->cap = cap;
-	return 0;
-}
-
 int grpc_reader_feed(struct grpc_reader *r, const uint8_t *data, size_t len, size_t max)
 {
 	int err;
@@ -66,7 +51,7 @@ int grpc_reader_feed(struct grpc_reader *r, const uint8_t *data, size_t len, siz
 		return 0;
 	if (len > r->want - r->len)
 		return -EPROTO;
-	err = reader_grow(r, r->len + len);
+	err = grow_room(&r->msg, &r->cap, r->len + len, 1);
 	if (err < 0)
 		return err;
 	memcpy(r->msg + r->len, data, len);

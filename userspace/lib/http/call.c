@@ -4,6 +4,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "lib/base/grow.h"
 #include "lib/http/http_int.h"
 
 #define DEFAULT_MAX_BODY (256u << 20)
@@ -130,23 +131,13 @@ void http_call_finish(struct http_call *call, CURLcode code)
 
 static int body_append(struct http_call *call, const char *data, size_t len)
 {
-	size_t cap = call->body_cap ? call->body_cap : 1024;
-	char *body;
-
 	if (len > call->max_body - call->body_len) {
 		snprintf(call->why, sizeof(call->why), "answer is longer than %zu bytes",
 			 call->max_body);
 		return -EMSGSIZE;
 	}
-	while (cap < call->body_len + len + 1)
-		cap *= 2;
-	if (cap != call->body_cap) {
-		body = realloc(call->body, cap);
-		if (!body)
-			return -ENOMEM;
-		call->body = body;
-		call->body_cap = cap;
-	}
+	if (grow_room(&call->body, &call->body_cap, call->body_len + len + 1, 1) < 0)
+		return -ENOMEM;
 	memcpy(call->body + call->body_len, data, len);
 	call->body_len += len;
 	call->body[call->body_len] = 0;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/grow.h"
 #include "lib/httpd/httpd.h"
 
 struct family {
@@ -79,15 +80,8 @@ static int family_get(struct metrics *m, const char *name, enum metric_type type
 
 static int append(struct family *f, const char *text, size_t n)
 {
-	if (f->len + n + 1 > f->size) {
-		size_t size = MAX(f->size * 2, f->len + n + 64);
-		char *grown = realloc(f->samples, size);
-
-		if (!grown)
-			return -ENOMEM;
-		f->samples = grown;
-		f->size = size;
-	}
+	if (grow_room(&f->samples, &f->size, f->len + n + 1, 1) < 0)
+		return -ENOMEM;
 	memcpy(f->samples + f->len, text, n);
 	f->len += n;
 	f->samples[f->len] = 0;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/grow.h"
 #include "lib/json/json.h"
 
 /* ---- lines ---- */
@@ -16,9 +17,6 @@ void kube_lines_clear(struct kube_lines *l)
 
 static int append(struct kube_lines *l, const char *data, size_t len)
 {
-	size_t cap = l->cap ? l->cap : 4096;
-	char *buf;
-
 	if (l->skipping)
 		return 0;
 	if (len > l->max - l->len) {
@@ -26,15 +24,8 @@ static int append(struct kube_lines *l, const char *data, size_t len)
 		l->len = 0;
 		return 0;
 	}
-	while (cap < l->len + len)
-		cap *= 2;
-	if (cap != l->cap) {
-		buf = realloc(l->buf, cap);
-		if (!buf)
-			return -ENOMEM;
-		l->buf = buf;
-		l->cap = cap;
-	}
+	if (grow_room(&l->buf, &l->cap, l->len + len, 1) < 0)
+		return -ENOMEM;
 	memcpy(l->buf + l->len, data, len);
 	l->len += len;
 	return 0;

@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
+#include "lib/base/grow.h"
 #include "lib/json/json.h"
 
 static size_t kv_bytes(const struct store_kv *kv)
@@ -17,20 +18,9 @@ static size_t kv_bytes(const struct store_kv *kv)
 /* Room for one more, within the budget. */
 static int kv_list_grow(struct kv_list *l, size_t bytes)
 {
-	struct store_kv *v;
-	size_t cap;
-
 	if (l->budget && (bytes > l->budget->max || l->budget->used > l->budget->max - bytes))
 		return -E2BIG;
-	if (l->n < l->cap)
-		return 0;
-	cap = l->cap ? l->cap * 2 : 16;
-	v = reallocarray(l->v, cap, sizeof(*v));
-	if (!v)
-		return -ENOMEM;
-	l->v = v;
-	l->cap = cap;
-	return 0;
+	return grow_room(&l->v, &l->cap, l->n + 1, sizeof(*l->v));
 }
 
 /* Key and value share one allocation, which starts with the key. */

@@ -4,24 +4,15 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/grow.h"
 #include "lib/json/json.h"
 
 int line_buf_append(struct line_buf *b, const void *data, size_t len, size_t max)
 {
-	size_t cap = b->cap ? b->cap : 4096;
-	char *buf;
-
 	if (len > max || b->len > max - len)
 		return -E2BIG;
-	while (cap < b->len + len)
-		cap *= 2;
-	if (cap != b->cap) {
-		buf = realloc(b->buf, cap);
-		if (!buf)
-			return -ENOMEM;
-		b->buf = buf;
-		b->cap = cap;
-	}
+	if (grow_room(&b->buf, &b->cap, b->len + len, 1) < 0)
+		return -ENOMEM;
 	memcpy(b->buf + b->len, data, len);
 	b->len += len;
 	return 0;

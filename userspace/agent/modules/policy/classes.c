@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/grow.h"
+
 /* 0.0.0.0/0 */
 static const struct prefix all_v4 = {
 	.addr.b = { [10] = 0xff, [11] = 0xff },
@@ -41,15 +43,10 @@ struct class *class_find(const struct classes *c, const struct prefix *p)
 
 static struct class *add(struct classes *c, const struct loom_cidrkey *key)
 {
-	struct class *class, **v;
+	struct class *class;
 
-	if (c->n == c->room) {
-		v = realloc(c->v, (c->room * 2 + 64) * sizeof(*v));
-		if (!v)
-			return NULL;
-		c->v = v;
-		c->room = c->room * 2 + 64;
-	}
+	if (grow_room(&c->v, &c->room, c->n + 1, sizeof(struct class *)) < 0)
+		return NULL;
 	class = calloc(1, sizeof(*class));
 	if (!class)
 		return NULL;

@@ -28,7 +28,8 @@ struct classes {
 	struct class *all;
 	struct class **v; /* sorted: one stands behind those that cover it;
 			     NULL where one went, until then */
-	uint32_t n, room, n_idle;
+	size_t room;
+	uint32_t n, n_idle;
 	bool unsorted;
 	uint32_t last; /* number given */
 	uint64_t now;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/grow.h"
+
 /* ---- canonical text ---- */
 
 /* NUL ends each string: none holds one. */
@@ -62,18 +64,12 @@ static char *canonical(enum identity_kind kind, const struct str *ns,
 
 static int take_slot(struct identities *ids, struct identity *id)
 {
-	struct identity **v;
 	uint32_t slot = 0;
 
 	while (slot < ids->n_slots && ids->slots[slot])
 		slot = HASH_COUNT(ids->all) < ids->n_slots ? slot + 1 : ids->n_slots;
-	if (slot == ids->room) {
-		v = realloc(ids->slots, (ids->room * 2 + 64) * sizeof(*v));
-		if (!v)
-			return -1;
-		ids->slots = v;
-		ids->room = ids->room * 2 + 64;
-	}
+	if (grow_room(&ids->slots, &ids->room, slot + 1, sizeof(*ids->slots)) < 0)
+		return -1;
 	if (slot == ids->n_slots)
 		ids->n_slots++;
 	ids->slots[slot] = id;

@@ -48,7 +48,8 @@ struct identity {
 struct identities {
 	struct identity *all;
 	struct identity **slots; /* NULL where free */
-	uint32_t n_slots, room, n_idle, n_fresh;
+	size_t room;
+	uint32_t n_slots, n_idle, n_fresh;
 	uint64_t now;  /* ms; the owner keeps it */
 	uint32_t last; /* number given, but for LOCAL_IDENTITY */
 };

@@ -6,19 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/grow.h"
 #include "lib/base/util.h"
 
 int rules_add(struct rules *r, const struct loom_polrule *rule)
 {
-	struct loom_polrule *v;
-
-	if (r->n == r->room) {
-		v = realloc(r->v, (r->room * 2 + 16) * sizeof(*v));
-		if (!v)
-			return -ENOMEM;
-		r->v = v;
-		r->room = r->room * 2 + 16;
-	}
+	if (grow_room(&r->v, &r->room, r->n + 1, sizeof(*r->v)) < 0)
+		return -ENOMEM;
 	r->v[r->n++] = *rule;
 	return 0;
 }

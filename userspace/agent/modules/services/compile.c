@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/grow.h"
+
 /* An endpoint with one of its ports, as several slices may name it. */
 struct found {
 	struct want want;
@@ -48,15 +50,8 @@ unsigned int compile_needs(const struct service_object *svc, const struct servic
 
 static int add_found(struct founds *f, const struct found *one)
 {
-	if (f->n == f->room) {
-		size_t room = f->room ? f->room * 2 : 16;
-		struct found *v = realloc(f->v, room * sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		f->v = v;
-		f->room = room;
-	}
+	if (grow_room(&f->v, &f->room, f->n + 1, sizeof(*f->v)) < 0)
+		return -ENOMEM;
 	f->v[f->n++] = *one;
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "agent/modules/datapath/datapath.h"
 #include "agent/modules/services/private.h"
 #include "lib/base/clock.h"
+#include "lib/base/grow.h"
 #include "lib/base/log.h"
 #include "lib/bpf/walk.h"
 #include "shared/loom_config.h"
@@ -25,15 +26,8 @@
 
 static bool push(struct numbers *list, uint32_t number)
 {
-	if (list->n == list->room) {
-		size_t room = list->room ? list->room * 2 : 64;
-		uint32_t *v = realloc(list->v, room * sizeof(*v));
-
-		if (!v)
-			return false;
-		list->v = v;
-		list->room = room;
-	}
+	if (grow_room(&list->v, &list->room, list->n + 1, sizeof(*list->v)) < 0)
+		return false;
 	list->v[list->n++] = number;
 	return true;
 }
@@ -55,19 +49,11 @@ void flows_want(struct services *s)
 void flows_free_slots(struct services *s, const struct region *r)
 {
 	static const struct timeval later = { .tv_usec = FREE_MS * 1000 };
-	struct region *v;
 
 	if (!r->size)
 		return;
-	if (s->flows.n_freed == s->flows.room_freed) {
-		size_t room = s->flows.room_freed ? s->flows.room_freed * 2 : 64;
-
-		v = realloc(s->flows.freed, room * sizeof(*v));
-		if (!v)
-			return services_fail(s, -ENOMEM);
-		s->flows.freed = v;
-		s->flows.room_freed = room;
-	}
+	if (grow_room(&s->flows.freed, &s->flows.room_freed, s->flows.n_freed + 1, sizeof(*r)) < 0)
+		return services_fail(s, -ENOMEM);
 	s->flows.freed[s->flows.n_freed++] = *r;
 	if (!evtimer_pending(s->flows.free_timer, NULL))
 		evtimer_add(s->flows.free_timer, &later);

@@ -10,6 +10,7 @@
 #include "agent/core/agent_config.h"
 #include "agent/modules/services/left.h"
 #include "agent/modules/services/private.h"
+#include "lib/base/grow.h"
 #include "lib/bpf/walk.h"
 
 #define EXTERNAL_KINDS \
@@ -35,15 +36,8 @@ static int add_wish(struct wishes *w, const struct side *side, const union loom_
 	for (size_t i = 0; i < w->n; i++)
 		if (memcmp(&w->v[i].key, &one.key, sizeof(one.key)) == 0)
 			return 0;
-	if (w->n == w->room) {
-		size_t room = w->room * 2 + 4;
-		struct wish *v = realloc(w->v, room * sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		w->v = v;
-		w->room = room;
-	}
+	if (grow_room(&w->v, &w->room, w->n + 1, sizeof(*w->v)) < 0)
+		return -ENOMEM;
 	w->v[w->n++] = one;
 	return 0;
 }

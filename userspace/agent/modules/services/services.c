@@ -19,6 +19,7 @@
 #include "agent/modules/uplink/uplink.h"
 #include "api/etcd_keys.h"
 #include "lib/base/clock.h"
+#include "lib/base/grow.h"
 #include "lib/base/log.h"
 #include "lib/json/json.h"
 
@@ -52,15 +53,8 @@ static int add_own(const union loom_addr *addr, void *arg)
 {
 	struct own_list *l = arg;
 
-	if (l->n == l->room) {
-		size_t room = l->room * 2 + 16;
-		union loom_addr *v = realloc(l->v, room * sizeof(*v));
-
-		if (!v)
-			return -ENOMEM;
-		l->v = v;
-		l->room = room;
-	}
+	if (grow_room(&l->v, &l->room, l->n + 1, sizeof(*l->v)) < 0)
+		return -ENOMEM;
 	l->v[l->n++] = *addr;
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/grow.h"
 #include "lib/base/util.h"
 
 int slots_init(struct slots *s, uint32_t n)
@@ -41,15 +42,8 @@ static size_t gap_from(const struct slots *s, uint32_t first)
 
 static int insert(struct slots *s, size_t at, struct region gap)
 {
-	struct region *v;
-
-	if (s->n_gaps == s->room) {
-		v = realloc(s->gaps, s->room * 2 * sizeof(*v));
-		if (!v)
-			return -ENOMEM;
-		s->gaps = v;
-		s->room *= 2;
-	}
+	if (grow_room(&s->gaps, &s->room, s->n_gaps + 1, sizeof(*s->gaps)) < 0)
+		return -ENOMEM;
 	memmove(&s->gaps[at + 1], &s->gaps[at], (s->n_gaps - at) * sizeof(gap));
 	s->gaps[at] = gap;
 	s->n_gaps++;
