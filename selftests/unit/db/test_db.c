@@ -203,6 +203,11 @@ static void a_rollback_loses_no_node_although_our_own_key_is_there(void **state)
 	turn("the lost key", are_lost, &(int){ 1 });
 	assert_non_null(db_get(agent, KEY_NODE "b"));
 	assert_null(strstr(told, "-"));
+
+	/* The other prefixes are behind what they had seen too: it is the same loss. */
+	write_key(KEY_K8S_NODE "late", "{}");
+	turn("the other prefix", is_known, KEY_K8S_NODE "late");
+	assert_int_equal(status_number("losses"), 1);
 }
 
 static void another_cluster_loses_no_node_although_it_has_our_own_key(void **state)

@@ -317,6 +317,7 @@ static struct json_object *db_status(struct agent *a)
 	json_add_bool(o, "connected", store_connected(db->store));
 	json_add_int(o, "revision", db->revision);
 	json_add_int(o, "keys", db_table_size(db->table));
+	json_add_int(o, "losses", db->losses);
 	json_add_int(o, "lostKeys", db_table_lost(db->table));
 	json_add_int(o, "unpublished", db_publisher_pending(db->publisher));
 	if (db->last_error[0] && !store_connected(db->store))
