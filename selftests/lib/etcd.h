@@ -45,7 +45,8 @@ void etcd_pause(struct etcd *e);
 void etcd_resume(struct etcd *e);
 /* Kills and removes everything. */
 void etcd_stop(struct etcd *e);
-/* A loopback port that nobody uses at the moment. */
-uint16_t unused_port(void);
+/* A loopback port that refuses connections, and that nobody else gets, until the socket that is
+ * returned is closed; -1: none. */
+int refusing_port(uint16_t *ret);
 /* Runs a command and waits; exit status, or -1. `argv` ends with NULL; output is dropped. */
 int run_command(const char *const *argv);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -296,13 +297,17 @@ static void a_refused_connection_was_not_sent(void **state)
 	char url[64];
 	struct http_request req = { .method = "GET", .url = url };
 	struct seen s = {};
+	uint16_t port = 0;
+	int fd = refusing_port(&port);
 
-	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", unused_port());
+	assert_true(fd >= 0);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/", port);
 	assert_int_equal(http_call_new(client, &req, &gathering, &s, &s.call, NULL), 0);
 	assert_int_equal(s.done, 0);
 	wait_for(&s.done, 1);
 	assert_int_equal(s.err, -ECONNREFUSED);
 	assert_true(s.unsent);
+	close(fd);
 }
 
 static void silence_ends_in_time(void **state)
@@ -316,7 +321,8 @@ static void silence_ends_in_time(void **state)
 	start_request(&t, &whole, "/hold", false);
 	wait_for(&t.done, 1);
 	assert_int_equal(t.err, -ETIMEDOUT);
-	/* A stream that begins and then falls silent. */
+	/* A stream that begins and then falls silent; a machine that stands still is none. */
+	stall.stall_timeout_ms = 2000;
 	n_held = 0;
 	start_request(&u, &stall, "/hold", true);
 	wait_for(&n_held, 1);

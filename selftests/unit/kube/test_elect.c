@@ -5,14 +5,21 @@
 #include "lib/json/json.h"
 #include "lib/kube/elect.h"
 
-#define DURATION_MS 1500
-#define DEADLINE_MS 900
-#define RETRY_MS    100
+#define RETRY_MS 100
+
+/*
+ * Quick for what has to run out. Leaders who stay need the other ones: to a candidate that stands
+ * still for a second, all that is quick has run out.
+ */
+static const struct times {
+	unsigned int duration_ms, deadline_ms;
+} quick = { 1500, 900 }, steady = { 3000, 2500 }, slow = { 60000, 30000 };
 
 static struct {
 	struct fake_http *http;
 	struct json_object *lease;
 	int revision, writes;
+	uint64_t written_ms;
 	bool broken; /* 500 for all */
 	bool silent; /* no answer at all */
 } api;
@@ -31,6 +38,7 @@ static void keep_lease(struct fake_conn *c, struct json_object *lease, int statu
 	json_object_put(api.lease);
 	api.lease = lease;
 	api.writes++;
+	api.written_ms = clock_ms();
 	answer_lease(c, status);
 }
 
@@ -79,7 +87,6 @@ struct candidate {
 	struct kube_elect *el;
 	bool leads, released;
 	int led, lost;
-	uint64_t since_ms, until_ms;
 };
 static struct candidate all[2];
 
@@ -92,7 +99,6 @@ static void on_lead(void *arg)
 		assert_false(all[i].leads);
 	c->leads = true;
 	c->led++;
-	c->since_ms = clock_ms();
 }
 
 static void on_lost(const char *why, void *arg)
@@ -102,19 +108,18 @@ static void on_lost(const char *why, void *arg)
 	assert_true(c->leads);
 	c->leads = false;
 	c->lost++;
-	c->until_ms = clock_ms();
 }
 
 static const struct kube_elect_ops ops = { .on_lead = on_lead, .on_lost = on_lost };
 
-static void run_candidate(struct candidate *c, const char *identity)
+static void run_candidate(struct candidate *c, const char *identity, const struct times *times)
 {
 	const struct kube_elect_config cfg = {
 		.name_space = "ns",
 		.name = "ksr",
 		.identity = identity,
-		.duration_ms = DURATION_MS,
-		.renew_deadline_ms = DEADLINE_MS,
+		.duration_ms = times->duration_ms,
+		.renew_deadline_ms = times->deadline_ms,
 		.retry_ms = RETRY_MS,
 	};
 
@@ -137,6 +142,19 @@ static bool leads(void *arg)
 static bool does_not_lead(void *arg)
 {
 	return !leads(arg);
+}
+
+static bool agree(void *arg)
+{
+	const char *holder = kube_elect_holder(all[0].el);
+
+	return *holder && strcmp(holder, kube_elect_holder(all[1].el)) == 0 &&
+	       all[strcmp(holder, "two") == 0].leads;
+}
+
+static bool knows_one(void *arg)
+{
+	return strcmp(kube_elect_holder(((struct candidate *)arg)->el), "one") == 0;
 }
 
 static bool is_released(void *arg)
@@ -175,10 +193,10 @@ static int after(void **state)
 
 static void one_of_two_leads_and_stays(void **state)
 {
-	run_candidate(&all[0], "one");
+	run_candidate(&all[0], "one", &steady);
 	wait_until(leads, &all[0], "one to lead");
-	run_candidate(&all[1], "two");
-	turn_for(2 * DURATION_MS);
+	run_candidate(&all[1], "two", &steady);
+	turn_for(3 * steady.duration_ms / 2);
 	assert_int_equal(all[0].led, 1);
 	assert_int_equal(all[0].lost, 0);
 	assert_int_equal(all[1].led, 0);
@@ -187,9 +205,9 @@ static void one_of_two_leads_and_stays(void **state)
 
 static void two_that_start_together_agree(void **state)
 {
-	run_candidate(&all[0], "one");
-	run_candidate(&all[1], "two");
-	turn_for(DURATION_MS);
+	run_candidate(&all[0], "one", &slow);
+	run_candidate(&all[1], "two", &slow);
+	wait_until(agree, NULL, "both to name the one that leads");
 	assert_int_equal(all[0].led + all[1].led, 1);
 }
 
@@ -197,49 +215,57 @@ static void a_released_lease_is_taken_at_once(void **state)
 {
 	uint64_t released_ms;
 
-	run_candidate(&all[0], "one");
+	run_candidate(&all[0], "one", &slow);
 	wait_until(leads, &all[0], "one to lead");
-	run_candidate(&all[1], "two");
-	turn_for(2 * RETRY_MS);
+	run_candidate(&all[1], "two", &slow);
+	wait_until(knows_one, &all[1], "two to see one lead");
 	kube_elect_release(all[0].el, on_released, &all[0]);
 	wait_until(is_released, &all[0], "the release");
 	released_ms = clock_ms();
 	wait_until(leads, &all[1], "two to lead");
-	assert_true(clock_ms() - released_ms < DURATION_MS);
+	assert_true(clock_ms() - released_ms < slow.duration_ms);
 }
 
 static void the_lease_of_a_dead_leader_is_taken_when_it_has_expired(void **state)
 {
-	uint64_t died_ms;
+	uint64_t written_ms;
 
-	run_candidate(&all[0], "one");
+	run_candidate(&all[0], "one", &steady);
 	wait_until(leads, &all[0], "one to lead");
-	run_candidate(&all[1], "two");
-	turn_for(2 * RETRY_MS);
+	run_candidate(&all[1], "two", &steady);
+	wait_until(knows_one, &all[1], "two to see one lead");
 	crash(&all[0]);
-	died_ms = clock_ms();
+	written_ms = api.written_ms;
 	wait_until(leads, &all[1], "two to lead");
-	/* The Lease counts whole seconds, and may have been renewed just before. */
-	assert_true(clock_ms() - died_ms >= 1000 - 2 * RETRY_MS);
+	assert_true(api.written_ms - written_ms >= steady.duration_ms);
+}
+
+static void on_expiry(evutil_socket_t fd, short what, void *arg)
+{
+	*(bool *)arg = all[0].leads;
 }
 
 static void a_leader_that_cannot_renew_steps_down_in_time(void **state)
 {
-	uint64_t broken_ms;
+	struct timeval tv = { .tv_sec = 1 };
+	bool still = false;
 
-	run_candidate(&all[0], "one");
+	run_candidate(&all[0], "one", &quick);
 	wait_until(leads, &all[0], "one to lead");
 	api.broken = true;
-	broken_ms = clock_ms();
+	/* Before the Lease, in whole seconds, runs out: of two timers the earlier one runs first,
+	 * however late both are. */
+	event_base_once(base, -1, EV_TIMEOUT, on_expiry, &still, &tv);
 	wait_until(does_not_lead, &all[0], "one to step down");
-	assert_true(clock_ms() - broken_ms <= DEADLINE_MS + RETRY_MS);
+	turn_for(1000);
+	assert_false(still);
 	api.broken = false;
 	wait_until(leads, &all[0], "one to lead again");
 }
 
 static void a_server_that_hangs_costs_leadership_too(void **state)
 {
-	run_candidate(&all[0], "one");
+	run_candidate(&all[0], "one", &quick);
 	wait_until(leads, &all[0], "one to lead");
 	api.silent = true;
 	wait_until(does_not_lead, &all[0], "one to step down");
@@ -254,7 +280,7 @@ static void what_others_put_into_the_lease_stays(void **state)
 	const char *s = "";
 
 	assert_int_equal(json_parse(text, strlen(text), &api.lease, NULL), 0);
-	run_candidate(&all[0], "one");
+	run_candidate(&all[0], "one", &slow);
 	wait_until(leads, &all[0], "one to lead");
 	assert_int_equal(json_get_str(api.lease, "metadata.labels.a", &s, NULL), 0);
 	assert_string_equal(s, "b");
@@ -267,13 +293,13 @@ static void who_yields_waits_a_whole_duration(void **state)
 {
 	uint64_t yielded_ms;
 
-	run_candidate(&all[0], "one");
+	run_candidate(&all[0], "one", &quick);
 	wait_until(leads, &all[0], "one to lead");
+	yielded_ms = clock_ms();
 	kube_elect_yield(all[0].el);
 	all[0].leads = false;
-	yielded_ms = clock_ms();
 	wait_until(leads, &all[0], "one to lead again");
-	assert_true(clock_ms() - yielded_ms >= DURATION_MS);
+	assert_true(clock_ms() - yielded_ms >= quick.duration_ms);
 	assert_int_equal(all[0].lost, 0);
 }
 

