@@ -20,6 +20,7 @@ static struct {
 	struct json_object *lease;
 	int revision, writes;
 	uint64_t written_ms;
+	bool mute;   /* no answer to what is written */
 	bool broken; /* 500 for all */
 	bool silent; /* no answer at all */
 } api;
@@ -39,7 +40,8 @@ static void keep_lease(struct fake_conn *c, struct json_object *lease, int statu
 	api.lease = lease;
 	api.writes++;
 	api.written_ms = clock_ms();
-	answer_lease(c, status);
+	if (!api.mute)
+		answer_lease(c, status);
 }
 
 static bool is_current(struct json_object *lease)
@@ -226,6 +228,29 @@ static void a_released_lease_is_taken_at_once(void **state)
 	assert_true(clock_ms() - released_ms < slow.duration_ms);
 }
 
+static bool is_written(void *arg)
+{
+	return api.writes > *(int *)arg;
+}
+
+/* A renewal that was done, and whose answer has not come, is no obstacle. */
+static void a_lease_is_released_in_the_middle_of_a_renewal(void **state)
+{
+	const char *holder = "nobody knows";
+	int writes;
+
+	run_candidate(&all[0], "one", &slow);
+	wait_until(leads, &all[0], "one to lead");
+	writes = api.writes;
+	api.mute = true;
+	wait_until(is_written, &writes, "a renewal");
+	api.mute = false;
+	kube_elect_release(all[0].el, on_released, &all[0]);
+	wait_until(is_released, &all[0], "the release");
+	assert_int_equal(json_get_str(api.lease, "spec.holderIdentity", &holder, NULL), 0);
+	assert_string_equal(holder, "");
+}
+
 static void the_lease_of_a_dead_leader_is_taken_when_it_has_expired(void **state)
 {
 	uint64_t written_ms;
@@ -309,6 +334,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_of_two_leads_and_stays, before, after),
 		cmocka_unit_test_setup_teardown(two_that_start_together_agree, before, after),
 		cmocka_unit_test_setup_teardown(a_released_lease_is_taken_at_once, before, after),
+		cmocka_unit_test_setup_teardown(a_lease_is_released_in_the_middle_of_a_renewal,
+						before, after),
 		cmocka_unit_test_setup_teardown(
 			the_lease_of_a_dead_leader_is_taken_when_it_has_expired, before, after),
 		cmocka_unit_test_setup_teardown(a_leader_that_cannot_renew_steps_down_in_time,

@@ -25,7 +25,7 @@ struct kube_elect {
 	struct http_call *call;
 	struct json_object *lease; /* as last read or written */
 	char *seen;		   /* its resourceVersion when it last changed */
-	uint64_t seen_ms, not_before_ms, sent_ms, heard_ms;
+	uint64_t seen_ms, not_before_ms, sent_ms, heard_ms, release_end_ms;
 	bool leads, in_touch;
 	void (*released)(void *arg);
 	void *released_arg;
@@ -314,22 +314,24 @@ static void on_read(struct http_call *call, const struct http_response *res, voi
 	decide(el);
 }
 
+static int call_for_lease(struct kube_elect *el, const struct http_ops *ops,
+			  unsigned int timeout_ms, struct err *e)
+{
+	struct kube_request req = { .timeout_ms = timeout_ms, .max_body = MAX_LEASE_LEN };
+	_cleanup_(freep) char *path = NULL;
+
+	if (lease_path(el, true, &path) < 0)
+		return err_set(e, -ENOMEM, "out of memory");
+	req.path = path;
+	return kube_call_new(el->kube, &req, ops, el, &el->call, e);
+}
+
 static void read_lease(struct kube_elect *el)
 {
 	static const struct http_ops ops = { .on_done = on_read };
-	struct kube_request req = {
-		.timeout_ms = el->renew_deadline_ms / 2,
-		.max_body = MAX_LEASE_LEN,
-	};
-	_cleanup_(freep) char *path = NULL;
 	struct err e = {};
 
-	if (lease_path(el, true, &path) < 0) {
-		again(el);
-		return;
-	}
-	req.path = path;
-	if (kube_call_new(el->kube, &req, &ops, el, &el->call, &e) < 0)
+	if (call_for_lease(el, &ops, el->renew_deadline_ms / 2, &e) < 0)
 		trouble(el, &e);
 }
 
@@ -396,17 +398,56 @@ int kube_elect_new(struct event_base *base, struct kube *k, const struct kube_el
 	return 0;
 }
 
-static void on_released(struct http_call *call, const struct http_response *res, void *arg)
+/* ---- release ---- */
+
+static void on_released(struct http_call *call, const struct http_response *res, void *arg);
+
+/* What is left of the time that a release may take; 0: none. */
+static unsigned int release_ms(const struct kube_elect *el)
+{
+	uint64_t now = clock_ms();
+
+	return now < el->release_end_ms ? el->release_end_ms - now : 0;
+}
+
+static int write_release(struct kube_elect *el)
+{
+	static const struct http_ops ops = { .on_done = on_released };
+	unsigned int ms = release_ms(el);
+
+	return ms ? write_lease(el, "", &ops, ms, NULL) : -ETIMEDOUT;
+}
+
+static void on_release_read(struct http_call *call, const struct http_response *res, void *arg)
 {
 	struct kube_elect *el = arg;
+	struct json_object *lease;
 
 	el->call = NULL;
+	if (parse_lease(el, res, &lease, NULL) == 0) {
+		take_lease(el, lease);
+		if (strcmp(el->holder, el->identity) == 0 && write_release(el) == 0)
+			return;
+	}
+	el->released(el->released_arg);
+}
+
+/* A renewal was under way when we let go of it, and has changed the Lease behind our back. */
+static void on_released(struct http_call *call, const struct http_response *res, void *arg)
+{
+	static const struct http_ops ops = { .on_done = on_release_read };
+	struct kube_elect *el = arg;
+	unsigned int ms = release_ms(el);
+
+	el->call = NULL;
+	if (kube_result(el->kube, res, NULL) == -EEXIST && ms &&
+	    call_for_lease(el, &ops, ms, NULL) == 0)
+		return;
 	el->released(el->released_arg);
 }
 
 void kube_elect_release(struct kube_elect *el, void (*done)(void *arg), void *arg)
 {
-	static const struct http_ops ops = { .on_done = on_released };
 	bool led = el->leads;
 
 	http_call_cancel(TAKE_PTR(el->call));
@@ -415,7 +456,8 @@ void kube_elect_release(struct kube_elect *el, void (*done)(void *arg), void *ar
 	el->leads = false;
 	el->released = done;
 	el->released_arg = arg;
-	if (!led || !el->lease || write_lease(el, "", &ops, RELEASE_MS, NULL) < 0)
+	el->release_end_ms = clock_ms() + RELEASE_MS;
+	if (!led || !el->lease || write_release(el) < 0)
 		done(arg);
 }
 
