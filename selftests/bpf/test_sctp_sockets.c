@@ -222,7 +222,7 @@ static void set_offload(const struct end *end, bool on)
 
 static int new_socket(int place, int family)
 {
-	struct timeval limit = { .tv_sec = 8 };
+	struct timeval limit = { .tv_sec = 60 };
 	int fd;
 
 	enter(place);

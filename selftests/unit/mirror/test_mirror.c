@@ -202,7 +202,7 @@ static void a_walk_that_writes_is_a_mistake_that_shows_at_once(void **state)
 
 		if (!pid) {
 			setrlimit(RLIMIT_CORE, &no_core);
-			alarm(10); /* without the assertion it hangs */
+			alarm(120); /* without the assertion it hangs */
 			close(STDERR_FILENO);
 			walked = open_at(*state);
 			mirror_put(walked, "a", "k", "v");

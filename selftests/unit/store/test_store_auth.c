@@ -112,22 +112,28 @@ static void no_or_a_strangers_certificate_does_not(void **state)
 {
 	const struct {
 		const char *ca, *cert, *key;
+		bool by_us;
 	} cases[] = {
-		{ ca, NULL, NULL },
-		{ ca, other_cert, other_key },
-		{ other_ca, cert, key },
-		{ NULL, cert, key },
+		{ ca, NULL, NULL, false },
+		{ ca, other_cert, other_key, false },
+		{ other_ca, cert, key, true },
+		{ NULL, cert, key, true },
 	};
+	struct store *s;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct store *s = connect_tls(cases[i].ca, cases[i].cert, cases[i].key);
-		struct answer a = put(s, "/t/a", "1");
+		struct answer a;
 
-		/* TLS 1.3 may lose the alert. */
-		if (a.err != -EACCES && !strstr(a.error, "certificate"))
+		s = connect_tls(cases[i].ca, cases[i].cert, cases[i].key);
+		a = put(s, "/t/a", "1");
+		/* With TLS 1.3 etcd's alert is lost if its connection's end is seen first. */
+		if (a.err != -EACCES && (a.err != -EAGAIN || cases[i].by_us))
 			fail_msg("case %zu: %d %s", i, a.err, a.error);
 		store_free(s);
 	}
+	s = connect_tls(ca, cert, key);
+	assert_int_equal(get(s, "/t/a", false).n, 0);
+	store_free(s);
 }
 
 static void copy_file(const char *from, const char *to)
