@@ -134,7 +134,7 @@ static void what_is_no_request_gets_no_health(void **state)
 static int setup(void **state)
 {
 	base = event_base_new();
-	return base ? 0 : -1;
+	return base ? own_loopback(state) : -1;
 }
 
 static int teardown(void **state)

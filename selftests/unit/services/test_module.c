@@ -15,6 +15,7 @@
 
 #include "lib/bpf/walk.h"
 #include "lib/json/json.h"
+#include "selftests/unit/services/ask.h"
 #include "selftests/unit/services/tests.h"
 #include "selftests/unit/services/world.h"
 
@@ -555,5 +556,5 @@ int main(void)
 			assert(n < ARRAY_SIZE(all));
 			all[n++] = groups[g].v[i];
 		}
-	return _cmocka_run_group_tests("services", all, n, NULL, NULL);
+	return _cmocka_run_group_tests("services", all, n, own_loopback, NULL);
 }
