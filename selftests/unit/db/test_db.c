@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What etcd says: first, then, after it was away, and after it lost its data. */
 #include <errno.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -8,6 +9,7 @@
 
 #include "agent/modules/modules.h"
 #include "lib/base/log.h"
+#include "lib/mirror/mirror.h"
 #include "selftests/unit/db/fixture.h"
 
 static void what_is_in_etcd_comes_first_then_what_changes(void **state)
@@ -369,6 +371,62 @@ static void a_mirror_without_room_for_all_has_what_fits(void **state)
 	assert_in_range(count_k8s_nodes(), 100, 2999);
 }
 
+/* ---- a disk that stands still ---- */
+
+static sem_t at_the_disk, disk_goes_on;
+static bool disk_stands_still;
+
+int __real_mirror_sync(struct mirror *m);
+int __wrap_mirror_sync(struct mirror *m);
+
+int __wrap_mirror_sync(struct mirror *m)
+{
+	if (disk_stands_still) {
+		sem_post(&at_the_disk);
+		sem_wait(&disk_goes_on);
+		disk_stands_still = false;
+	}
+	return __real_mirror_sync(m);
+}
+
+static bool is_at_the_disk(const void *arg)
+{
+	return sem_trywait(&at_the_disk) == 0;
+}
+
+static int teardown_disk(void **state)
+{
+	int err;
+
+	sem_post(&disk_goes_on);
+	err = teardown(state);
+	sem_destroy(&disk_goes_on);
+	sem_destroy(&at_the_disk);
+	return err;
+}
+
+static void a_disk_that_stands_still_holds_up_nobody(void **state)
+{
+	sem_init(&at_the_disk, 0, 0);
+	sem_init(&disk_goes_on, 0, 0);
+	disk_stands_still = true;
+	write_key(KEY_NODE "a", "{\"id\":1}");
+	start();
+	until("etcd:1");
+	turn("a write to the disk", is_at_the_disk, NULL);
+	write_key(KEY_NODE "b", "{\"id\":2}");
+	until("+node/b");
+	publish(KEY_NODE "me", "{\"id\":7}");
+	until_published();
+	assert_true(disk_stands_still);
+	sem_post(&disk_goes_on);
+	stop();
+
+	etcd_kill(&etcd);
+	start();
+	until("mirror:3");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +444,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_question_for_our_own_key_that_fails_is_asked_again, setup,
 			teardown_questions),
+		cmocka_unit_test_setup_teardown(a_disk_that_stands_still_holds_up_nobody, setup,
+						teardown_disk),
 		TEST(a_mirror_without_room_for_all_has_what_fits),
 		cmocka_unit_test_setup_teardown(deletions_while_away_count_although_others_write,
 						setup, teardown_busy),
