@@ -37,7 +37,7 @@ def test_changes_are_followed_and_uids_stay(bed):
     bed.follow_folder().wait_ready()
     before = bed.obj("service/default/a")["metadata"]
     bed.write("a.yaml", service("a", type="NodePort"))
-    poll(lambda: bed.obj("service/default/a")["spec"].get("type") == "NodePort", 10, "the change")
+    poll(lambda: bed.obj("service/default/a")["spec"].get("type") == "NodePort", 60, "the change")
     after = bed.obj("service/default/a")["metadata"]
     assert after["uid"] == before["uid"] and after["resourceVersion"] != before["resourceVersion"]
     bed.write("b.yaml", service("b"))
@@ -63,7 +63,7 @@ def test_a_broken_file_keeps_its_state_and_harms_no_other(bed):
     bed.write("a.yaml", "kind: Service\nmetadata: {name: a}\n---\nspec: [\n")
     bed.write("b.yaml", service("b"))
     bed.wait_keys("service", {"default/a", "default/a2", "default/b"})
-    poll(lambda: "a.yaml" in ksr.logged() and "line" in ksr.logged(), 10, "the file is named")
+    poll(lambda: "a.yaml" in ksr.logged() and "line" in ksr.logged(), 60, "the file is named")
     bed.write("a.yaml", service("a"))
     bed.wait_keys("service", {"default/a", "default/b"})
 
@@ -71,7 +71,7 @@ def test_a_broken_file_keeps_its_state_and_harms_no_other(bed):
 def test_a_bad_object_is_named_by_file_and_field(bed):
     bed.write("a.yaml", service("good"), service("bad", clusterIP={"a": 1}))
     ksr = bed.follow_folder().wait_ready()
-    poll(lambda: "spec.clusterIP" in ksr.logged() and "a.yaml" in ksr.logged(), 10,
+    poll(lambda: "spec.clusterIP" in ksr.logged() and "a.yaml" in ksr.logged(), 60,
          lambda: ksr.logged())
     assert "default/good" in bed.keys("service")
 
@@ -95,7 +95,7 @@ def test_of_two_files_with_one_object_the_first_wins_and_both_are_named(bed):
     assert bed.obj("service/default/a")["spec"]["type"] == "NodePort"
     assert "1.yaml" in ksr.logged() and "2.yaml" in ksr.logged()
     os.unlink(bed.path("1.yaml"))
-    poll(lambda: bed.obj("service/default/a")["spec"]["type"] == "ClusterIP", 10, "the second file's")
+    poll(lambda: bed.obj("service/default/a")["spec"]["type"] == "ClusterIP", 60, "the second file's")
 
 
 def test_a_folder_that_vanishes_takes_nothing_along(bed):
@@ -106,7 +106,7 @@ def test_a_folder_that_vanishes_takes_nothing_along(bed):
     assert bed.keys("service") == {"default/a"} and ksr.get("/livez")[0] == 200
     os.mkdir(bed.manifests)
     bed.write("b.yaml", service("b"))
-    bed.wait_keys("service", {"default/b"}, 20)
+    bed.wait_keys("service", {"default/b"})
 
 
 def test_a_folder_may_come_later(bed):
@@ -115,7 +115,7 @@ def test_a_folder_may_come_later(bed):
     nothing_for(1)
     os.mkdir(bed.manifests)
     bed.write("a.yaml", service("a"))
-    bed.wait_keys("service", {"default/a"}, 20)
+    bed.wait_keys("service", {"default/a"})
     bed.replicas[0].wait_ready()
 
 
@@ -133,7 +133,7 @@ def test_a_folder_that_is_swapped_by_a_link_is_followed(bed):
     assert bed.obj("service/default/a")["spec"]["type"] == "ClusterIP"
     os.symlink("..v2", bed.path("..tmp"))
     os.rename(bed.path("..tmp"), bed.path("..data"))
-    poll(lambda: bed.obj("service/default/a")["spec"]["type"] == "NodePort", 15, "the new version")
+    poll(lambda: bed.obj("service/default/a")["spec"]["type"] == "NodePort", 60, "the new version")
 
 
 def test_two_replicas_elect_in_etcd(bed):
@@ -145,10 +145,11 @@ def test_two_replicas_elect_in_etcd(bed):
     nothing_for(2)
     assert bed.leader()["epoch"] == epoch
     assert first.stop() == 0
-    poll(lambda: bed.leader().get("holder") == "ksr-2", 8, "the second takes over")
+    assert bed.leader().get("holder") != "ksr-1", "it gives the lead back, and does not let it expire"
+    poll(lambda: bed.leader().get("holder") == "ksr-2", 60, "the second takes over")
     bed.write("b.yaml", service("b"))
     bed.wait_keys("service", {"default/a", "default/b"})
-    assert second.is_ready()
+    second.wait_ready()
 
 
 def test_lost_data_are_written_anew(bed):
@@ -156,4 +157,4 @@ def test_lost_data_are_written_anew(bed):
     bed.follow_folder(election=True).wait_ready()
     bed.etcd.wipe()
     bed.etcd.start()
-    bed.wait_keys("service", {"default/a"}, 60)
+    bed.wait_keys("service", {"default/a"})

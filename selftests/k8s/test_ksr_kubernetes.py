@@ -82,7 +82,7 @@ def test_objects_of_every_kind_are_kept_without_what_nobody_needs(bed, api):
 def test_thousands_of_objects_come_in_pages(bed, api):
     for i in range(3000):
         api.put(PODS, pod(f"p{i}"))
-    bed.follow_api(api).wait_ready(60)
+    bed.follow_api(api).wait_ready()
     assert len(bed.keys("pod")) == 3000
     assert api.n_requests("continue=") >= 5
 
@@ -93,7 +93,7 @@ def test_changes_are_followed(bed, api):
     api.put(PODS, pod("second"))
     bed.wait_keys("pod", {"default/web", "default/second"})
     api.put(PODS, pod("second", node="n9"))
-    poll(lambda: bed.obj("pod/default/second")["spec"]["nodeName"] == "n9", 10, "the new node")
+    poll(lambda: bed.obj("pod/default/second")["spec"]["nodeName"] == "n9", 60, "the new node")
     api.delete(PODS, "default", "web")
     bed.wait_keys("pod", {"default/second"})
 
@@ -134,7 +134,7 @@ def test_etcd_goes_and_comes_and_all_that_happened_is_there(bed, api):
     nothing_for(1)
     assert ksr.get("/livez")[0] == 200
     bed.etcd.start()
-    bed.wait_keys("pod", {"default/fresh"}, 40)
+    bed.wait_keys("pod", {"default/fresh"})
     ksr.wait_ready()
 
 
@@ -144,8 +144,8 @@ def test_lost_data_are_written_anew(bed, api):
     epoch = bed.leader()["epoch"]
     bed.etcd.wipe()
     bed.etcd.start()
-    poll(lambda: bed.keys() == ALL, 40, lambda: f"all keys: {bed.keys()}\n{ksr.logged()[-3000:]}")
-    poll(lambda: len(bed.etcd.kvs("/netloom/ksr/synced/")) == 7, 20, "all marks")
+    poll(lambda: bed.keys() == ALL, 90, lambda: f"all keys: {bed.keys()}\n{ksr.logged()[-3000:]}")
+    poll(lambda: len(bed.etcd.kvs("/netloom/ksr/synced/")) == 7, 60, "all marks")
     assert bed.leader()["epoch"] > epoch
 
 
@@ -161,7 +161,7 @@ def test_what_others_delete_or_change_is_put_right(bed, api):
         pods = bed.etcd.kvs("/netloom/k8s/pod/")
         return (bed.keys() == ALL and pods["/netloom/k8s/pod/default/web"][1] == good)
 
-    poll(right, 20, "all as before")
+    poll(right, 60, "all as before")
 
 
 def test_old_versions_that_are_gone_are_listed_anew(bed, api):
@@ -173,7 +173,7 @@ def test_old_versions_that_are_gone_are_listed_anew(bed, api):
     api.compact()
     api.end_watches()
     bed.wait_keys("pod", {"default/fresh"})
-    poll(lambda: api.n_requests("/pods?limit") > lists, 10, "a new list")
+    poll(lambda: api.n_requests("/pods?limit") > lists, 60, "a new list")
 
 
 def test_refusals_delay_and_lose_nothing(bed, api):
@@ -195,7 +195,7 @@ def test_ended_watches_lose_nothing(bed, api):
     api.fail(PODS, 503)
     api.end_watches()
     names = {f"default/{when}{i}" for i in range(5) for when in ("before", "after")}
-    bed.wait_keys("pod", names | {"default/web"}, 30)
+    bed.wait_keys("pod", names | {"default/web"})
 
 
 def test_a_resource_that_the_server_lacks_holds_up_no_other(bed, api):
@@ -203,7 +203,7 @@ def test_a_resource_that_the_server_lacks_holds_up_no_other(bed, api):
     fill(api)
     ksr = bed.follow_api(api)
     served = ALL - {"networkpolicy/default/deny"}
-    poll(lambda: bed.keys() == served, 20, "all but policies")
+    poll(lambda: bed.keys() == served, 60, "all but policies")
     ksr.wait_ready()
     assert "networkpolicy: the API server does not serve it" in ksr.logged()
     assert "/netloom/ksr/synced/networkpolicy" not in bed.etcd.kvs("/netloom/ksr/synced/")
@@ -272,28 +272,30 @@ def writes_as(bed, holder):
 def test_of_two_replicas_one_writes_and_the_other_follows_on(bed, api):
     fill(api)
     bed.follow_api(api, election=True)
-    poll(lambda: writes_as(bed, "ksr-1"), 30, "the first writes")
+    poll(lambda: writes_as(bed, "ksr-1"), 60, "the first writes")
     bed.replicas[0].wait_ready()
     second = bed.follow_api(api, election=True).wait_ready()
     epoch = bed.leader()["epoch"]
     nothing_for(3)
     assert bed.leader()["epoch"] == epoch and writes_as(bed, "ksr-1")
     assert bed.replicas[0].stop() == 0
-    poll(lambda: writes_as(bed, "ksr-2"), 8, "the second takes over at once")
+    holders = [lease["spec"].get("holderIdentity") for lease in api.leases.values()]
+    assert holders and "ksr-1" not in holders, "it gives the lead back, and does not let it expire"
+    poll(lambda: writes_as(bed, "ksr-2"), 60, "the second takes over")
     assert bed.leader()["epoch"] > epoch
     api.put(PODS, pod("fresh"))
     bed.wait_keys("pod", {"default/web", "default/fresh"})
-    assert second.is_ready()
+    second.wait_ready()
 
 
 def test_a_stopped_leader_that_wakes_up_writes_nothing(bed, api):
     fill(api)
     first = bed.follow_api(api, election=True)
-    poll(lambda: writes_as(bed, "ksr-1"), 30, "the first writes")
+    poll(lambda: writes_as(bed, "ksr-1"), 60, "the first writes")
     first.wait_ready()
     second = bed.follow_api(api, election=True).wait_ready()
     first.pause()
-    poll(lambda: writes_as(bed, "ksr-2"), 40, "the second takes over")
+    poll(lambda: writes_as(bed, "ksr-2"), 120, "the second takes over")
     second.wait_ready()
     api.delete(PODS, "default", "web")
     bed.wait_keys("pod", set())

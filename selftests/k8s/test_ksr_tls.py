@@ -31,8 +31,9 @@ def test_a_server_of_another_ca_is_not_trusted(bed):
     api = FakeKube(pki=pki)
     pki.renew()
     ksr = bed.follow_api(api, cluster={"certificate-authority": pki.path("ca.crt")})
-    poll(lambda: "certificate" in ksr.logged(), 10, lambda: ksr.logged())
-    assert ksr.get("/readyz")[0] == 503 and not bed.keys()
+    poll(lambda: "certificate" in ksr.logged(), 60, lambda: ksr.logged())
+    poll(lambda: ksr.get("/readyz")[0] == 503, 60, "it is not ready")
+    assert not bed.keys()
     assert not api.requests
     api.close()
 
@@ -55,5 +56,5 @@ def test_a_rotated_ca_is_read_again(bed):
     pki.renew()
     api.put(PODS, pod("fresh"))
     api.start(pki)
-    bed.wait_keys("pod", {"default/web", "default/fresh"}, 40)
+    bed.wait_keys("pod", {"default/web", "default/fresh"})
     api.close()

@@ -13,6 +13,8 @@ import threading
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from ports import Port
+
 COLLECTIONS = {
     "/api/v1/namespaces": "Namespace",
     "/api/v1/nodes": "Node",
@@ -48,7 +50,8 @@ class FakeKube:
         self.closed = False
         handler = type("Handler", (_Handler,), {"api": self})
         self.handler = handler
-        self.port = 0
+        self._port = Port()
+        self.port = self._port.number
         self.start(pki)
         self.url = f"{'https' if pki else 'http'}://127.0.0.1:{self.port}"
 
@@ -63,7 +66,6 @@ class FakeKube:
                 context.verify_mode = ssl.CERT_REQUIRED
             self.server.socket = context.wrap_socket(
                 self.server.socket, server_side=True, do_handshake_on_connect=False)
-        self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):
@@ -162,6 +164,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _begin(self):
         url = urllib.parse.urlsplit(self.path)
+        if self.api.closed:  # a connection that was open before
+            self.close_connection = True
+            return None, None
         with self.api.changed:
             self.api.requests.append(f"{self.command} {self.path}")
         length = int(self.headers.get("Content-Length") or 0)

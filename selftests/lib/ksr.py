@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -14,6 +13,7 @@ import urllib.request
 
 import yaml
 from cluster import build_dir, poll
+from ports import Port
 
 _never = threading.Event()
 
@@ -27,13 +27,7 @@ def missing():
     return None
 
 
-def unused_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def http(url, body=None, timeout=5):
+def http(url, body=None, timeout=30):
     """(status, text); (0, "") when nobody answers."""
     data = json.dumps(body).encode() if body is not None else None
     try:
@@ -49,7 +43,8 @@ class Etcd:
     def __init__(self, folder):
         self.data = os.path.join(folder, "etcd")
         self.log = os.path.join(folder, "etcd.log")
-        self.port, self.peer_port = unused_port(), unused_port()
+        self._ports = [Port(), Port()]
+        self.port, self.peer_port = (port.number for port in self._ports)
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
         self.start()
@@ -64,7 +59,7 @@ class Etcd:
                  "--initial-cluster", f"t={peer}",
                  "--listen-client-urls", self.url, "--advertise-client-urls", self.url],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        poll(lambda: http(self.url + "/health")[0] == 200, 20, "etcd answers")
+        poll(lambda: http(self.url + "/health")[0] == 200, 60, "etcd answers")
 
     def stop(self):
         self.process.kill()
@@ -109,7 +104,8 @@ class Ksr:
     """One replica."""
 
     def __init__(self, folder, name, config):
-        self.port = unused_port()
+        self._port = Port()
+        self.port = self._port.number
         self.log = os.path.join(folder, name + ".log")
         self.config = os.path.join(folder, name + ".yaml")
         self.process = None
@@ -127,7 +123,7 @@ class Ksr:
     def stop(self):
         """By SIGTERM; its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=15)
+        return self.process.wait(timeout=60)
 
     def kill(self):
         self.process.kill()
@@ -150,7 +146,7 @@ class Ksr:
         assert self.process.poll() is None, f"ksr has ended:\n{self.logged()}"
         return self.get("/readyz")[0] == 200
 
-    def wait_ready(self, seconds=30):
+    def wait_ready(self, seconds=120):
         poll(self.is_ready, seconds, lambda: f"ksr is ready: {self.get('/readyz')}\n{self.logged()}")
         return self
 
@@ -258,7 +254,7 @@ class Bed:
     def obj(self, key):
         return self.etcd.get("/netloom/k8s/" + key).get("/netloom/k8s/" + key)
 
-    def wait_keys(self, resource, names, seconds=20):
+    def wait_keys(self, resource, names, seconds=90):
         poll(lambda: self.keys(resource) == set(names), seconds,
              lambda: f"{resource}: {sorted(names)}; there is {sorted(self.keys(resource))}\n"
                      + "\n".join(r.logged()[-3000:] for r in self.replicas))

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo's API server against the machine's kubectl: what ksr and people rely on."""
+import itertools
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 
 import pytest
 from cluster import REPO, poll
+from ports import Port
 
 sys.path.insert(0, os.path.join(REPO, "deploy", "demo"))
 
@@ -16,6 +17,7 @@ from demo import pki  # noqa: E402
 from demo.client import Client, Failure  # noqa: E402
 
 ENTRY = os.path.join(REPO, "deploy", "demo", "netloom-demo")
+_numbers = itertools.count(1)
 DEPLOYMENT = {
     "apiVersion": "apps/v1",
     "kind": "Deployment",
@@ -42,8 +44,8 @@ def config_map(name, **data):
 class Api:
     def __init__(self, folder, *options):
         self.folder, self.options = folder, options
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self._port = Port()
+        self.port = self._port.number
         pki.create(f"{folder}/pki", ["127.0.0.1"], f"https://127.0.0.1:{self.port}")
         self.process = None
         self.start()
@@ -64,7 +66,7 @@ class Api:
             except OSError:
                 return None
 
-        poll(answers, 10, "the API server answers")
+        poll(answers, 60, "the API server answers")
 
     def kill(self):
         self.process.kill()
@@ -74,7 +76,7 @@ class Api:
         env = {**os.environ, "KUBECONFIG": f"{self.folder}/pki/{config}", "HOME": str(self.folder)}
         text = json.dumps(stdin) if stdin is not None else None
         done = subprocess.run(
-            ["kubectl", *args], input=text, text=True, env=env, capture_output=True, timeout=30
+            ["kubectl", *args], input=text, text=True, env=env, capture_output=True, timeout=120
         )
         assert not check or done.returncode == 0, done.stderr
         return done.stdout if check else done
@@ -91,8 +93,8 @@ def api(tmp_path_factory):
 
 
 @pytest.fixture
-def namespace(api, request):
-    name = f"t{abs(hash(request.node.name)) % 10**6}"
+def namespace(api):
+    name = f"t{next(_numbers)}"
     api.client.create("Namespace", None, {"metadata": {"name": name}})
     return name
 
@@ -151,7 +153,7 @@ def test_a_watch_of_a_compacted_version_says_410_in_band(api, namespace):
     old = api.client.request("GET", "/api/v1/configmaps")["metadata"]["resourceVersion"]
     api.client.create("ConfigMap", namespace, config_map("later"))
     api.client.request("POST", "/debug/compact")
-    connection = api.client.connect(10)
+    connection = api.client.connect(60)
     target = f"/api/v1/configmaps?watch=true&resourceVersion={old}"
     connection.request("GET", target, headers=api.client.headers("application/json"))
     event = json.loads(connection.getresponse().readline())

@@ -75,7 +75,7 @@ def test_objects_go_with_their_crd_and_watches_end(api):
     apply(api, cluster_policy("a"))
     version = api.client.request("GET", BASE)["metadata"]["resourceVersion"]
     crd = json.loads(api.kubectl("get", "crd", CRD_NAME, "-o", "json"))
-    connection = api.client.connect(20)
+    connection = api.client.connect(60)
     target = f"{BASE}?watch=true&resourceVersion={version}"
     connection.request("GET", target, headers=api.client.headers("application/json"))
     watch = connection.getresponse()
@@ -91,7 +91,7 @@ def test_objects_go_with_their_crd_and_watches_end(api):
     for field in ("uid", "resourceVersion", "creationTimestamp", "generation"):
         crd["metadata"].pop(field, None)
     api.client.create("CustomResourceDefinition", None, crd)
-    poll(lambda: api.client.request("GET", BASE)["items"] == [], 5, "an empty collection")
+    poll(lambda: api.client.request("GET", BASE)["items"] == [], 60, "an empty collection")
 
 
 @pytest.mark.parametrize("source", ["kubernetes", "directory"])
@@ -104,12 +104,12 @@ def test_a_cluster_policy_reaches_etcd_when_its_crd_comes_and_goes_with_it(sourc
 
         assert apply(cluster_policy("a", egress=[RULE])).returncode != 0
         cluster.kubectl("apply", "-f", CRD)
-        poll(lambda: apply(cluster_policy("a", egress=[RULE])).returncode == 0, 10, "applied")
-        poll(lambda: cluster.etcd(reflected), 25, "the policy in etcd")
+        poll(lambda: apply(cluster_policy("a", egress=[RULE])).returncode == 0, 60, "applied")
+        poll(lambda: cluster.etcd(reflected), 90, "the policy in etcd")
         spec = cluster.etcd(reflected)[reflected + "a"]["spec"]
         assert spec == cluster_policy("a", egress=[RULE])["spec"]
         cluster.kubectl("delete", "-f", CRD)
-        poll(lambda: not cluster.etcd(reflected), 25, "no policy in etcd")
+        poll(lambda: not cluster.etcd(reflected), 90, "no policy in etcd")
 
 
 def changed(path, value):
