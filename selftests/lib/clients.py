@@ -19,6 +19,7 @@ sys.dont_write_bytecode = True
 import peer  # noqa: E402
 
 AT_ONCE = 64
+SLOW_S = 10.0  # so long a program may stand still
 _numbers = itertools.count(1)
 _open = {}
 
@@ -55,11 +56,16 @@ def _hello(sock):
     return [name, address, int(port)]
 
 
-def ask(place, timeout=3.0):
-    """[name, address, port] of a backend or the name of an error, and how many ms that took."""
+def ask(place, timeout=10.0):
+    """[name, address, port] of a backend or the name of an error, and how many ms that took.
+
+    Who is not let in meets silence within `timeout`; a server that took the connection may be slow.
+    """
     began = time.monotonic()
     try:
         with _socket(place, timeout) as sock:
+            if sock.type == socket.SOCK_STREAM:
+                sock.settimeout(max(timeout, SLOW_S))
             found = _hello(sock)
     except OSError as error:
         found = _name(error)
@@ -67,23 +73,30 @@ def ask(place, timeout=3.0):
 
 
 def batch(to):
-    """ask() for each place of a list."""
+    """ask() for each place of a list; `timeout` is of all, or a list too."""
+    timeout = to.get("timeout", 10.0)
+    timeouts = timeout if isinstance(timeout, list) else [timeout] * len(to["places"])
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda place: ask(place, to.get("timeout", 3.0)), to["places"]))
+        return list(pool.map(ask, to["places"], timeouts))
 
 
 def connect(to):
     """Opens a flow and keeps it: {id, name, seen}."""
-    sock = _socket(to["place"], to.get("timeout", 3.0))
+    sock = _socket(to["place"], to.get("timeout", 10.0))
     name, seen, _ = _hello(sock)
     number = next(_numbers)
     _open[number] = sock
     return {"id": number, "name": name, "seen": seen}
 
 
-def again(number):
-    """A flow that is open asks once more: the name of the backend, or of the error."""
+def again(to):
+    """A flow that is open asks once more: the name of the backend, or of the error.
+
+    `to` is its number, or {id, timeout}.
+    """
+    number, timeout = (to["id"], to["timeout"]) if isinstance(to, dict) else (to, 10.0)
     sock = _open[number]
+    sock.settimeout(timeout)
     try:
         if sock.type == socket.SOCK_DGRAM:
             return _hello(sock)[0]
@@ -119,7 +132,7 @@ class Load:
     """Requests at a steady rate, each a connection of its own, whatever the earlier ones do."""
 
     def __init__(self, to):
-        self.place, self.rate, self.timeout = to["place"], to["rate"], to.get("timeout", 5.0)
+        self.place, self.rate, self.timeout = to["place"], to["rate"], to.get("timeout", 10.0)
         self.sent, self.failed, self.names, self.worst = 0, [], {}, 0.0
         self._stop = threading.Event()
         self._began = time.monotonic()
@@ -155,6 +168,10 @@ class Load:
             if writer:
                 writer.transport.abort()
 
+    def seconds(self):
+        """Since it began; failures say when their requests began by this clock."""
+        return time.monotonic() - self._began
+
     def end(self):
         self._stop.set()
         self._thread.join()
@@ -166,6 +183,65 @@ class Load:
         }
 
 
+class Stream:
+    """Datagrams at a steady rate on one flow, each of which wants an answer.
+
+    Never more than `WINDOW` are on their way, so that nothing overflows where a program stands still.
+    """
+
+    WINDOW = 64
+
+    def __init__(self, to):
+        self.pause, self.sent, self.answered = 1 / to["rate"], 0, 0
+        self._sock = _socket(to["place"], None)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _answer(self, seconds):
+        self._sock.settimeout(max(seconds, 1e-6))
+        try:
+            self._sock.recv(200)
+            self.answered += 1
+        except TimeoutError:
+            return False
+        return True
+
+    def _run(self):
+        due = time.monotonic()
+        while not self._stop.is_set():
+            left = due - time.monotonic()
+            if left > 0 or self.sent - self.answered >= self.WINDOW:
+                self._answer(left if left > 0 else SLOW_S)
+                continue
+            self._sock.send(b"who?")
+            self.sent += 1
+            due = max(due + self.pause, time.monotonic())
+        while self.answered < self.sent and self._answer(SLOW_S):
+            pass
+        self._sock.close()
+
+    def end(self):
+        self._stop.set()
+        self._thread.join()
+        return {"sent": self.sent, "answered": self.answered}
+
+
+def stream(to):
+    """Begins a Stream; stream_state() says how many were sent, stream_end() how many were answered."""
+    number = next(_numbers)
+    _open[number] = Stream(to)
+    return number
+
+
+def stream_state(number):
+    return _open[number].sent
+
+
+def stream_end(number):
+    return _open.pop(number).end()
+
+
 def load(to):
     number = next(_numbers)
     _open[number] = Load(to)
@@ -174,7 +250,12 @@ def load(to):
 
 def load_state(number):
     running = _open[number]
-    return {"sent": running.sent, "failed": len(running.failed), "names": running.names}
+    return {
+        "seconds": running.seconds(),
+        "sent": running.sent,
+        "failed": len(running.failed),
+        "names": running.names,
+    }
 
 
 def load_end(number):
@@ -208,7 +289,10 @@ def syn_flood(to):
 peer.OPERATIONS.update(
     {
         f.__name__: f
-        for f in (ask, batch, connect, again, ended, close, load, load_state, load_end, syn_flood)
+        for f in (
+            *(ask, batch, connect, again, ended, close, syn_flood),
+            *(load, load_state, load_end, stream, stream_state, stream_end),
+        )
     }
 )
 

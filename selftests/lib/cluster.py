@@ -79,7 +79,7 @@ class Peer:
             self._process.stdin.write(json.dumps({"id": number, "op": op, "to": to}) + "\n")
         return number
 
-    def result(self, number, seconds=20):
+    def result(self, number, seconds=60):
         """(value, None) or (None, error)."""
         try:
             answer = self._answers[number].get(timeout=seconds)
@@ -104,7 +104,7 @@ class Cluster:
         self._peers = {}
         self._processes = []
 
-    def demo(self, *args, check=True, stdin=None, timeout=120):
+    def demo(self, *args, check=True, stdin=None, timeout=300):
         done = subprocess.run(
             [DEMO, "--name", self.name, *args],
             input=stdin,
@@ -135,7 +135,7 @@ class Cluster:
         if reason := missing():
             pytest.skip(reason)
         try:
-            self.demo("up", *self._options)
+            self.demo("up", "--timeout", "240", *self._options)
         except BaseException:
             self.demo("down", check=False)
             raise
@@ -169,19 +169,19 @@ class Cluster:
     def exec(self, pod, *argv, check=True):
         return self.demo("exec", f"default/{pod}", "--", *argv, check=check).stdout
 
-    def pods(self, *pods, seconds=30):
+    def pods(self, *pods, seconds=120):
         """Creates (name, node) pods and waits until they are ready."""
         self.apply(*(pod(name, node) for name, node in pods))
         self.ready(*(name for name, _ in pods), seconds=seconds)
 
-    def ready(self, *names, seconds=30, namespace="default"):
+    def ready(self, *names, seconds=120, namespace="default"):
         """Waits for pods; those that are not ready in time are told with what their containers said."""
         wait = ["--for=condition=Ready", f"--timeout={seconds}s", *(f"pod/{n}" for n in names)]
         try:
             self.kubectl("wait", "-n", namespace, *wait)
         except AssertionError as error:
             pods = [self.get("pod", "-n", namespace, name) for name in names]
-            late = [p for p in pods if not _is_ready(p)]
+            late = [p for p in pods if not is_ready(p)]
             states = [(p["metadata"]["name"], p["status"], self._pod_logs(p)) for p in late]
             raise AssertionError(f"{error}\n{json.dumps(states)}") from None
 
@@ -227,7 +227,7 @@ class Cluster:
     def services(self, node):
         """What the node's agent says of its services: (namespace, name) -> object."""
         socket = ["--unix-socket", "/run/netloom/agent.sock"]
-        out = self.node(node, "curl", "-fsS", "-m5", *socket, "http://agent/v1/services")
+        out = self.node(node, "curl", "-fsS", "-m30", *socket, "http://agent/v1/services")
         return {(s["namespace"], s["name"]): s for s in json.loads(out)}
 
     def etcd(self, prefix):
@@ -239,7 +239,7 @@ class Cluster:
         }
 
 
-def _is_ready(one):
+def is_ready(one):
     found = one["status"].get("conditions") or []
     return any(c["type"] == "Ready" and c["status"] == "True" for c in found)
 
@@ -262,7 +262,7 @@ def pod(name, node=None, **spec):
 def backend(name, node=None, port=8080, drain=0, **spec):
     """A pod that serves whoami.py."""
     command = [PYTHON, os.path.join(HERE, "whoami.py"), name, str(port), str(drain)]
-    probe = {"tcpSocket": {"port": port}, "periodSeconds": 1, "failureThreshold": 1}
+    probe = {"tcpSocket": {"port": port}, "periodSeconds": 1, "timeoutSeconds": 10}
     container = {"name": "main", "image": "python", "command": command, "readinessProbe": probe}
     container["ports"] = [{"name": "web", "containerPort": port}]
     return pod(name, node, **{"containers": [container], **spec})

@@ -13,7 +13,7 @@ import sys
 import threading
 
 PORT = 7777
-TIMEOUT = 4.0
+TIMEOUT = 10.0
 IP_PKTINFO = 8
 IP_MTU, IPV6_MTU = 14, 24
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_DO = 10, 23, 2
@@ -65,7 +65,7 @@ def serve_udp(sock):
 
 def ping(to):
     done = subprocess.run(
-        ["ping", "-nq", "-c", "1", "-W", "3", to], capture_output=True, text=True, check=False
+        ["ping", "-nq", "-c", "1", "-W", "10", to], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise OSError("no echo reply")
@@ -115,7 +115,7 @@ def pmtu(to):
         sock.settimeout(0.5)
         sock.setsockopt(level, discover, PMTUDISC_DO)
         sock.connect((to, PORT))
-        for _ in range(8):
+        for _ in range(20):
             mtu = sock.getsockopt(level, query)
             data = os.urandom(mtu - header)
             try:

@@ -83,7 +83,7 @@ def ask(to):
     address, port, sport = to["place"][1], to["place"][2], to["sport"]
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_RAW, SCTP) as sock:
-        sock.settimeout(to.get("timeout", 3.0))
+        sock.settimeout(to.get("timeout", 10.0))
         sock.connect((address, 0))
         sock.send(build(sport, port, b"x" * to.get("size", 64), to.get("zero", False)))
         while True:
@@ -94,7 +94,12 @@ def ask(to):
 
 
 def batch(to):
-    """Who answers an INIT at each place, all at once: [name], or "timeout"; in a list like clients.py's."""
+    """Who answers an INIT at each place, all at once: [name], or "timeout"; in a list like clients.py's.
+
+    `timeout` is of all, or a list too.
+    """
+    timeout, began = to.get("timeout", 10.0), time.monotonic()
+    timeouts = timeout if isinstance(timeout, list) else [timeout] * len(to["places"])
     socks = {f: socket.socket(f, socket.SOCK_RAW, SCTP) for f in (socket.AF_INET, socket.AF_INET6)}
     waiting, found = {}, [["timeout", 0] for _ in to["places"]]
     for i, (_, address, port) in enumerate(to["places"]):
@@ -102,8 +107,8 @@ def batch(to):
         waiting[address, port, sport] = i
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         socks[family].sendto(build(sport, port, INIT), (address, 0))
-    deadline = time.monotonic() + to.get("timeout", 3.0)
-    while waiting and (left := deadline - time.monotonic()) > 0:
+    left_of = lambda: began + max(timeouts[i] for i in waiting.values()) - time.monotonic()  # noqa: E731
+    while waiting and (left := left_of()) > 0:
         for sock in select.select([*socks.values()], [], [], left)[0]:
             packet, (source, *_) = sock.recvfrom(65536)
             sport, port, _, payload = take(packet, source) or (0, 0, None, b"")

@@ -41,7 +41,7 @@ def place(net, name, family="v4", protocol="TCP", frontend="ClusterIP", node="no
     return [protocol, of_family(addresses, family), port["port"]]
 
 
-def ask(net, client, to, timeout=3.0, times=1):
+def ask(net, client, to, timeout=10.0, times=1):
     """Names of the backends that answered, or of the errors."""
     places = [to] * times
     answers, error = net.client(client).ask("batch", {"places": places, "timeout": timeout})
@@ -94,7 +94,7 @@ def serves(net, service, *pods, nodes=("node1", "node2", "node3")):
         known = lambda node=node: net.services(node).get(("default", service))  # noqa: E731
         poll(
             lambda: lacks(known(), made, pods) is None,
-            15,
+            60,
             lambda: f"{node}: '{service}' lacks {lacks(known(), made, pods)}: {known()}",
         )
 
@@ -106,7 +106,7 @@ def make(net, made, *objects, nodes=("node1", "node2", "node3")):
     net.ready(*names) if names else None
     if made["spec"].get("type") == "LoadBalancer":
         name = made["metadata"]["name"]
-        poll(lambda: net.get("service", name)["status"]["loadBalancer"], 5, "an address for it")
+        poll(lambda: net.get("service", name)["status"]["loadBalancer"], 60, "an address for it")
     serves(net, made["metadata"]["name"], *names, nodes=nodes)
 
 

@@ -18,6 +18,7 @@ import threading
 sys.dont_write_bytecode = True
 from peer import reply_from  # noqa: E402
 
+SO_RCVBUFFORCE = 33  # what is sent to us waits for us
 NAME, PORTS = sys.argv[1], [int(p) for p in sys.argv[2].split(",")]
 DRAIN = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
 loop = selectors.DefaultSelector()
@@ -64,6 +65,7 @@ def datagrams(family, address, port):
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     else:
         sock.setsockopt(socket.IPPROTO_IP, 8, 1)  # IP_PKTINFO
+    sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
     sock.bind((address, port))
     loop.register(sock, selectors.EVENT_READ, on_datagram)
 

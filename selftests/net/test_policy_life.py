@@ -5,6 +5,7 @@ and hosts, and what goes wrong.
 import itertools
 import json
 import threading
+import time
 
 import pytest
 from cluster import Cluster, poll, service
@@ -58,22 +59,23 @@ def no_policy(world):
 def test_a_change_holds_for_live_connections_both_ways(world, server_pod):
     net, helper = world.net, world.net.client("default/a")
     to = ["TCP", world.ips[f"default/{server_pod}"]["v4"], 8080]
-    flow = helper.ask("connect", {"place": to, "timeout": 1.0})[0]["id"]
+    flow = helper.ask("connect", {"place": to})[0]["id"]
     net.apply(policy("allowed", server_pod, ingress=[{"from": peers("a")}]))
     world.expect(cells(("a", server_pod, True)), "a is let in")
     assert helper.ask("again", flow)[0] == "echo"
     net.apply(policy("allowed", server_pod, ingress=[]))
     world.expect(cells(("a", server_pod, False)), "a is kept out")
-    assert helper.ask("again", flow)[0] == "timeout"
+    assert helper.ask("again", {"id": flow, "timeout": 1.0})[0] == "timeout"
     net.apply(policy("allowed", server_pod, ingress=[{"from": peers("a")}]))
     world.expect(cells(("a", server_pod, True)), "a is let in again")
     # What was sent meanwhile is sent again by TCP, sooner or later.
-    poll(lambda: helper.ask("again", flow)[0] == "echo", 10, "the connection goes on")
+    goes_on = lambda: helper.ask("again", {"id": flow, "timeout": 1.0})[0] == "echo"  # noqa: E731
+    poll(goes_on, 90, "the connection goes on")
     # Echoes of what was sent twice may still come on the first one.
-    other = helper.ask("connect", {"place": to, "timeout": 1.0})[0]["id"]
+    other = helper.ask("connect", {"place": to})[0]["id"]
     net.apply(policy("egress", "a", egress=[{"to": peers("nobody")}]))
     world.expect(cells(("a", server_pod, False)), "a may not ask")
-    assert helper.ask("again", other)[0] == "timeout"
+    assert helper.ask("again", {"id": other, "timeout": 1.0})[0] == "timeout"
     helper.ask("close", [flow, other])
 
 
@@ -101,14 +103,17 @@ def test_policies_hold_while_the_agent_is_away_and_change_when_it_is_back(world)
     net.apply(policy("closed", "b", ingress=[{"from": peers("a")}]))
     world.expect(cells(("a", "b", True), ("c", "b", False)), "a alone is let in")
     net.demo("agent", "node2", "kill")
-    assert world.ask(cells(("a", "b", True), ("c", "b", False))) == cells(
-        ("a", "b", True), ("c", "b", False)
-    )
+    world.holds(cells(("a", "b", True), ("c", "b", False)))
     net.apply(policy("closed", "b", ingress=[{"from": peers("c")}]))
     flow = net.client("default/a").ask("connect", {"place": ["TCP", world.ips["default/b"]["v4"], 8080]})
     assert flow[1] is None, "the agent is away: what was allowed is"
     net.demo("agent", "node2", "start", "--wait")
     world.expect(cells(("a", "b", False), ("c", "b", True)), "c alone is let in")
+
+
+def metric(net, node, name):
+    lines = net.node(node, "curl", "-fsS", "http://127.0.0.1:9990/metrics").splitlines()
+    return int([x for x in lines if x.startswith(f"netloom_{name} ")][0].split()[-1])
 
 
 class Denied:
@@ -129,10 +134,12 @@ class Denied:
         self.thread.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failed, *_):
+        if not failed:
+            poll(lambda: self.asked > 100, 60, lambda: f"it asks: {self.asked}")
         self.stop.set()
         self.thread.join()
-        assert self.asked > 100 and not self.wrong, (self.asked, self.wrong)
+        assert not self.wrong, (self.asked, self.wrong)
 
 
 def storm(world, stop):
@@ -190,9 +197,7 @@ def test_labels_that_change_while_etcd_is_away_count_when_it_is_back(world):
     net.demo("etcd", "kill")
     net.kubectl("label", "pod", "a", "role-")
     net.kubectl("label", "pod", "c", "role=client")
-    assert world.ask(cells(("a", "b", True), ("c", "b", False))) == cells(
-        ("a", "b", True), ("c", "b", False)
-    )
+    world.holds(cells(("a", "b", True), ("c", "b", False)))
     net.demo("etcd", "start")
     world.expect(cells(("a", "b", False), ("c", "b", True)), "c has it")
     net.kubectl("label", "pod", "c", "role-")
@@ -202,8 +207,10 @@ def test_a_new_pod_is_never_open_before_its_policy(world):
     """It is asked from the moment that its address is known, and never answers."""
     net, helper = world.net, world.net.client("default/a")
     net.apply(policy("closed", "late", ingress=[]))
+    # Kubernetes tells pods and policies apart: which one comes first is nobody's promise.
+    poll(lambda: metric(net, "node2", "policies") == 1, 60, "the policy is known")
     net.apply(server("default", "late", "node2", {"app": "late"}, [8080]))
-    poll(lambda: net.ips("late"), 20, "an address")
+    poll(lambda: net.ips("late"), 120, "an address")
     to = ["TCP", net.ips("late")[0], 8080]
     for _ in range(10):
         answers, error = helper.ask("batch", {"places": [to] * 16, "timeout": 0.1})
@@ -220,8 +227,8 @@ def test_the_nodes_own_host_may_always_and_others_not(world):
     for family in ("v4", "v6"):
         to = ["TCP", world.ips["default/b"][family], 8080]
         own, other = (
-            net.client(node).ask("batch", {"places": [to], "timeout": 0.5})[0][0][0]
-            for node in ("node2", "node1")
+            net.client(node).ask("batch", {"places": [to], "timeout": seconds})[0][0][0]
+            for node, seconds in (("node2", 10.0), ("node1", 0.5))
         )
         assert isinstance(own, list) and other == "timeout", (own, other)
 
@@ -235,39 +242,38 @@ def test_services_are_judged_by_backend_and_client(world):
     )
     serves(net, "b", "b", nodes=("node1", "node2"))
     world.expect(cells(("a", "c", False)), "a reaches b alone")
-    ask = lambda who, to: net.client(who).ask("batch", {"places": [to], "timeout": 0.5})[0][0][0]  # noqa: E731
-    assert ask("default/a", place(net, "b")) [0] == "default/b"
+
+    def ask(who, to, timeout=10.0):
+        return net.client(who).ask("batch", {"places": [to], "timeout": timeout})[0][0][0]
+
+    assert ask("default/a", place(net, "b"))[0] == "default/b"
     outside = place(net, "b", frontend="NodePort", node="node2")
     assert ask("external", outside)[0] == "default/b"
     net.apply(policy("ingress", "b", ingress=[{"from": [{"ipBlock": {"cidr": "172.31.0.0/16"}}]}]))
     world.expect(cells(("c", "b", False), families=("v4",)), "b takes clients outside")
     assert ask("external", outside)[0] == "default/b"
-    assert ask("default/a", place(net, "b")) == "timeout"
+    assert ask("default/a", place(net, "b"), 0.5) == "timeout"
     net.apply(policy("ingress", "b", ingress=[{"from": [{"ipBlock": {"cidr": "172.30.0.0/16"}}]}]))
-    poll(lambda: ask("external", outside) == "timeout", 5, "they are kept out by their own address")
+    kept_out = lambda: ask("external", outside, 0.5) == "timeout"  # noqa: E731
+    poll(kept_out, 60, "they are kept out by their own address")
     net.kubectl("delete", "service", "b")
 
 
 def test_what_changes_together_is_committed_together(world):
     """60 policies in one transaction, as ksr writes many: events are handled one by one."""
     net, prefix = world.net, "/netloom/k8s/networkpolicy/default/many-"
-
-    def metric(name):
-        lines = net.node("node2", "curl", "-fsS", "http://127.0.0.1:9990/metrics").splitlines()
-        return int([x for x in lines if x.startswith(f"netloom_{name} ")][0].split()[-1])
-
     puts = []
     for i in range(60):
         made = policy(f"many-{i}", "b", ingress=[{"ports": [{"port": 1000 + i}]}])
         text = json.dumps({k: made[k] for k in ("metadata", "spec")})
         puts.append(f"put {prefix}{i} {json.dumps(text)}")
     net.demo("ksr", "stop")  # it would remove what Kubernetes knows nothing of
-    before = metric("policy_commits_total")
+    before = metric(net, "node2", "policy_commits_total")
     net.demo("node", "control", "--", "etcdctl", "txn", stdin="\n" + "\n".join(puts) + "\n\n\n")
-    poll(lambda: metric("policies") == 60, 10, "all are known")
-    assert metric("policy_commits_total") - before < 30
+    poll(lambda: metric(net, "node2", "policies") == 60, 60, "all are known")
+    assert metric(net, "node2", "policy_commits_total") - before < 30
     net.demo("ksr", "start", "--wait")
-    poll(lambda: metric("policies") == 0, 10, "all are gone")
+    poll(lambda: metric(net, "node2", "policies") == 0, 60, "all are gone")
 
 
 def test_log_only_denies_nothing_and_is_counted(world):
@@ -285,10 +291,10 @@ def test_log_only_denies_nothing_and_is_counted(world):
     net.apply(logged)
 
     def logs():
-        assert all(world.ask(cells(("a", "b", True))).values())
+        world.holds(cells(("a", "b", True)))
         return counted() > before
 
-    poll(logs, 8, "what would be denied is counted")
+    poll(logs, 60, "what would be denied is counted")
 
 
 def test_a_policy_that_cannot_be_read_is_named_and_the_one_before_it_holds(world):
@@ -302,15 +308,15 @@ def test_a_policy_that_cannot_be_read_is_named_and_the_one_before_it_holds(world
     net.node("control", "etcdctl", "put", key, json.dumps(found))
     status = lambda: json.loads(net.node("node2", "netloom", "status", "-o", "json"))  # noqa: E731
     refused = lambda: status()["modules"]["policy"]["refused"]  # noqa: E731
-    poll(lambda: refused() == 1, 5, "it is refused")
+    poll(lambda: refused() == 1, 60, "it is refused")
     world.expect(cells(("a", "b", True), ("c", "b", False)), "a alone is let in")
     # An agent that is new does not know the text of before.
     net.demo("agent", "node2", "kill")
     net.demo("agent", "node2", "start", "--wait")
-    poll(lambda: refused() == 1, 5, "it is refused again")
+    poll(lambda: refused() == 1, 60, "it is refused again")
     world.expect(cells(("a", "b", False), ("c", "b", False), ("b", "c", True)), "it lets in nobody")
     net.demo("ksr", "start")
-    poll(lambda: refused() == 0, 10, "it is as Kubernetes has it")
+    poll(lambda: refused() == 0, 60, "it is as Kubernetes has it")
 
 
 def test_a_policy_that_does_not_fit_is_named_and_others_go_on(world):
@@ -323,12 +329,12 @@ def test_a_policy_that_does_not_fit_is_named_and_others_go_on(world):
         found = json.loads(net.node("node2", "netloom", "status", "-o", "json"))["modules"]["policy"]
         return found["problems"] if found["refused"] == 1 else []
 
-    poll(lambda: any("networkpolicy default/large" in p for p in problems()), 5, "it is named")
+    poll(lambda: any("networkpolicy default/large" in p for p in problems()), 60, "it is named")
     net.apply(policy("good", "b", ingress=[{"from": peers("c")}]))
     world.expect(cells(("a", "b", False), ("c", "b", True)), "c alone is let in")
     net.apply(policy("large", "b", ingress=[{"ports": [{"port": 8080}]}]))
-    poll(lambda: not problems(), 5, "it fits")
-    assert all(world.ask(cells(("c", "b", True))).values())
+    poll(lambda: not problems(), 60, "it fits")
+    world.holds(cells(("c", "b", True)))
 
 
 def test_policies_says_it_in_words(world):
@@ -352,20 +358,32 @@ def test_events_say_whose_policy_denied_it(world):
     serves(net, "events", "b", nodes=("node1", "node2"))
     world.expect(cells(("a", "b", True), ("c", "b", False), ("a", "c", False)), "they hold")
 
-    def told(node, name, source, to):
-        """What that node has to say of a connection that fails."""
-        assert net.client(source).ask("batch", {"places": [to], "timeout": 0.3})[0][0][0] == "timeout"
+    def known(node, name, peer):
+        """Events of policy `name` and TCP with that address, the last one first."""
         lines = net.node(node, "netloom", "events", "--last", "4096", "--filter", name, "-o", "json")
-        found = [json.loads(line) for line in lines.splitlines()]
-        return [x for x in found if x["reason"] == "policy" and x["flowProto"] == "tcp"]
+        found = [json.loads(line) for line in reversed(lines.splitlines())]
+        mine = [x for x in found if x["reason"] == "policy" and x["flowProto"] == "tcp"]
+        return [x for x in mine if x["peer"] == peer]
 
-    to = ["TCP", world.ips["default/b"]["v4"], 8080]
+    def told(node, name, source, to, peer):
+        """What that node has to say of a connection that fails."""
+        before = known(node, name, peer)[:1]
+
+        def later():
+            asked = net.client(source).ask("batch", {"places": [to], "timeout": 0.3})
+            assert asked[0][0][0] == "timeout", asked
+            found = known(node, name, peer)[:1]
+            return found if found != before else None
+
+        return poll(later, 60, f"an event of {name} at {node}")[0]
+
+    to, of_c = ["TCP", world.ips["default/b"]["v4"], 8080], world.ips["default/c"]["v4"]
     for source, place_of in (("default/c", to), ("default/c", place(net, "events"))):
-        event = told("node2", "default/second", source, place_of)[-1]
+        event = told("node2", "default/second", source, place_of, of_c)
         assert (event["pod"], event["direction"], event["port"]) == ("default/b", "ingress", 8080), event
-        assert event["peerName"] == "default/c" and event["peer"] == world.ips["default/c"]["v4"], event
+        assert event["peerName"] == "default/c" and event["peer"] == of_c, event
         assert event["policies"] == ["networkpolicy default/first", "networkpolicy default/second"], event
-    event = told("node1", "default/out", "default/a", ["TCP", world.ips["default/c"]["v4"], 8080])[-1]
+    event = told("node1", "default/out", "default/a", ["TCP", of_c, 8080], of_c)
     assert (event["pod"], event["direction"], event["peerName"]) == ("default/a", "egress", "default/c"), event
     text = net.node("node1", "netloom", "events", "--filter", "default/out")
     assert "egress of default/a to" in text and "isolated by networkpolicy default/out" in text, text
@@ -407,14 +425,15 @@ def test_denied_counts_packets_by_pod_peer_and_port_until_the_pod_goes(world):
     assert not denied_rows(net, "node2", "default/db", "default/a")
     before = denied_rows(net, "node2", "default/db", "default/c")[0]["packets"]
     sum_before = denied_packets(net, "node2", "default/db", "ingress")
-    to = ["TCP", world.ips["default/db"]["v4"], 8080]
+    to, began = ["TCP", world.ips["default/db"]["v4"], 8080], time.monotonic()
     answers, error = net.client("default/c").ask("batch", {"places": [to] * attempts, "timeout": 0.5})
     assert error is None and {a for a, _ in answers} == {"timeout"}, (answers, error)
     (row,) = denied_rows(net, "node2", "default/db", "default/c")
+    since = time.monotonic() - began
     assert (row["pod"], row["direction"]) == ("default/db", "ingress"), row
     assert row["peer"]["address"] == world.ips["default/c"]["v4"], row
     assert row["packets"] >= before + attempts, (before, row)
-    assert row["policies"] == ["networkpolicy default/db-only"] and row["secondsAgo"] < 10, row
+    assert row["policies"] == ["networkpolicy default/db-only"] and row["secondsAgo"] <= since + 1, row
     assert denied_packets(net, "node2", "default/db", "ingress") >= sum_before + attempts
     assert denied_packets(net, "node2", "default/db", "egress") == 0
     text = net.node("node2", "netloom", "denied", "default")
@@ -433,7 +452,7 @@ def test_denied_counts_packets_by_pod_peer_and_port_until_the_pod_goes(world):
     world.part("default/db")
     net.delete("db")
     dump = lambda: json.loads(net.node("node2", "netloom", "dump", "denied", "-o", "json"))  # noqa: E731
-    poll(lambda: not [r for r in dump() if r["ep"] == number], 5, "the pod's entries go")
+    poll(lambda: not [r for r in dump() if r["ep"] == number], 60, "the pod's entries go")
     assert not [r for r in denied(net, "node2", "default") if r["pod"] == "default/db"]
 
 
@@ -453,7 +472,7 @@ def test_denied_forgets_pods_that_went_while_the_agent_was_away(world):
     net.kubectl("delete", "pod", "brief", "--wait=false")
     net.demo("agent", "node2", "start", "--wait")
     dump = lambda: json.loads(net.node("node2", "netloom", "dump", "denied", "-o", "json"))  # noqa: E731
-    poll(lambda: not [r for r in dump() if r["ep"] == number], 20, "the pod's entries go")
+    poll(lambda: not [r for r in dump() if r["ep"] == number], 120, "the pod's entries go")
 
 
 def test_denied_tells_what_was_only_logged(world):
@@ -463,9 +482,9 @@ def test_denied_tells_what_was_only_logged(world):
     net.apply(logged)
 
     def logs():
-        assert all(world.ask(cells(("a", "b", True), families=("v6",))).values())
+        world.holds(cells(("a", "b", True), families=("v6",)))
         rows = denied_rows(net, "node2", "default/b", "default/a", protocol="UDP", logged=True)
         return rows and rows[0]["policies"] == ["networkpolicy default/logged"]
 
-    poll(logs, 8, "what would be denied is counted")
+    poll(logs, 60, "what would be denied is counted")
     assert "only logged: isolated by" in net.node("node2", "netloom", "denied", "default/b")
