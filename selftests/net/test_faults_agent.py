@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from cluster import Cluster, pod, poll
+from cluster import Cluster, is_ready, pod, poll
 
 AT_ONCE = 12
 
@@ -26,21 +26,21 @@ def test_no_packet_is_lost_when_the_agent_is_killed_and_started(cluster):
     target = cluster.ips("two")[0]
     before = programs(cluster, "node1")
     iperf_server = cluster.start("exec", "default/two", "--", "iperf3", "-s", "-1")
-    poll(lambda: "5201" in cluster.exec("two", "ss", "-Hltn"), 10, "iperf3 listens")
+    poll(lambda: "5201" in cluster.exec("two", "ss", "-Hltn"), 60, "iperf3 listens")
     stream = cluster.start(
         "exec", "default/one", "--", "iperf3", "-c", target, "-t", "4", "-J", "-b", "1G"
     )
     ping = cluster.start(
-        "exec", "default/one", "--", "ping", "-nq", "-i", "0.001", "-c", "4000", "-W", "2", target
+        "exec", "default/one", "--", "ping", "-nq", "-i", "0.001", "-c", "4000", "-W", "10", target
     )
     cluster.demo("agent", "node1", "kill")
     cluster.demo("agent", "node1", "start", "--wait")
-    out = ping.communicate(timeout=60)[0]
+    out = ping.communicate(timeout=180)[0]
     sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", out).groups())
     assert (sent, received) == (4000, 4000), out
-    result = json.loads(stream.communicate(timeout=60)[0])
+    result = json.loads(stream.communicate(timeout=180)[0])
     assert result["end"]["sum_received"]["bytes"] > 0, result
-    iperf_server.communicate(timeout=10)
+    iperf_server.communicate(timeout=60)
     assert programs(cluster, "node1") == before
     cluster.delete("one", "two")
 
@@ -50,6 +50,11 @@ def attempt(action):
         return action()
     except AssertionError:
         return None
+
+
+def restarted(cluster):
+    cluster.demo("agent", "node1", "kill")
+    cluster.demo("agent", "node1", "start", "--wait")
 
 
 def tables(cluster, node):
@@ -62,10 +67,13 @@ def tables(cluster, node):
 
 def test_a_restarted_agent_touches_nothing(cluster):
     cluster.pods(("calm", "node1"))
-    poll(lambda: cluster.etcd("/netloom/endpoint/default/calm"), 10, "the pod is published")
+    only = lambda prefix: [*cluster.etcd(prefix)] == [prefix + "default/calm"]  # noqa: E731
+    poll(lambda: only("/netloom/endpoint/"), 60, "the pod is published, and no other")
+    ready = lambda: cluster.etcd("/netloom/k8s/pod/default/calm").popitem()[1]  # noqa: E731
+    poll(lambda: only("/netloom/k8s/pod/") and is_ready(ready()), 60, "etcd knows that it is ready")
+    restarted(cluster)  # an agent that starts has all that etcd has
     before = tables(cluster, "node1")
-    cluster.demo("agent", "node1", "kill")
-    cluster.demo("agent", "node1", "start", "--wait")
+    restarted(cluster)
     records = json.loads(cluster.node("node1", "netloom", "history", "-o", "json"))["records"]
     assert any(r["method"] == "full-resync" for r in records), records
     assert [r["operations"] for r in records if r["operations"]] == []
@@ -82,7 +90,7 @@ def test_flows_look_again_after_a_route_changed_while_the_agent_was_away(cluster
     cluster.demo("agent", "node1", "kill")
     cluster.node("node1", "ip", "route", "add", "blackhole", "192.0.2.0/24")
     cluster.demo("agent", "node1", "start", "--wait")
-    poll(lambda: generation() != before, 10, lambda: f"a new generation: {before}")
+    poll(lambda: generation() != before, 60, lambda: f"a new generation: {before}")
     cluster.node("node1", "ip", "route", "del", "blackhole", "192.0.2.0/24")
 
 
@@ -101,9 +109,11 @@ def test_a_link_that_somebody_takes_away_is_put_back(cluster, what):
         across = [cluster.exec("hit", "ping", "-nqc1", "-W1", ip) for ip in cluster.ips("far")]
         return from_host + across
 
-    poll(lambda: attempt(whole), 10, f"pings after 'ip link {what}'")
-    status = json.loads(cluster.node("node1", "netloom", "status", "-o", "json", check=False))
-    assert status["ready"], status
+    def status():
+        return json.loads(cluster.node("node1", "netloom", "status", "-o", "json", check=False))
+
+    poll(lambda: attempt(whole), 60, f"pings after 'ip link {what}'")
+    poll(lambda: status()["ready"], 60, status)
     cluster.delete("hit", "far")
 
 
@@ -112,12 +122,16 @@ def test_an_agent_killed_in_the_middle_of_adds_wires_all_pods_once(cluster):
     cluster.apply(*(pod(name, "node1") for name in names))
     cluster.demo("agent", "node1", "kill")
     cluster.demo("agent", "node1", "start", "--wait")
-    cluster.ready(*names, seconds=60)
+    cluster.ready(*names)
     found = [tuple(cluster.ips(name)) for name in names]
     assert len(set(found)) == len(names), found
-    links = json.loads(cluster.node("node1", "ip", "-j", "link"))
-    wired = [link["ifname"] for link in links if re.fullmatch(r"nl[0-9a-f]{12}", link["ifname"])]
-    assert len(wired) == len(names), wired
+
+    def wired():
+        """Links of namespaces that are given up go a little later: the kernel takes its time."""
+        links = json.loads(cluster.node("node1", "ip", "-j", "link"))
+        return [x["ifname"] for x in links if re.fullmatch(r"nl[0-9a-f]{12}", x["ifname"])]
+
+    poll(lambda: len(wired()) == len(names), 60, lambda: f"{len(names)} links: {wired()}")
     cluster.delete(*names)
 
 
@@ -134,7 +148,7 @@ def test_pods_deleted_while_the_agent_is_away_are_gone_when_it_is_back(cluster):
             if re.match(r"nl[0-9a-f]{12}", line)
         ]
 
-    poll(lambda: not links(), 15, lambda: f"the pod's link goes: {links()}")
+    poll(lambda: not links(), 120, lambda: f"the pod's link goes: {links()}")
 
 
 def test_a_second_add_for_the_same_container_is_refused_and_harms_nothing(cluster):
@@ -183,14 +197,14 @@ def test_a_full_pool_says_so_and_serves_again_when_addresses_are_back():
         poll(
             lambda: "is full"
             in small.kubectl("get", "events", "-o", "jsonpath={.items[*].message}"),
-            30,
+            120,
             "an event says so",
         )
         have = poll(
             lambda: len(ready()) == 13 and ready(),
-            30,
+            120,
             lambda: f"13 addresses are given: {len(ready())}",
         )
         small.delete(*have[:3])
         rest = [n for n in names if n not in have]
-        small.ready(*rest, seconds=40)
+        small.ready(*rest)

@@ -11,14 +11,14 @@ CT_ENTRIES = 1024
 CONNTRACK = {
     "maxEntries": CT_ENTRIES,
     "maxNewEntries": CT_ENTRIES,
-    "udp": "6s",
+    "udp": "12s",
     "gcInterval": "1s",
 }
 
 # One connection, and an echo through it every 20 ms.
 TALK = """
 import select, socket, sys
-with socket.create_connection((sys.argv[1], 7777), 4) as connection:
+with socket.create_connection((sys.argv[1], 7777), 30) as connection:
     stream = connection.makefile("rb")
     stream.readline()
     for _ in range(int(sys.argv[2])):
@@ -27,16 +27,18 @@ with socket.create_connection((sys.argv[1], 7777), 4) as connection:
         select.select([], [], [], 0.02)
 print("always there")
 """
-# That many flows, each answered once.
+# That many flows, each answered once, a hundred at a time: all are there before the first one is forgotten.
 FILL = """
 import socket, sys
-for port in range(20000, 20000 + int(sys.argv[2])):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+ports = range(20000, 20000 + int(sys.argv[2]))
+for some in (ports[i : i + 100] for i in range(0, len(ports), 100)):
+    socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in some]
+    for sock, port in zip(socks, some):
         sock.bind(("", port))
-        sock.settimeout(4)
+        sock.settimeout(30)
         sock.connect((sys.argv[1], 7777))
         sock.send(b"?")
-        assert sock.recv(10) == b"?"
+    assert [sock.recv(10) for sock in socks] == [b"?"] * len(some)
 """
 
 
@@ -62,34 +64,34 @@ def answers(cluster, target):
 
 def ping(cluster, target):
     address = cluster.ips(target)[0]
-    options = ("-nq", "-i", "0.02", "-c", "300", "-W", "2")
+    options = ("-nq", "-i", "0.02", "-c", "300", "-W", "10")
     return cluster.start("exec", "default/one", "--", "ping", *options, address)
 
 
 def assert_nothing_was_lost(pinging):
-    out = pinging.communicate(timeout=60)[0]
+    out = pinging.communicate(timeout=180)[0]
     assert " 300 received" in out, out
 
 
 def test_a_full_conntrack_keeps_its_flows_says_so_and_empties_by_itself(small):
     address = small.ips("two")[0]
     talk = small.start("exec", "default/one", "--", PYTHON, "-c", TALK, address, "400")
-    poll(lambda: "7777" in small.exec("one", "ss", "-Htn"), 10, "the connection stands")
+    poll(lambda: "7777" in small.exec("one", "ss", "-Htn"), 60, "the connection stands")
     pinging = ping(small, "two")
     small.exec("one", PYTHON, "-c", FILL, address, str(CT_ENTRIES + 200))
     said = f"conntrack is nearly full: {CT_ENTRIES} of {CT_ENTRIES} entries"
-    poll(lambda: any(said in a for a in datapath(small)["alarms"]), 5, lambda: datapath(small))
+    poll(lambda: any(said in a for a in datapath(small)["alarms"]), 60, lambda: datapath(small))
     assert datapath(small)["conntrack"]["didNotFit"] > 0
     assert answers(small, "two")
-    log = small.demo("logs", "agent-node1", "--tail", "200").stdout
-    assert re.search(r"error datapath: conntrack is \d+ % full", log), log
+    log = lambda: small.demo("logs", "agent-node1", "--tail", "200").stdout  # noqa: E731
+    poll(lambda: re.search(r"error datapath: conntrack is \d+ % full", log()), 60, log)
 
-    poll(lambda: not datapath(small)["alarms"], 30, lambda: f"room again: {datapath(small)}")
+    poll(lambda: not datapath(small)["alarms"], 90, lambda: f"room again: {datapath(small)}")
     before = datapath(small)["conntrack"]["didNotFit"]
     assert answers(small, "two")
     assert datapath(small)["conntrack"]["didNotFit"] == before
     assert_nothing_was_lost(pinging)
-    out = talk.communicate(timeout=60)[0]
+    out = talk.communicate(timeout=180)[0]
     assert "always there" in out, out
 
 
@@ -112,9 +114,8 @@ def test_a_full_map_of_endpoints_is_named_and_pods_come_when_there_is_room(small
     capacity = next(m["capacity"] for m in datapath(small)["maps"] if m["name"] == "loom_ep")
     keys = keys_of_nobody(capacity)
     assert "Argument list too long" in batch(small, "update", keys).stderr  # E2BIG: it is full
-    assert f"map loom_ep is nearly full: {capacity} of {capacity} entries" in (
-        datapath(small)["alarms"]
-    )
+    full = f"map loom_ep is nearly full: {capacity} of {capacity} entries"
+    poll(lambda: full in datapath(small)["alarms"], 60, lambda: datapath(small))
     pinging = ping(small, "two")
     small.apply(pod("late", "node1"))
     said = rf"ADD failed .*: loom_ep is full \({capacity} entries\): no room for 0:10\.244\."
@@ -122,18 +123,22 @@ def test_a_full_map_of_endpoints_is_named_and_pods_come_when_there_is_room(small
         lambda: re.search(
             said, small.kubectl("get", "events", "-o", "jsonpath={.items[*].message}")
         ),
-        20,
+        60,
         "an event names the map and the address",
     )
     assert answers(small, "two")
-    links = json.loads(small.node("node1", "ip", "-j", "link"))
-    assert len([x for x in links if re.fullmatch(r"nl[0-9a-f]{12}", x["ifname"])]) <= 3
+
+    def links():
+        found = json.loads(small.node("node1", "ip", "-j", "link"))
+        return [x["ifname"] for x in found if re.fullmatch(r"nl[0-9a-f]{12}", x["ifname"])]
+
+    poll(lambda: len(links()) <= 3, 60, lambda: f"none of those who got no place: {links()}")
 
     batch(small, "delete", keys)
-    small.ready("late", seconds=30)
+    small.ready("late")
     small.peer("late")
     assert answers(small, "late")
     assert_nothing_was_lost(pinging)
-    status = json.loads(small.node("node1", "netloom", "status", "-o", "json"))
-    assert status["ready"] and not status["itemsFailed"], status
-    assert datapath(small)["alarms"] == []
+    status = lambda: json.loads(small.node("node1", "netloom", "status", "-o", "json", check=False))  # noqa: E731
+    poll(lambda: status()["ready"] and not status()["itemsFailed"], 60, status)
+    poll(lambda: not datapath(small)["alarms"], 60, lambda: datapath(small))

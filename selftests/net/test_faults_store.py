@@ -25,7 +25,7 @@ def assert_new_pods_work(cluster, name):
     """A pod that comes now is reached from the other node, and goes."""
     cluster.pods((name, "node2"))
     cluster.peer(name)
-    poll(lambda: reaches(cluster, "left", name), 15, f"left reaches {name}")
+    poll(lambda: reaches(cluster, "left", name), 120, f"left reaches {name}")
     cluster.part(name)
     cluster.delete(name)
 
@@ -42,7 +42,7 @@ def test_an_agent_starts_from_its_mirror_while_etcd_is_absent(pair):
         lambda: pair.node(
             "node1", "curl", "-fsS", "-m1", "http://127.0.0.1:9990/livez", check=False
         ),
-        15,
+        60,
         "the agent lives",
     )
     assert reaches(pair, "left", "right")
@@ -56,7 +56,7 @@ def test_pods_are_wired_while_etcd_is_away_and_known_when_it_is_back(pair):
     assert reaches(pair, "left", "orphan") or pair.peer("left")
     pair.demo("etcd", "start", "--wait")
     pair.peer("orphan")
-    poll(lambda: reaches(pair, "right", "orphan"), 20, "right reaches orphan")
+    poll(lambda: reaches(pair, "right", "orphan"), 120, "right reaches orphan")
     pair.part("orphan")
     pair.delete("orphan")
 
@@ -68,7 +68,7 @@ def test_a_compaction_under_watches_is_survived(pair):
     pair.node("control", "etcdctl", "compact", str(status[0]["Status"]["header"]["revision"]))
     pair.demo("agent", "node1", "start", "--wait")
     pair.peer("meanwhile")
-    poll(lambda: reaches(pair, "left", "meanwhile"), 15, "left reaches meanwhile")
+    poll(lambda: reaches(pair, "left", "meanwhile"), 120, "left reaches meanwhile")
     pair.part("meanwhile")
     pair.delete("meanwhile")
 
@@ -78,10 +78,10 @@ def test_etcd_that_lost_its_data_gets_them_again_with_the_same_node_ids(pair):
     pair.demo("etcd", "kill")
     pair.demo("etcd", "wipe")
     pair.demo("etcd", "start", "--wait")
-    poll(lambda: node_ids(pair) == before, 40, lambda: f"node ids {before}, have {node_ids(pair)}")
+    poll(lambda: node_ids(pair) == before, 120, lambda: f"node ids {before}, have {node_ids(pair)}")
     poll(
         lambda: "/netloom/k8s/pod/default/left" in pair.etcd("/netloom/k8s/pod/"),
-        40,
+        120,
         "ksr reflects pods again",
     )
     assert reaches(pair, "left", "right")
@@ -98,7 +98,7 @@ def test_the_api_server_may_be_gone_and_come_back(pair):
 
 def ksr_says(cluster, path):
     """(status, text) of ksr's HTTP API; (0, "") when it does not answer."""
-    curl = ("curl", "-sS", "-m2", "-w", "\\n%{http_code}", f"http://127.0.0.1:9991{path}")
+    curl = ("curl", "-sS", "-m10", "-w", "\\n%{http_code}", f"http://127.0.0.1:9991{path}")
     out = cluster.node("control", *curl, check=False)
     text, _, code = out.rpartition("\n")
     return int(code or 0), text
@@ -128,19 +128,19 @@ def change_behind_its_back(cluster, pod, edit):
 
 
 def lost_packets(ping):
-    out = ping.communicate(timeout=60)[0]
+    out = ping.communicate(timeout=300)[0]
     sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", out).groups())
     return sent - received
 
 
 def test_an_api_server_away_for_a_minute_costs_no_packet_and_is_caught_up_with(pair):
     pair.pods(("doomed", "node2"))
-    poll(lambda: ksr_says(pair, "/readyz")[0] == 200, 20, "ksr is ready")
+    poll(lambda: ksr_says(pair, "/readyz")[0] == 200, 120, "ksr is ready")
     epoch, addresses = ksr_metric(pair, "epoch"), pair.ips("right")
     pair.demo("apiserver", "kill")
     pings = [
         pair.start(
-            "exec", "default/left", "--", "ping", "-nq", "-i", "0.02", "-c", "2750", "-W", "2", ip
+            "exec", "default/left", "--", "ping", "-nq", "-i", "0.02", "-c", "2750", "-W", "10", ip
         )
         for ip in addresses
     ]
@@ -148,24 +148,28 @@ def test_an_api_server_away_for_a_minute_costs_no_packet_and_is_caught_up_with(p
     change_behind_its_back(pair, "right", lambda o: o["metadata"]["labels"].update(new="yes"))
     poll(
         lambda: ksr_says(pair, "/readyz") == (503, NOBODY),
-        20,
+        120,
         lambda: f"ksr is not ready: {ksr_says(pair, '/readyz')}",
     )
     assert ksr_says(pair, "/livez")[0] == 200
     known = pair.etcd("/netloom/k8s/pod/")
     age = "election_contact_age_seconds"
-    poll(lambda: ksr_metric(pair, age) >= 60, 75, "a minute has passed", every=1)
+    poll(lambda: ksr_metric(pair, age) >= 60, 180, "a minute has passed", every=1)
     assert pair.etcd("/netloom/k8s/pod/") == known
 
     pair.demo("apiserver", "start", "--wait")
-    poll(lambda: ksr_says(pair, "/readyz") == (200, "ok, leads\n"), 15, "ksr leads again")
-    pods = pair.etcd("/netloom/k8s/pod/")
-    assert "/netloom/k8s/pod/default/doomed" not in pods
-    assert pods["/netloom/k8s/pod/default/right"]["metadata"]["labels"]["new"] == "yes"
+    poll(lambda: ksr_says(pair, "/readyz") == (200, "ok, leads\n"), 120, "ksr leads again")
+
+    def caught_up():
+        pods = pair.etcd("/netloom/k8s/pod/")
+        labels = pods["/netloom/k8s/pod/default/right"]["metadata"]["labels"]
+        return "/netloom/k8s/pod/default/doomed" not in pods and labels.get("new") == "yes"
+
+    poll(caught_up, 60, "what happened meanwhile is in etcd")
     assert ksr_metric(pair, "epoch") > epoch
     poll(
         lambda: "/netloom/endpoint/default/doomed" not in pair.etcd("/netloom/endpoint/"),
-        15,
+        120,
         "the deleted pod's network goes",
     )
     assert [lost_packets(ping) for ping in pings] == [0] * len(pings)
@@ -181,15 +185,15 @@ def test_two_replicas_of_ksr_have_one_leader_and_the_other_takes_over(pair):
         return pair.etcd("/netloom/ksr/leader").get("/netloom/ksr/leader", {}).get("epoch")
 
     pair.demo("ksr", "--replica", "2", "start")
-    first = poll(epoch, 20, "a leader")
+    first = poll(epoch, 60, "a leader")
     pair.demo("ksr", "kill")
-    poll(lambda: epoch() not in (None, first), 40, "another leader")
+    poll(lambda: epoch() not in (None, first), 120, "another leader")
     assert_new_pods_work(pair, "after-leader")
     pair.demo("ksr", "start")
     pair.demo("ksr", "--replica", "2", "stop")
     poll(
         lambda: "/netloom/k8s/pod/default/left" in pair.etcd("/netloom/k8s/pod/"),
-        20,
+        120,
         "pods are still reflected",
     )
     assert_new_pods_work(pair, "after-return")

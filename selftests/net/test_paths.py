@@ -38,7 +38,7 @@ def ip(net, where, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_packet_of_the_host_is_lost_while_its_next_hop_is_resolved(net, family):
-    pings = " ".join(f"ping -nqc1 -W3 {ip(net, pod, family)} &" for pod in ("a2", "b2"))
+    pings = " ".join(f"ping -nqc1 -W10 {ip(net, pod, family)} &" for pod in ("a2", "b2"))
     out = net.node("node1", "sh", "-c", f"ip neigh flush dev eth0; {pings} wait")
     assert out.count(" 1 received") == 2, out
 
@@ -51,9 +51,9 @@ def test_each_hop_on_a_packets_way_says_so(net, family, target):
     second = ip(net, "node2", family) if target == "a2" else router
     to = ip(net, target, family)
     for ttl, hop in ((1, ip(net, "node1", family)), (2, second)):
-        out = net.exec("a1", "ping", "-nc1", "-W3", "-t", str(ttl), to, check=False)
+        out = net.exec("a1", "ping", "-nc1", "-W10", "-t", str(ttl), to, check=False)
         assert f"From {hop} icmp_seq=1 Time" in out, out
-    assert " 1 received" in net.exec("a1", "ping", "-nqc1", "-W3", "-t", "3", to)
+    assert " 1 received" in net.exec("a1", "ping", "-nqc1", "-W10", "-t", "3", to)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -105,11 +105,19 @@ def test_a_pod_that_poses_as_another_is_cut_off_and_named(net):
     for family, false in (("v4", "10.9.9.9"), ("v6", "fd00:9::9")):
         net.exec("poser", "ip", "addr", "add", false, "dev", "lo")
         ping = ["ping", "-nqc1", "-W1", "-I", false, ip(net, "b1", family)]
-        assert " 0 received" in net.exec("poser", *ping, check=False)
-        poll(lambda: [e for e in told("spoof_ip") if e["from"] == false], 5, "the event")
+
+        def named():
+            assert " 0 received" in net.exec("poser", *ping, check=False)
+            return [e for e in told("spoof_ip") if e["from"] == false]
+
+        poll(named, 60, "the event")
     net.exec("poser", "ip", "link", "set", "eth0", "address", "02:00:00:00:00:99")
-    net.exec("poser", "ping", "-nqc1", "-W1", ip(net, "b1", "v4"), check=False)
-    poll(lambda: told("spoof_mac"), 5, "the event")
+
+    def cut_off():
+        net.exec("poser", "ping", "-nqc1", "-W1", ip(net, "b1", "v4"), check=False)
+        return told("spoof_mac")
+
+    poll(cut_off, 60, "the event")
     net.delete("poser")
 
 
@@ -124,7 +132,7 @@ def test_a_pod_of_the_hosts_network_is_reached_by_pods(net, family):
     url = f"http://[{address}]:8099/" if family == "v6" else f"http://{address}:8099/"
     retry = ["--retry", "20", "--retry-connrefused", "--retry-delay", "1"]
     for source in ("a1", "a2"):
-        net.exec(source, "curl", "-fsS", "-m5", *retry, "-o", "/dev/null", url)
+        net.exec(source, "curl", "-fsS", "-m30", *retry, "-o", "/dev/null", url)
     net.delete(f"host-{family}")
 
 
