@@ -137,7 +137,7 @@ def _act(processes, name, action, ready, wait):
             try:
                 wait_until(
                     lambda: ready() if processes.alive(name) else _died(processes, name),
-                    30,
+                    120,
                     f"{name} to be ready",
                 )
             except DemoError as error:

@@ -23,6 +23,7 @@ class Up:
         self.instance, self._say = instance, say
         self.control = ControlPlane(instance)
         self.nodes = [Node(instance, name) for name in instance.nodes]
+        self._strangers = self.nodes
         self.processes = Processes(instance)
         self._began = time.monotonic()
         self._deadline = deadline
@@ -82,7 +83,7 @@ class Up:
             *(n.kubelet for n in self.nodes),
             "controllers",
         )
-        self._wait("agents to know each other", lambda: len(published(inst)) == len(self.nodes))
+        self._wait("agents to know each other", self._acquainted)
         if inst.options["transport"] == "native":
             for cidr, node in route_pods(inst):
                 self.say(f"the router outside sends {cidr} to {node}")
@@ -96,6 +97,12 @@ class Up:
             if c["type"] == "Ready" and c["status"] == "True"
         ]
         return len(ready) == len(self.nodes)
+
+    def _acquainted(self):
+        """Each has published itself, and has heard of all the others."""
+        others = len(self.nodes) - 1
+        self._strangers = [n for n in self._strangers if n.known_nodes() != others]
+        return not self._strangers and len(published(self.instance)) == len(self.nodes)
 
     def _client(self):
         return ControlClient(self.instance)

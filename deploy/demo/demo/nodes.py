@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -115,6 +116,19 @@ class Node:
 
     def agent_ready(self):
         return http_ok(self.prefix, f"http://127.0.0.1:{AGENT_PORT}/readyz")
+
+    def known_nodes(self):
+        """How many others its agent knows; None when it does not answer."""
+        url = f"http://127.0.0.1:{AGENT_PORT}/metrics"
+        done = self.run(
+            *("curl", "-fsS", "-m", "2", url),
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        found = re.search(r"^netloom_nodes (\d+)$", done.stdout, re.M)
+        return int(found[1]) if found else None
 
     def run(self, *argv, **kwargs):
         return subprocess.run([*self.prefix, *argv], **kwargs)
