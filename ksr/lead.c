@@ -144,9 +144,18 @@ static void note(struct lead *l, const struct store_kv *kv)
 		lead_fenced(l, kv->value);
 }
 
+/* What is absent, by this revision, is not what we have written since. */
+static bool is_gone(const struct lead *l, int64_t revision)
+{
+	return l->state != IN || revision > fence_get(l->fence)->revision;
+}
+
 static void on_sync(const struct store_range_result *all, void *arg)
 {
-	note(arg, all->n ? &all->kvs[0] : NULL);
+	struct lead *l = arg;
+
+	if (all->n || is_gone(l, all->revision))
+		note(l, all->n ? &all->kvs[0] : NULL);
 }
 
 static void on_change(const struct store_kv *events, size_t n, int64_t revision, void *arg)
@@ -154,7 +163,7 @@ static void on_change(const struct store_kv *events, size_t n, int64_t revision,
 	const struct store_kv *last = &events[n - 1];
 	struct lead *l = arg;
 
-	if (last->value || l->state != IN || revision > fence_get(l->fence)->revision)
+	if (last->value || is_gone(l, revision))
 		note(l, last->value ? last : NULL);
 }
 

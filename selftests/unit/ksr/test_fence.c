@@ -425,6 +425,37 @@ static void a_lost_fence_is_taken_anew(void **state)
 	lead_free(a.lead);
 }
 
+/* What leads follows the fence with; the linker's --wrap. */
+static const struct store_follow_ops *follow_ops;
+static void *follow_arg;
+
+int __real_store_follow_new(struct store *s, const char *prefix, const struct store_follow_ops *ops,
+			    void *arg, struct store_follow **ret);
+int __wrap_store_follow_new(struct store *s, const char *prefix, const struct store_follow_ops *ops,
+			    void *arg, struct store_follow **ret);
+
+int __wrap_store_follow_new(struct store *s, const char *prefix, const struct store_follow_ops *ops,
+			    void *arg, struct store_follow **ret)
+{
+	follow_ops = ops;
+	follow_arg = arg;
+	return __real_store_follow_new(s, prefix, ops, arg, ret);
+}
+
+/* Etcd made the list before it took the fence, and its answer came later. */
+static void a_list_from_before_the_fence_is_no_loss_of_it(void **state)
+{
+	const struct store_range_result before_it = { .revision = 1 };
+	struct leading a;
+
+	run_lead(&a, *state, "a", false);
+	wait_for(&a.leads, 1);
+	follow_ops->on_sync(&before_it, follow_arg);
+	assert_true(lead_leads(a.lead));
+	assert_string_equal(lead_holder(a.lead), "a");
+	lead_free(a.lead);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, before, after)
 
 int main(void)
@@ -443,6 +474,7 @@ int main(void)
 		TEST(without_an_election_the_last_one_leads),
 		TEST(with_an_election_a_foreign_fence_ends_leading),
 		TEST(a_lost_fence_is_taken_anew),
+		TEST(a_list_from_before_the_fence_is_no_loss_of_it),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
