@@ -208,19 +208,19 @@ static void a_foreign_server_is_understood(void **state)
 	snprintf(path, sizeof(path), "%s/theirs", dir);
 	server = python("server", path, "ready");
 	memset(big, 'x', sizeof(big));
-	assert_int_equal(grpc_unary(path, "/test.T/Echo", big, sizeof(big), 10000, &r, &e), 0);
+	assert_int_equal(grpc_unary(path, "/test.T/Echo", big, sizeof(big), 60000, &r, &e), 0);
 	assert_int_equal(r.status, GRPC_OK);
 	assert_int_equal(r.len, sizeof(big));
 	assert_memory_equal(r.msg, big, sizeof(big));
 	grpc_reply_clear(&r);
-	assert_int_equal(grpc_unary(path, "/test.T/Echo", NULL, 0, 10000, &r, &e), 0);
+	assert_int_equal(grpc_unary(path, "/test.T/Echo", NULL, 0, 60000, &r, &e), 0);
 	assert_int_equal(r.len, 0);
 	grpc_reply_clear(&r);
-	assert_int_equal(grpc_unary(path, "/test.T/Fail", big, 1, 10000, &r, &e), 0);
+	assert_int_equal(grpc_unary(path, "/test.T/Fail", big, 1, 60000, &r, &e), 0);
 	assert_int_equal(r.status, 9);
 	assert_string_equal(r.message, "not now: 5% ü");
 	grpc_reply_clear(&r);
-	assert_int_equal(grpc_unary(path, "/test.T/None", big, 1, 10000, &r, &e), 0);
+	assert_int_equal(grpc_unary(path, "/test.T/None", big, 1, 60000, &r, &e), 0);
 	assert_int_equal(r.status, GRPC_UNIMPLEMENTED);
 	grpc_reply_clear(&r);
 	/* Either side may notice first. */
@@ -289,7 +289,7 @@ static void the_peer_is_known_and_deadlines_hold(void **state)
 
 	assert_int_equal(stat(ours, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0640);
-	assert_int_equal(grpc_unary(ours, "/test.T/Whoami", NULL, 0, 5000, &r, &e), 0);
+	assert_int_equal(grpc_unary(ours, "/test.T/Whoami", NULL, 0, 60000, &r, &e), 0);
 	assert_int_equal(r.len, sizeof(pid));
 	memcpy(&pid, r.msg, sizeof(pid));
 	assert_int_equal(pid, getpid());
@@ -319,7 +319,7 @@ static void a_server_that_dies_in_a_call_is_a_reset(void **state)
 		kill(server.pid, SIGKILL);
 		_exit(0);
 	}
-	assert_true(grpc_unary(ours, "/test.T/Never", NULL, 0, 10000, &r, &e) < 0);
+	assert_true(grpc_unary(ours, "/test.T/Never", NULL, 0, 60000, &r, &e) < 0);
 	assert_true(e.code == -ECONNRESET || e.code == -ECONNREFUSED);
 	waitpid(killer, NULL, 0);
 	assert_int_equal(child_end(server), 128 + SIGKILL);
@@ -342,7 +342,7 @@ static void more_connections_than_allowed_wait(void **state)
 	}
 	assert_int_equal(grpc_unary(ours, "/test.T/Echo", NULL, 0, 100, &r, &e), -ETIMEDOUT);
 	close(fds[0]);
-	assert_int_equal(grpc_unary(ours, "/test.T/Echo", NULL, 0, 10000, &r, &e), 0);
+	assert_int_equal(grpc_unary(ours, "/test.T/Echo", NULL, 0, 60000, &r, &e), 0);
 	grpc_reply_clear(&r);
 	for (size_t i = 1; i < 4; i++)
 		close(fds[i]);
