@@ -77,7 +77,7 @@ static const struct module *const modules[] = { &db_module, &watcher, NULL };
 
 /* ---- agent ---- */
 
-void start(void)
+static void start_with(const char *mirror_deadline)
 {
 	char text[512];
 	struct err e = {};
@@ -86,13 +86,23 @@ void start(void)
 	snprintf(text, sizeof(text),
 		 "nodeName: me\napi: {address: '', socket: ''}\npaths: {state: %s}\n"
 		 "etcd: {endpoints: ['%s']}\n"
-		 "controller: {mirrorDeadline: 300ms, retryMin: 50ms, retryMax: 200ms}\n",
-		 dir, etcd.url);
+		 "controller: {mirrorDeadline: %s, retryMin: 50ms, retryMax: 200ms}\n",
+		 dir, etcd.url, mirror_deadline);
 	assert_int_equal(config_parse(agent_config_fields, agent_config_n_fields, text,
 				      strlen(text), &cfg, &e),
 			 0);
 	if (agent_new(&cfg, modules, &agent, &e) < 0)
 		fail_msg("%s", e.msg);
+}
+
+void start(void)
+{
+	start_with("10m");
+}
+
+void start_from_mirror(void)
+{
+	start_with("300ms");
 }
 
 void stop(void)

@@ -19,8 +19,10 @@ extern char told[2048];
 int setup(void **state);
 int teardown(void **state);
 
-/* The agent; what it was told starts anew. */
+/* The agent; what it was told starts anew. It waits for etcd, which may be slow, or takes what is
+ * mirrored 300 ms later. */
 void start(void);
+void start_from_mirror(void);
 void stop(void);
 void tell(const char *what);
 

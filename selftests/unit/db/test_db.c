@@ -69,7 +69,7 @@ static void the_mirror_takes_etcds_place_at_start(void **state)
 	until("etcd:2");
 	stop();
 	etcd_kill(&etcd);
-	start();
+	start_from_mirror();
 	until("mirror:2");
 	assert_int_equal(json_object_get_int(json_field(db_get(agent, KEY_NODE "b"), "id")), 2);
 	assert_false(db_connected(agent));
@@ -85,7 +85,7 @@ static void without_etcd_and_mirror_nobody_is_told_anything(void **state)
 	struct err e = {};
 
 	etcd_kill(&etcd);
-	start();
+	start_from_mirror();
 	base = agent_base(agent);
 	turn_for(600); /* twice the deadline */
 	assert_string_equal(told, "");
@@ -274,7 +274,7 @@ static void a_question_for_our_own_key_that_fails_is_asked_again(void **state)
 	stop();
 	write_key(KEY_NODE "a", NULL);
 	to_fail = 2;
-	start();
+	start_from_mirror();
 	turn("the questions that fail", none_is_to_fail, NULL);
 	assert_non_null(db_get(agent, KEY_NODE "a"));
 	assert_int_equal(status_number("lostKeys"), 0);
@@ -366,7 +366,7 @@ static void a_mirror_without_room_for_all_has_what_fits(void **state)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 
 	etcd_kill(&etcd);
-	start();
+	start_from_mirror();
 	until("mirror:0");
 	assert_in_range(count_k8s_nodes(), 100, 2999);
 }
@@ -423,7 +423,7 @@ static void a_disk_that_stands_still_holds_up_nobody(void **state)
 	stop();
 
 	etcd_kill(&etcd);
-	start();
+	start_from_mirror();
 	until("mirror:3");
 }
 

@@ -33,7 +33,7 @@ static void a_key_given_up_while_etcd_is_away_goes_also_after_a_restart(void **s
 	etcd_kill(&etcd);
 	db_unpublish(agent, KEY_NODE "me");
 	stop();
-	start();
+	start_from_mirror();
 	until("mirror:1");
 	assert_int_equal(etcd_restart(&etcd), 0);
 	until("etcd:");
