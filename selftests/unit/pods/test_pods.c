@@ -304,7 +304,11 @@ static void gc_frees_what_its_network_does_not_name(void **state)
 	assert_non_null(fake_get(a->local, "c4/eth0"));
 	assert_int_equal(gc(a, "netloom", ",\"cni.dev/valid-attachments\":[]"), 0);
 	assert_int_equal(up(a), 1);
+	assert_int_equal(verb(a, "ADD", "c1"), 0);
 	assert_int_equal(gc(a, "netloom", ""), 7);
+	assert_int_equal(up(a), 2);
+	/* How libcni writes a list without entries: CRI-O's, when no pod of the network is left. */
+	assert_int_equal(gc(a, "netloom", ",\"cni.dev/valid-attachments\":null"), 0);
 	assert_int_equal(up(a), 1);
 }
 
@@ -350,6 +354,36 @@ static void a_del_behind_an_add_comes_after_it(void **state)
 	cni_answer_clear(&r);
 	assert_int_equal(finish(a, &second), 0);
 	assert_int_equal(up(a), 0);
+}
+
+/* Behind an ADD that itself waits for the deletion of one that nobody has heard of. */
+static void a_del_behind_an_add_that_waits_comes_after_it(void **state)
+{
+	struct agent *a = *state;
+	struct cni_call add = call(a, "ADD", "c1"), del = call(a, "DEL", "c1");
+	struct running first, second, third;
+
+	a->frozen = true;
+	first = cni_start(&add);
+	fake_agent_await(a, 1);
+	kill(first.pid, SIGKILL);
+	finish(a, &first);
+	event_base_loop(a->base, EVLOOP_NONBLOCK);
+	fake_agent_thaw(a);
+	while (up(a) == 0)
+		event_base_loop(a->base, EVLOOP_ONCE);
+	a->frozen = true;
+	second = cni_start(&add);
+	fake_agent_await(a, 1);
+	third = cni_start(&del);
+	/* An answer to a later call shows that the DEL has been read. */
+	assert_int_equal(verb(a, "ADD", "c1"), 11);
+	fake_agent_thaw(a);
+	assert_int_equal(finish(a, &second), 0);
+	assert_int_equal(finish(a, &third), 0);
+	assert_int_equal(a->adds, 2);
+	assert_int_equal(up(a), 0);
+	assert_null(fake_get(a->local, "c1/eth0"));
 }
 
 static void a_container_in_a_new_namespace_replaces_the_old_one(void **state)
@@ -547,6 +581,7 @@ int main(void)
 		with_agent(gc_frees_what_its_network_does_not_name),
 		with_agent(an_add_whose_caller_vanished_can_be_repeated),
 		with_agent(a_del_behind_an_add_comes_after_it),
+		with_agent(a_del_behind_an_add_that_waits_comes_after_it),
 		with_agent(a_container_in_a_new_namespace_replaces_the_old_one),
 		with_agent(before_the_first_resync_dels_wait_and_adds_do_not),
 		with_agent(the_name_of_a_pod_belongs_to_its_newest_container),

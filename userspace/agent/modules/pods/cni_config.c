@@ -187,19 +187,22 @@ static int check_attachment_list(struct json_object *list, const char *name, str
 static const char *const attachment_lists[] = { "cni.dev/valid-attachments",
 						"cni.dev/attachments" };
 
-/* Without a list everything would be garbage: an absent one is refused, an empty one is not. */
+/*
+ * Without a list everything would be garbage: an absent one is refused, an empty one is not. null
+ * is libcni's empty one (a nil slice of Go).
+ */
 static int check_gc(const struct cni_config *c, struct cni_error *f)
 {
 	bool found = false;
 	struct err e = {};
 
 	for (size_t i = 0; i < ARRAY_SIZE(attachment_lists); i++) {
-		struct json_object *list = json_field(c->json, attachment_lists[i]);
+		struct json_object *list = NULL;
 
-		if (!list)
+		if (!json_object_object_get_ex(c->json, attachment_lists[i], &list))
 			continue;
 		found = true;
-		if (check_attachment_list(list, attachment_lists[i], &e) < 0)
+		if (list && check_attachment_list(list, attachment_lists[i], &e) < 0)
 			return cni_fail(f, CNI_BAD_CONFIG, e.msg,
 					"network configuration is invalid");
 	}

@@ -260,8 +260,10 @@ static void del_done(struct agent_event *ev, int err, const struct err *e)
 		r->next = NULL;
 		if (r->verb == CNI_ADD)
 			work_add(r);
-		else
+		else if (r->gc)
 			deleted(r);
+		else
+			work_del(r); /* of what an ADD before it in the line makes anew */
 	}
 }
 
