@@ -220,14 +220,11 @@ static int do_status(struct request *r, const Netloom__Cni__V1__CniRequest *msg,
 		     struct cni_error *f)
 {
 	struct err e = {};
-	int err;
 
 	if (check_started(r->pods, CNI_UNAVAILABLE, f) < 0)
 		return -EINVAL;
-	err = ipam_room(r->pods->agent, &e);
-	if (err == -ENOSPC)
-		return cni_fail(f, CNI_LIMITED_CONNECTIVITY, NULL, "%s", e.msg);
-	if (err < 0)
+	/* A full pool too: pods that are there have all their connectivity, so it is not 51. */
+	if (ipam_room(r->pods->agent, &e) < 0)
 		return cni_fail(f, CNI_UNAVAILABLE, NULL, "%s", e.msg);
 	if (!r->pods->ready)
 		return cni_fail(f, CNI_UNAVAILABLE, "'netloom status' says what it waits for",
