@@ -69,6 +69,8 @@
 static const char *const annotations[] = {
 	"netloom.io/*",
 	"service.kubernetes.io/*",
+	"service.beta.kubernetes.io/load-balancer-source-ranges",
+	"kubernetes.io/config.mirror", /* of a static pod: its uid at the kubelet */
 	"kubernetes.io/ingress-bandwidth",
 	"kubernetes.io/egress-bandwidth",
 	"k8s.v1.cni.cncf.io/networks",
@@ -79,6 +81,18 @@ static const struct shape metadata[] = {
 	STR("namespace"),
 	STR("uid"),
 	STR("resourceVersion"),
+	STR("deletionTimestamp"),
+	MAP("labels"),
+	{ .name = "annotations", .type = SHAPE_MAP, .only = annotations },
+	END,
+};
+/* Of two Services that want one address the older has it. */
+static const struct shape service_metadata[] = {
+	STR_NEEDED("name"),
+	STR("namespace"),
+	STR("uid"),
+	STR("resourceVersion"),
+	STR("creationTimestamp"),
 	STR("deletionTimestamp"),
 	MAP("labels"),
 	{ .name = "annotations", .type = SHAPE_MAP, .only = annotations },
@@ -217,7 +231,7 @@ static const struct shape ingress[] = {
 static const struct shape balancer[] = { LIST("ingress", ingress), END };
 static const struct shape service_status[] = { OBJ("loadBalancer", balancer), END };
 static const struct shape service[] = {
-	METADATA,
+	METADATA_OF(service_metadata),
 	OBJ("spec", service_spec),
 	OBJ("status", service_status),
 	END,

@@ -176,10 +176,21 @@ def test_internal_local_policy_stays_on_the_node(net):
     gone(net, "inner")
 
 
-def test_source_ranges_let_in_whom_they_name(net):
-    ranges = ["172.31.1.1/32", "fd00:31:0:1::1/128"]
-    ranged = service("ranged", type="LoadBalancer", loadBalancerSourceRanges=ranges)
-    make(net, ranged, backend("ranged", "node2"))
+RANGES = ["172.31.1.1/32", "fd00:31:0:1::1/128"]
+RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
+
+
+def ranged(how):
+    if how == "field":
+        return service("ranged", type="LoadBalancer", loadBalancerSourceRanges=RANGES)
+    made = service("ranged", type="LoadBalancer")
+    made["metadata"]["annotations"] = {RANGES_ANNOTATION: ",".join(RANGES)}
+    return made
+
+
+@pytest.mark.parametrize("how", ["field", "annotation"])
+def test_source_ranges_let_in_whom_they_name(net, how):
+    make(net, ranged(how), backend("ranged", "node2"))
     for family, own in OUTSIDE_CLIENTS:
         for protocol in PROTOCOLS:
             to = place(net, "ranged", family, protocol, "LoadBalancer")

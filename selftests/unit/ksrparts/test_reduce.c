@@ -71,6 +71,25 @@ static const struct {
 	  "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"annotations\":{\"netloom.io/x\":"
 	  "\"1\"}}}",
 	  NULL },
+	{ "a static pod's copy says what uid its kubelet knows it by", KIND_POD,
+	  "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"uid\":\"u\",\"annotations\":{"
+	  "\"kubernetes.io/config.hash\":\"h\",\"kubernetes.io/config.mirror\":\"h\","
+	  "\"kubernetes.io/config.source\":\"file\"}}}",
+	  "/netloom/k8s/pod/n/a",
+	  "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"uid\":\"u\",\"annotations\":{"
+	  "\"kubernetes.io/config.mirror\":\"h\"}}}",
+	  NULL },
+	{ "a service has its age, and its source ranges also as an annotation", KIND_SERVICE,
+	  "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"resourceVersion\":\"7\","
+	  "\"creationTimestamp\":\"2026-01-01T00:00:00Z\",\"annotations\":{"
+	  "\"service.beta.kubernetes.io/load-balancer-source-ranges\":\"192.0.2.0/24\","
+	  "\"service.beta.kubernetes.io/x\":\"1\"}},\"spec\":{}}",
+	  "/netloom/k8s/service/n/a",
+	  "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"resourceVersion\":\"7\","
+	  "\"creationTimestamp\":\"2026-01-01T00:00:00Z\",\"annotations\":{"
+	  "\"service.beta.kubernetes.io/load-balancer-source-ranges\":\"192.0.2.0/24\"}},"
+	  "\"spec\":{}}",
+	  NULL },
 	{ "no annotation left is no annotations", KIND_POD,
 	  "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"annotations\":{\"x\":\"1\"}}}",
 	  "/netloom/k8s/pod/n/a", "{" META "}", NULL },
