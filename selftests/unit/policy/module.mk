@@ -35,3 +35,6 @@ UNIT_TESTS += test_policy_verdict
 test_policy_verdict_SRCS = $(addprefix selftests/unit/policy/,test_verdict.c namespace_x.c) $(policy_TEST) \
 	$(addprefix userspace/agent/modules/policy/,verdict.c words.c)
 test_policy_verdict_LIBS := -ljson-c
+UNIT_TESTS += test_policy_numbers
+test_policy_numbers_SRCS = $(addprefix selftests/unit/policy/,test_numbers.c namespace_x.c) $(policy_TEST)
+test_policy_numbers_LIBS := -ljson-c

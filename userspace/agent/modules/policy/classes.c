@@ -41,15 +41,35 @@ struct class *class_find(const struct classes *c, const struct prefix *p)
 	return class;
 }
 
-static struct class *add(struct classes *c, const struct loom_cidrkey *key)
+/* After 2^32 of them they begin anew. */
+static uint32_t new_number(struct classes *c)
+{
+	do {
+		c->last++;
+	} while (!c->last || setmap_find(&c->numbers, c->last));
+	return c->last;
+}
+
+static bool note_number(struct classes *c, uint32_t number)
+{
+	static struct list *const there = (struct list *)1;
+
+	return !number || setmap_find(&c->numbers, number) ||
+	       setmap_add(&c->numbers, number, there) == 0;
+}
+
+static struct class *add(struct classes *c, const struct loom_cidrkey *key, uint32_t number)
 {
 	struct class *class;
 
 	if (grow_room(&c->v, &c->room, c->n + 1, sizeof(struct class *)) < 0)
 		return NULL;
 	class = calloc(1, sizeof(*class));
-	if (!class)
+	if (!class || !note_number(c, number)) {
+		free(class);
 		return NULL;
+	}
+	class->number = number;
 	class->key = *key;
 	class->prefix = (struct prefix){ .addr = key->addr, .len = key->prefixlen - 32 };
 	HASH_ADD(hh, c->all, key, sizeof(class->key), class);
@@ -68,12 +88,11 @@ struct class *class_get(struct classes *c, const struct prefix *p)
 		c->n_idle -= !class->refs++;
 		return class;
 	}
-	class = add(c, &key);
+	class = add(c, &key, new_number(c));
 	if (!class)
 		return NULL;
 	class->refs = 1;
 	class->fresh = true;
-	class->number = ++c->last;
 	return class;
 }
 
@@ -92,10 +111,9 @@ struct class *class_adopt(struct classes *c, const struct loom_cidrkey *key, uin
 	HASH_FIND(hh, c->all, key, sizeof(*key), class);
 	if (class)
 		return NULL;
-	class = add(c, key);
+	class = add(c, key, number);
 	if (!class)
 		return NULL;
-	class->number = number;
 	class->written = class->seen = true;
 	c->last = MAX(c->last, number);
 	c->n_idle++;
@@ -107,6 +125,7 @@ void class_forget(struct classes *c, struct class *class)
 	c->v[class->at] = NULL;
 	c->unsorted = true;
 	c->n_idle -= !class->refs;
+	setmap_take(&c->numbers, class->number);
 	HASH_DEL(c->all, class);
 	free(class);
 }
@@ -165,5 +184,6 @@ void classes_fini(struct classes *c)
 		free(class);
 	}
 	free(c->v);
+	setmap_fini(&c->numbers);
 	*c = (struct classes){};
 }

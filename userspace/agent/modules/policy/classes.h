@@ -7,6 +7,7 @@
  */
 #include <uthash.h>
 
+#include "agent/modules/policy/setmap.h"
 #include "lib/base/addr.h"
 #include "shared/loom_maps.h"
 
@@ -31,7 +32,8 @@ struct classes {
 	size_t room;
 	uint32_t n, n_idle;
 	bool unsorted;
-	uint32_t last; /* number given */
+	uint32_t last;	       /* number given */
+	struct setmap numbers; /* that are in use; lists mean nothing */
 	uint64_t now;
 };
 

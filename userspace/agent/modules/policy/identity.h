@@ -52,6 +52,7 @@ struct identities {
 	uint32_t n_slots, n_idle, n_fresh;
 	uint64_t now;  /* ms; the owner keeps it */
 	uint32_t last; /* number given, but for LOCAL_IDENTITY */
+	bool anew;     /* all of them have been given once */
 };
 
 #define LOCAL_IDENTITY 0x80000000u

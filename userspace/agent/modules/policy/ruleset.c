@@ -364,9 +364,21 @@ static void *key_of(const struct ruleset_wish *w, size_t *ret_len)
 	return key;
 }
 
+static bool is_given(const struct rulesets *s, uint32_t number)
+{
+	for (const struct ruleset *r = s->all; r; r = r->hh.next)
+		if (r->number == number)
+			return true;
+	return false;
+}
+
+/* After 2^32 of them they begin anew. */
 static uint32_t new_number(struct rulesets *s)
 {
-	return ++s->last ?: ++s->last;
+	do {
+		s->last++;
+	} while (!s->last || is_given(s, s->last));
+	return s->last;
 }
 
 static struct ruleset *create(struct rulesets *s, const struct ruleset_wish *w)
@@ -407,6 +419,7 @@ static void drop_sets(struct rulesets *s, struct ruleset *r, uint32_t kind)
 static void discard(struct rulesets *s, struct ruleset *r)
 {
 	s->n_naming -= r->names_hosts;
+	s->n_left -= r->left;
 	if (r->any) {
 		unwrite(s, r, LOOM_PEER_ANY, 0);
 		list_put(&s->lists, r->any);

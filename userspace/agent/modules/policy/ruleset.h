@@ -72,6 +72,7 @@ struct rulesets {
 	uint32_t n_sets, n_idle_sets; /* all, and those of rule sets that nobody has */
 	uint32_t last, n_idle;
 	uint32_t n_naming; /* rule sets with names_hosts */
+	uint32_t n_left;   /* rule sets of an earlier run */
 	/* Whose rules were too many when -E2BIG came last; NULL: those about everybody, or about a
 	 * prefix. */
 	struct identity *crowded;

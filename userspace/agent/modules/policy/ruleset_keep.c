@@ -147,6 +147,7 @@ static struct ruleset *left_get(struct rulesets *s, uint32_t number)
 	r->key_len = sizeof(key);
 	s->last = MAX(s->last, number);
 	s->n_idle++;
+	s->n_left++;
 	HASH_ADD_KEYPTR(hh, s->all, r->key, r->key_len, r);
 	return r;
 }
@@ -191,6 +192,11 @@ int rulesets_adopt(struct rulesets *s, const struct loom_polkey *key, const stru
 		list_put(&s->lists, list);
 		return err;
 	}
+	/* Its peers may be gone from all other maps, but nobody new is to be taken for them. */
+	if (key->kind == LOOM_PEER_CLASS)
+		s->classes.last = MAX(s->classes.last, key->peer);
+	else
+		s->ids->last = MAX(s->ids->last, key->peer & ~LOCAL_IDENTITY);
 	s->n_sets++;
 	s->n_idle_sets++;
 	return 0;

@@ -23,6 +23,10 @@ static void keep_numbers(struct world *w)
 {
 	struct setmap taken = {};
 
+	/* A commit before this one may have failed after it gave them. */
+	for (uint32_t i = 0; i < w->ids.n_slots; i++)
+		if (w->ids.slots[i] && w->ids.slots[i]->number)
+			number_is_taken(&taken, w->ids.slots[i]->number);
 	for (struct address *a = w->addresses; a; a = a->hh.next) {
 		struct identity *id = a->claims ? a->claims->owner->identity : NULL;
 
@@ -32,9 +36,21 @@ static void keep_numbers(struct world *w)
 	setmap_fini(&taken);
 }
 
+static bool is_given(const struct identities *ids, uint32_t number)
+{
+	for (uint32_t i = 0; i < ids->n_slots; i++)
+		if (ids->slots[i] && ids->slots[i]->number == number)
+			return true;
+	return false;
+}
+
+/* After 2^31 of them they begin anew. */
 static uint32_t new_number(struct identities *ids)
 {
-	ids->last = (ids->last + 1) & ~LOCAL_IDENTITY ?: 1;
+	do {
+		ids->last = (ids->last + 1) & ~LOCAL_IDENTITY;
+		ids->anew |= !ids->last;
+	} while (!ids->last || (ids->anew && is_given(ids, ids->last | LOCAL_IDENTITY)));
 	return ids->last | LOCAL_IDENTITY;
 }
 
@@ -240,16 +256,32 @@ static bool endpoints_are_pending(const struct world *w)
 	return false;
 }
 
+/* It has what an earlier run gave it, for it waits for room. */
+static bool has_left(const struct endpoint *ep)
+{
+	return (ep->written.policy_in && !ep->rules[DIR_IN]) ||
+	       (ep->written.policy_out && !ep->rules[DIR_OUT]);
+}
+
+static bool some_have_left(const struct world *w)
+{
+	for (const struct endpoint *ep = w->sets.n_left ? w->endpoints : NULL; ep; ep = ep->hh.next)
+		if (has_left(ep))
+			return true;
+	return false;
+}
+
 /*
  * Addresses first: all rule sets have the sets of their new identities, those that endpoints are
  * about to leave too. But where labels have changed, what a pod is and what holds for others may
  * change at once, and the one without the other could be open. And an earlier run's rule sets know
- * no new identities. Then addresses have none until endpoints are flipped: they match nothing, or
- * are denied. Live flows don't see it: they are judged again when all is done.
+ * no new identities. Then addresses have none until endpoints are flipped, or what they have of an
+ * earlier run is gone: they match nothing, or are denied. Live flows don't see it: they are judged
+ * again when all is done.
  */
 static void flip(struct world *w)
 {
-	if (w->adopted || (w->relabelled && endpoints_are_pending(w)))
+	if (w->adopted || some_have_left(w) || (w->relabelled && endpoints_are_pending(w)))
 		addresses_withdraw(w);
 	else
 		addresses_write(w);
@@ -257,7 +289,7 @@ static void flip(struct world *w)
 		close_unknown(w);
 	if (!w->maps.failed)
 		write_endpoints(w);
-	if (!w->maps.failed)
+	if (!w->maps.failed && !some_have_left(w))
 		addresses_write(w);
 	w->relabelled = false;
 }
