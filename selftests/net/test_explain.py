@@ -289,15 +289,20 @@ def relax(world):
 
 
 def test_explain_agrees_with_real_packets_under_policies(world):
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")
-    try:
-        enforce(world, seed)
-        pairs = random.Random(seed).choices(world.pairs(), k=500)
-        verdicts = compare(world, pairs)
-    finally:
-        relax(world)
-    assert verdicts.get("denied", 0) > 0 and verdicts.get("allowed", 0) > 0, (seed, verdicts)
+    """One of a thousand worlds denies nothing: then there is another one."""
+    verdicts = {}
+    for _ in range(4):
+        seed = random.randrange(1 << 32)
+        print(f"seed {seed}")
+        try:
+            enforce(world, seed)
+            pairs = random.Random(seed).choices(world.pairs(), k=500)
+            verdicts = compare(world, pairs)
+        finally:
+            relax(world)
+        if verdicts.get("denied") and verdicts.get("allowed"):
+            return
+    raise AssertionError(verdicts)
 
 
 @pytest.mark.parametrize("family", ["v4", "v6"])

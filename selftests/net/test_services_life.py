@@ -67,7 +67,7 @@ def test_when_a_backend_goes_udp_moves_tcp_ends_and_others_live_on(net, client, 
     lost = f"{name}-2"
     for protocol, opened in flows.items():
         to = {"place": place(net, name, family, protocol, frontend)}
-        while len(opened) < 8 or lost not in [f["name"] for f in opened]:
+        while len(opened) < 8 or not {lost} < {f["name"] for f in opened}:
             flow, error = helper.ask("connect", to)
             assert error is None and len(opened) < 80, (error, opened)
             opened.append(flow)
