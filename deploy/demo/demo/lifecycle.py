@@ -10,7 +10,7 @@ from . import sandbox, topology
 from .client import Client
 from .controlplane import ControlPlane
 from .errors import DemoError
-from .instance import build_dir
+from .instance import build_dir, host_lock
 from .netns import NetnsConnection
 from .nodes import Node, published, route_pods
 from .proc import Processes, identity, is_alive, wait_until
@@ -141,7 +141,8 @@ def up(instance, options, say, deadline=60, keep=False):
         say("removing what a crashed one left")
         down(instance)
     instance.options = options
-    instance.save("starting", identity(os.getpid()))
+    with host_lock():  # or else the end of the last other one takes the folder of all along
+        instance.save("starting", identity(os.getpid()))
     begin = time.monotonic()
     try:
         Up(instance, say, deadline).run()
