@@ -15,6 +15,7 @@ import threading
 PORT = 7777
 TIMEOUT = 10.0
 IP_PKTINFO = 8
+SO_RCVBUFFORCE = 33  # what is sent to a server that stands still waits for it
 IP_MTU, IPV6_MTU = 14, 24
 IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_DO = 10, 23, 2
 
@@ -174,6 +175,7 @@ def main():
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
         sock.bind((address, PORT))
         udp_sockets.append(sock)
         threading.Thread(target=serve_udp, args=(sock,), daemon=True).start()

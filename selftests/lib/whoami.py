@@ -16,9 +16,8 @@ import sys
 import threading
 
 sys.dont_write_bytecode = True
-from peer import reply_from  # noqa: E402
+from peer import SO_RCVBUFFORCE, reply_from  # noqa: E402
 
-SO_RCVBUFFORCE = 33  # what is sent to us waits for us
 NAME, PORTS = sys.argv[1], [int(p) for p in sys.argv[2].split(",")]
 DRAIN = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
 loop = selectors.DefaultSelector()
