@@ -233,7 +233,7 @@ static void assert_counted(const struct rulesets *s)
 		uint32_t n = ruleset_sets(r);
 
 		sets += n;
-		idle += !r->refs;
+		idle += !r->refs && !r->held;
 		idle_sets += r->refs ? 0 : n;
 	}
 	assert_int_equal(sets, s->n_sets);

@@ -181,6 +181,47 @@ static void what_comes_back_needs_room_too(void **state)
 	assert_non_null(entry_of("networkpolicy x/egress-b")->unfit);
 }
 
+#define ITS_OWN                                                                          \
+	"{\"podSelector\":{\"matchLabels\":{\"app\":\"p%d\"}},\"ingress\":[{\"from\":[{" \
+	"\"podSelector\":{}}],\"ports\":[{\"port\":80}]}]}"
+
+static void change_all(int pods)
+{
+	char name[16];
+
+	apply_cluster("admin", "Admin", CNP_RULE("Deny", "p1"));
+	commit();
+	for (int i = 2; i < pods; i++) {
+		snprintf(name, sizeof(name), "x/p%d", i);
+		assert_true(reaches("x/p0", name, 80));
+		assert_false(reaches("x/p1", name, 80));
+	}
+}
+
+/* A change about all pods at once: what it replaces is no room that is taken. */
+static void a_change_of_all_needs_no_room_beside_what_it_replaces(void **state)
+{
+	char name[16], spec[300];
+
+	for (int i = 0; i < 10; i++) {
+		snprintf(name, sizeof(name), "p%d", i);
+		snprintf(spec, sizeof(spec), ITS_OWN, i);
+		add_pod(name, name);
+		apply(name, spec);
+	}
+	cluster_settle(&c);
+	/* Of which an eighth is kept back. */
+	c.world->maps.max_sets = c.world->sets.n_sets * 8 / 7 + 1;
+	change_all(10);
+	cluster_settle(&c);
+	assert_int_equal(native_maps_count(POLMAP_POL), c.world->sets.n_sets);
+	world_set_cluster_policy(c.world, "admin", NULL, NULL);
+	cluster_settle(&c);
+	assert_true(reaches("x/p1", "x/p2", 80));
+	change_all(10);
+	assert_string_equal(c.problem, "");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, x_setup, x_teardown)
@@ -190,6 +231,7 @@ int main(void)
 		TEST(nobody_waits_for_what_has_come_back),
 		TEST(nobody_waits_longer_than_said),
 		TEST(what_comes_back_needs_room_too),
+		TEST(a_change_of_all_needs_no_room_beside_what_it_replaces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -476,8 +476,7 @@ int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct rule
 		free(key);
 		if (!may_come_back(s, r))
 			return no_room(s, e);
-		rulesets_count_idle(s, r, -1);
-		r->refs++;
+		ruleset_retake(s, r);
 		*ret = r;
 		return 0;
 	}
@@ -508,7 +507,7 @@ int ruleset_get(struct rulesets *s, const struct ruleset_wish *wish, struct rule
 void ruleset_forget(struct rulesets *s, struct ruleset *r)
 {
 	HASH_DEL(s->all, r);
-	if (!r->refs)
+	if (!r->refs && !r->held)
 		s->n_idle--;
 	discard(s, r);
 }

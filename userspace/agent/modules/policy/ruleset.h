@@ -48,10 +48,11 @@ struct ruleset {
 	size_t n_rules;
 	struct class **classes; /* of the prefixes that it names */
 	size_t n_classes;
-	uint32_t number, refs;
-	uint16_t flags;		  /* enum loom_polset_flags */
-	bool names_hosts;	  /* see ruleset_wish */
-	const struct host *hosts; /* while it is made */
+	uint32_t number, refs, held; /* refs: by who wants it; held: by endpoints, until they are
+					given another */
+	uint16_t flags;		     /* enum loom_polset_flags */
+	bool names_hosts;	     /* see ruleset_wish */
+	const struct host *hosts;    /* while it is made */
 	size_t n_hosts;
 	bool written;  /* the maps have it, or are to have it */
 	bool given;    /* to an endpoint, once */
@@ -69,10 +70,10 @@ struct rulesets {
 	struct classes classes;
 	struct lists lists;
 	struct polmaps *maps;
-	uint32_t n_sets, n_idle_sets; /* all, and those of rule sets that nobody has */
-	uint32_t last, n_idle;
-	uint32_t n_naming; /* rule sets with names_hosts */
-	uint32_t n_left;   /* rule sets of an earlier run */
+	uint32_t n_sets, n_idle_sets; /* all, and those of rule sets that nobody wants */
+	uint32_t last, n_idle;	      /* rule sets that nobody wants or holds */
+	uint32_t n_naming;	      /* rule sets with names_hosts */
+	uint32_t n_left;	      /* rule sets of an earlier run */
 	/* Whose rules were too many when -E2BIG came last; NULL: those about everybody, or about a
 	 * prefix. */
 	struct identity *crowded;
@@ -113,9 +114,15 @@ static inline uint32_t ruleset_sets(const struct ruleset *r)
 {
 	return !!r->any + r->ident_sets.n + r->class_sets.n;
 }
-/* That nobody has it: from now on (1), or no longer (-1). Nothing when somebody has. */
+/* That nobody wants it: from now on (1), or no longer (-1). Nothing when somebody does. */
 void rulesets_count_idle(struct rulesets *s, const struct ruleset *r, int sign);
 void ruleset_put(struct rulesets *s, struct ruleset *r); /* accepts NULL */
+/* Back to who had put it, whatever room there is. Accepts NULL. */
+void ruleset_retake(struct rulesets *s, struct ruleset *r);
+/* Endpoints have it in the map. What is held alone is about to be replaced: its room is there for
+ * others, who are beside it in the map, but it stays. Both accept NULL. */
+void ruleset_hold(struct ruleset *r);
+void ruleset_release(struct rulesets *s, struct ruleset *r);
 void ruleset_forget(struct rulesets *s, struct ruleset *r);
 /* Of one that nobody was given: with all that was made for it. */
 void ruleset_undo(struct rulesets *s, struct ruleset *r);

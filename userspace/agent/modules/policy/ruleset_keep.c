@@ -51,7 +51,7 @@ void rulesets_count_idle(struct rulesets *s, const struct ruleset *r, int sign)
 {
 	if (r->refs)
 		return;
-	s->n_idle += sign;
+	s->n_idle += r->held ? 0 : sign;
 	s->n_idle_sets += sign * ruleset_sets(r);
 }
 
@@ -61,6 +61,30 @@ void ruleset_put(struct rulesets *s, struct ruleset *r)
 		return;
 	r->idle_at = s->now;
 	rulesets_count_idle(s, r, 1);
+}
+
+void ruleset_retake(struct rulesets *s, struct ruleset *r)
+{
+	if (!r)
+		return;
+	rulesets_count_idle(s, r, -1);
+	r->refs++;
+}
+
+void ruleset_hold(struct ruleset *r)
+{
+	if (!r)
+		return;
+	r->held++;
+	r->given = true;
+}
+
+void ruleset_release(struct rulesets *s, struct ruleset *r)
+{
+	if (!r || --r->held || r->refs)
+		return;
+	r->idle_at = s->now;
+	s->n_idle++;
 }
 
 /* Prefixes of what did not fit: no address has found them, so they need not wait. */

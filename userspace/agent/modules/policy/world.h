@@ -96,7 +96,7 @@ struct endpoint {
 	struct addrs addrs;
 	struct pod *pod; /* NULL: no pod of Kubernetes */
 	struct loom_epol written;
-	struct ruleset *rules[DIRS]; /* counted: what `written` says */
+	struct ruleset *rules[DIRS]; /* held: what `written` says */
 };
 
 struct pod {

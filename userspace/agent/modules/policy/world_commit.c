@@ -158,11 +158,8 @@ static void hold_rules(struct world *w, struct endpoint *ep, const struct loom_e
 		bool any = dir == DIR_IN ? e->policy_in : e->policy_out;
 		struct ruleset *r = any && id ? id->rules[dir] : NULL;
 
-		if (r) {
-			r->refs++;
-			r->given = true;
-		}
-		ruleset_put(&w->sets, ep->rules[dir]);
+		ruleset_hold(r);
+		ruleset_release(&w->sets, ep->rules[dir]);
 		ep->rules[dir] = r;
 	}
 }

@@ -21,7 +21,7 @@ static bool reap_rulesets(struct world *w)
 	if (!w->sets.n_idle)
 		return false;
 	HASH_ITER (hh, w->sets.all, r, next)
-		if (!r->refs && is_due(w, r->idle_at)) {
+		if (!r->refs && !r->held && is_due(w, r->idle_at)) {
 			ruleset_forget(&w->sets, r);
 			any = true;
 		}

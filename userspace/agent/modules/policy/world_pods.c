@@ -476,7 +476,7 @@ void endpoint_drop(struct world *w, struct endpoint *ep)
 {
 	detach(w, ep);
 	for (enum direction dir = 0; dir < DIRS; dir++)
-		ruleset_put(&w->sets, ep->rules[dir]);
+		ruleset_release(&w->sets, ep->rules[dir]);
 	HASH_DEL(w->endpoints, ep);
 	addrs_clear(&ep->addrs);
 	free(ep->uid);

@@ -414,31 +414,39 @@ static bool wait_for_room(struct world *w, struct identity *id, enum direction d
 	return true;
 }
 
-static int resolve(struct world *w, struct identity *id, enum direction dir)
+/* 0; -EAGAIN: they are waited for; or they stay as they were, which is said. */
+static int find_fitting(struct world *w, struct identity *id, enum direction dir,
+			struct ruleset **ret)
 {
-	struct ruleset *r = NULL, *before;
 	struct err e = {};
-	int err = find_rules(w, id, dir, &r, &e);
+	int err = find_rules(w, id, dir, ret, &e);
 
 	if (err == -ENOSPC && wait_for_room(w, id, dir))
 		return -EAGAIN;
 	if (err == -E2BIG || err == -ENOSPC) {
 		err = make_fit(w, id, dir, &e);
-		err = err ?: find_rules(w, id, dir, &r, &e);
+		err = err ?: find_rules(w, id, dir, ret, &e);
 	}
+	if (err < 0 && (!id->starved || id->waiting))
+		world_problem(w, "%s rules for pods of namespace '%.64s' stay as they were: %.300s",
+			      direction_name(dir), id->ns->text, e.code ? e.msg : strerror(-err));
+	return err;
+}
+
+static int resolve(struct world *w, struct identity *id, enum direction dir)
+{
+	struct ruleset *r = NULL, *before = id->rules[dir];
+	int err;
+
+	/* Its room is for what replaces it. */
+	ruleset_put(&w->sets, before);
+	err = find_fitting(w, id, dir, &r);
 	if (err < 0) {
-		if (!id->starved || id->waiting)
-			world_problem(w,
-				      "%s rules for pods of namespace '%.64s' stay as they were: "
-				      "%.300s",
-				      direction_name(dir), id->ns->text,
-				      e.code ? e.msg : strerror(-err));
+		ruleset_retake(&w->sets, before);
 		return err;
 	}
 	ruleset_write(&w->sets, r);
-	before = id->rules[dir];
 	id->rules[dir] = r;
-	ruleset_put(&w->sets, before);
 	/* What has come and gone in one commit is no room that others have waited for. */
 	if (before && !before->refs && !before->given)
 		ruleset_undo(&w->sets, before);
