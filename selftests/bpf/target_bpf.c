@@ -23,7 +23,7 @@
 
 static struct loom_tc *skel;
 static struct via_tunnel *via;
-static int cpus;
+static int cpus, cpu; /* how many there may be, and the one where packets run */
 static int sockets[SOCKETS];
 static unsigned int n_sockets;
 
@@ -32,13 +32,19 @@ static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
 	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, ap) : 0;
 }
 
-/* Scratch memory is one a CPU: the verdict is read from that of the CPU that ran the packet. */
-static int stay_on_first_cpu(void)
+/*
+ * Scratch memory is one a CPU: the verdict is read from that of the CPU that ran the packet. Any of
+ * those that are allowed will do, and two programs that run at once need not share one.
+ */
+static int stay_on_this_cpu(void)
 {
 	cpu_set_t set;
 
+	cpu = sched_getcpu();
+	if (cpu < 0 || cpu >= cpus)
+		return -ERANGE;
 	CPU_ZERO(&set);
-	CPU_SET(0, &set);
+	CPU_SET(cpu, &set);
 	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
 }
 
@@ -59,7 +65,7 @@ static int bpf_start(void)
 
 	libbpf_set_print(quiet);
 	cpus = libbpf_num_possible_cpus();
-	if (unshare(CLONE_NEWNET) || stay_on_first_cpu())
+	if (unshare(CLONE_NEWNET) || stay_on_this_cpu())
 		return -errno;
 	if (load())
 		return -errno;
@@ -142,17 +148,17 @@ static bool is_percpu(const char *map)
 static int bpf_get(const char *map, const void *key, void *ret_value)
 {
 	struct bpf_map *m = bpf_object__find_map_by_name(skel->obj, map);
-	size_t size = bpf_map__value_size(m);
-	void *values;
+	size_t size = bpf_map__value_size(m), step = (size + 7) / 8 * 8;
+	__u8 *values;
 	int err;
 
 	if (!is_percpu(map))
 		return bpf_map_lookup_elem(bpf_map__fd(m), key, ret_value);
-	values = calloc(cpus, (size + 7) / 8 * 8);
+	values = calloc(cpus, step);
 	if (!values)
 		return -ENOMEM;
 	err = bpf_map_lookup_elem(bpf_map__fd(m), key, values);
-	memcpy(ret_value, values, size); /* of CPU 0 */
+	memcpy(ret_value, values + cpu * step, size);
 	free(values);
 	return err;
 }
@@ -204,17 +210,19 @@ static int dropped_for(enum loom_hook hook, const struct loom_counter *before)
 int target_bpf_verdict(struct target_verdict *ret)
 {
 	size_t size = (sizeof(struct pkt) + 7) / 8 * 8;
-	struct pkt *p = calloc(cpus, size);
+	__u8 *all = calloc(cpus, size);
+	const struct pkt *p;
 	__u32 zero = 0;
 	int err;
 
-	if (!p)
+	if (!all)
 		return -ENOMEM;
-	err = bpf_map_lookup_elem(bpf_map__fd(skel->maps.loom_scratch), &zero, p);
+	p = (const struct pkt *)(all + cpu * size);
+	err = bpf_map_lookup_elem(bpf_map__fd(skel->maps.loom_scratch), &zero, all);
 	ret->kind = p->v_kind;
 	ret->ifindex = p->v_ifindex;
 	ret->node = p->v_node;
-	free(p);
+	free(all);
 	return err;
 }
 
