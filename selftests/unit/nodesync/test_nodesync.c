@@ -297,9 +297,19 @@ static void set_nth(struct peers *p, int i, int address)
 		fail_msg("%s", e.msg);
 }
 
+static int append_name(const struct peer *peer, void *arg)
+{
+	char *names = arg;
+	size_t n = strlen(names);
+
+	snprintf(names + n, 64 - n, "%s ", peer->name);
+	return strlen(names) > 32;
+}
+
 static void a_change_among_thousands_of_nodes_costs_as_much_as_that_node(void **state)
 {
 	enum { NODES = 5000, CLAIMS = 5, LOG2 = 13 };
+	char names[64] = "";
 	struct peers *p;
 
 	assert_int_equal(peers_new(&p), 0);
@@ -321,11 +331,21 @@ static void a_change_among_thousands_of_nodes_costs_as_much_as_that_node(void **
 	comparisons = 0;
 	peers_settle(p);
 	assert_int_equal(comparisons, 0);
+
+	/* Who waits is settled along with it, and nobody else is. */
+	set_nth(p, 7, 8);
+	peers_settle(p);
+	assert_true(peers_conflict(p));
+	set_nth(p, NODES / 2, NODES / 2);
+	peers_settle(p);
+	assert_int_equal(peers_foreach_settled(p, append_name, names), 0);
+	assert_string_equal(names, "node-2500 node-7 ");
 	peers_free(p);
 }
 
 static void who_waits_gets_it_in_the_order_of_names(void **state)
 {
+	char names[64] = "";
 	struct peers *p;
 
 	assert_int_equal(peers_new(&p), 0);
@@ -340,6 +360,8 @@ static void who_waits_gets_it_in_the_order_of_names(void **state)
 	assert_false(peers_find(p, "y")->has_cidr[0]);
 	assert_non_null(strstr(peers_find(p, "y")->problem.msg, "10.1.2.0/24 is held by 'x'"));
 	assert_true(peers_find(p, "z")->has_cidr[0]);
+	assert_int_equal(peers_foreach_settled(p, append_name, names), 0);
+	assert_string_equal(names, "x y z ");
 	peers_free(p);
 }
 

@@ -256,32 +256,23 @@ static int put_peer(const struct peer *peer, void *arg)
 	return nodesync_put_peer(p->m, peer, p->txn);
 }
 
-/*
- * What one node lets go of may be what another one waits for, so every node is put after a change
- * that met a conflict; the scheduler leaves alone what stays as it was.
- */
+/* What one node lets go of may be what another one waits for, so all that are settled are put. */
 static int change_peer(struct nodesync *m, const char *name, struct json_object *obj,
 		       struct txn *txn)
 {
 	const struct peer *peer = peers_find(m->peers, name);
 	struct put p = { m, txn };
 	struct peer before = {};
-	bool conflict;
 
 	if (strcmp(name, m->name) == 0)
 		return 0;
 	if (peer)
 		before = *peer;
-	conflict = peers_conflict(m->peers);
 	set_peer(m, name, obj);
 	set_own(m);
 	peers_settle(m->peers);
-	conflict |= peers_conflict(m->peers);
 	nodesync_delete_lost(m, &before, txn);
-	if (conflict)
-		return peers_foreach(m->peers, put_peer, &p);
-	peer = peers_find(m->peers, name);
-	return peer ? put_peer(peer, &p) : 0;
+	return peers_foreach_settled(m->peers, put_peer, &p);
 }
 
 /*

@@ -19,13 +19,15 @@ struct entry {
 	bool due;	    /* in `due`: changed, or waits for what another one holds */
 	struct err refused; /* of the latest object */
 	struct entry *prev, *next;
+	struct entry *next_settled;
 	UT_hash_handle hh;
 };
 
 struct peers {
 	struct entry *by_name;
 	bool unsorted;
-	struct entry *due; /* to be settled */
+	struct entry *due;     /* to be settled */
+	struct entry *settled; /* by the last peers_settle(), until a node goes */
 	struct holders holders;
 	size_t n_problems;
 	uint32_t own_id;
@@ -88,6 +90,7 @@ static void drop(struct peers *p, struct entry *n)
 	for (size_t i = 0; i < NODE_MAX_ADDRS; i++)
 		release_addr(p, &n->peer, i);
 	p->n_problems -= n->peer.problem.code != 0;
+	p->settled = NULL;
 	set_due(p, n, false);
 	HASH_DEL(p->by_name, n);
 	free(n->name);
@@ -370,7 +373,7 @@ static void yield_to_own(struct peers *p, struct peer *peer)
 
 void peers_settle(struct peers *p)
 {
-	struct entry *due, *n, *tmp;
+	struct entry *due, *n, *tmp, **at = &p->settled;
 
 	DL_SORT(p->due, by_name);
 	due = TAKE_PTR(p->due);
@@ -384,7 +387,10 @@ void peers_settle(struct peers *p)
 		if (n->peer.valid)
 			settle_one(p, n);
 		p->n_problems += n->peer.problem.code != 0;
+		*at = n;
+		at = &n->next_settled;
 	}
+	*at = NULL;
 }
 
 /* ---- looking ---- */
@@ -452,6 +458,18 @@ int peers_foreach(struct peers *p, int (*fn)(const struct peer *peer, void *arg)
 		HASH_SORT(p->by_name, by_name);
 	p->unsorted = false;
 	for (const struct entry *n = p->by_name; n; n = n->hh.next) {
+		int stop = fn(&n->peer, arg);
+
+		if (stop)
+			return stop;
+	}
+	return 0;
+}
+
+int peers_foreach_settled(const struct peers *p, int (*fn)(const struct peer *peer, void *arg),
+			  void *arg)
+{
+	for (const struct entry *n = p->settled; n; n = n->next_settled) {
 		int stop = fn(&n->peer, arg);
 
 		if (stop)

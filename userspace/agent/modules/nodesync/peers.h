@@ -51,4 +51,8 @@ const struct peer *peers_with_id(const struct peers *p, uint32_t id);
 const struct peer *peers_with_addr(const struct peers *p, const union loom_addr *addr);
 /* In the order of names. */
 int peers_foreach(struct peers *p, int (*fn)(const struct peer *peer, void *arg), void *arg);
+/* Only those that the last peers_settle() looked at: no other one's holdings changed by it. In the
+ * order of names; none after a node went. */
+int peers_foreach_settled(const struct peers *p, int (*fn)(const struct peer *peer, void *arg),
+			  void *arg);
 size_t peers_count(const struct peers *p);
