@@ -81,6 +81,18 @@ static void they_are_of_load_balancer_addresses_only(void **state)
 	assert_int_equal(map_count(f->maps.srcrange), 0);
 }
 
+static void they_are_read_as_the_api_server_reads_them(void **state)
+{
+	struct fake *f = *state;
+	uint32_t number;
+
+	fake_change(f, "service/default/web",
+		    balanced("192.0.2.9", 1, "[' 10.0.0.0/8\t','0203.000.113.07/024']"));
+	number = tcp_front(f, "192.0.2.9", 80).service;
+	assert_true(passes(f, number, "10.1.2.3") && passes(f, number, "203.0.113.9"));
+	assert_false(passes(f, number, "11.0.0.1") || passes(f, number, "203.0.114.1"));
+}
+
 static void what_is_within_another_takes_no_entry(void **state)
 {
 	struct fake *f = *state;
@@ -183,6 +195,7 @@ static void what_has_no_room_is_written_when_there_is_some(void **state)
 
 const struct CMUnitTest ranges_tests[] = {
 	TEST(they_are_of_load_balancer_addresses_only),
+	TEST(they_are_read_as_the_api_server_reads_them),
 	TEST(what_is_within_another_takes_no_entry),
 	TEST(all_of_ipv6_is_nothing_of_ipv4),
 	TEST(a_service_has_a_share_of_the_map),

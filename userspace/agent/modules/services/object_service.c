@@ -197,17 +197,23 @@ static int read_ports(struct service_object *s, const struct place *p)
 
 /* ---- source ranges ---- */
 
+/* As the API server reads them (ParseIPNets of k8s.io/utils/net): blanks around it are nothing. */
 static void add_range(struct service_object *s, const char *at, size_t i, const char *text)
 {
-	struct prefix *range = &s->ranges[s->n_ranges];
+	static const char blanks[] = " \t\n\v\f\r";
+	const char *from = text + strspn(text, blanks);
+	size_t len = strlen(from);
 	struct err e = {};
+	char word[128];
 
-	if (prefix_parse_host(text, range, &e) < 0) {
+	while (len && strchr(blanks, from[len - 1]))
+		len--;
+	/* One that is too long is none: it must not become another one. */
+	snprintf(word, sizeof(word), "%.*s", len < sizeof(word) ? (int)len : 0, from);
+	if (prefix_parse_legacy(word, &s->ranges[s->n_ranges], &e) < 0)
 		problems_add(&s->problems, "%s[%zu]: %.200s", at, i, e.msg);
-		return;
-	}
-	addr_mask(&range->addr, range->len);
-	s->n_ranges++;
+	else
+		s->n_ranges++;
 }
 
 static int read_range_field(struct service_object *s, struct json_object *list, size_t n)
@@ -237,11 +243,8 @@ static int read_range_annotation(struct service_object *s, const struct place *p
 	s->ranges = calloc(n, sizeof(*s->ranges));
 	if (!copy || !s->ranges)
 		return -ENOMEM;
-	for (size_t i = 0; i < n && (word = strsep(&rest, ",")); i++) {
-		word += strspn(word, " ");
-		word[strcspn(word, " ")] = 0;
+	for (size_t i = 0; i < n && (word = strsep(&rest, ",")); i++)
 		add_range(s, RANGES_ANNOTATION, i, word);
-	}
 	return 0;
 }
 
