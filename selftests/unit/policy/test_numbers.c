@@ -179,6 +179,48 @@ static void numbers_begin_anew_and_are_still_ones_own(void **state)
 	assert_false(cluster_ingress(&c, "x/e", &in[0], TCP, 80));
 }
 
+/* A pod whose object still has an address that is another one's by now. */
+static void set_stale(void)
+{
+	_json_ *pod = json_of("{\"metadata\":{\"labels\":{\"app\":\"a\"}},\"status\":{\"podIP\":"
+			      "\"10.1.0.2\"}}");
+
+	assert_int_equal(world_set_pod(c.world, "x/stale", pod, NULL), 0);
+}
+
+static void an_address_is_whose_it_was_before_the_restart(void **state)
+{
+	const union loom_addr there = ipv4("10.1.0.2");
+
+	set_stale();
+	add_pod("b", "b");
+	assert_true(addr_equal(addr_of("x/b"), &there));
+	add_pod("d", "d");
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	assert_false(reaches("x/b", "x/d", 80));
+	restart();
+	add_pod("b", "b");
+	add_pod("d", "d");
+	set_stale();
+	apply("only-a", ONLY_A);
+	know_endpoints();
+	cluster_settle(&c);
+	assert_false(reaches("x/b", "x/d", 80));
+	/* Whatever comes later, and in which order. */
+	set_stale();
+	apply("more",
+	      "{\"podSelector\":{},\"ingress\":[{\"from\":[{\"podSelector\":{\"matchLabels\":{"
+	      "\"other\":\"a\"}}}]}]}");
+	cluster_settle(&c);
+	assert_false(reaches("x/b", "x/d", 80));
+	/* It is the other one's again when nobody is wired with it. */
+	world_del_endpoint(c.world, cluster_ep(&c, "x/b"));
+	world_set_pod(c.world, "x/b", NULL, NULL);
+	cluster_settle(&c);
+	assert_true(cluster_ingress(&c, "x/d", addr_of("x/b"), TCP, 80));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, x_setup, x_teardown)
@@ -186,6 +228,7 @@ int main(void)
 		TEST(an_earlier_number_is_one_identitys_alone),
 		TEST(sets_of_a_prefix_that_is_gone_are_no_others),
 		TEST(numbers_begin_anew_and_are_still_ones_own),
+		TEST(an_address_is_whose_it_was_before_the_restart),
 		TEST(who_is_new_is_not_judged_by_an_earlier_runs_rules),
 	};
 

@@ -23,6 +23,7 @@
 /* By then all that was idle has gone: its prefixes first, then their sets. */
 #define ROOM_AFTER_MS (4 * REAP_AFTER_MS)
 
+/* The surest last: what an object says of a pod may be long over. */
 enum addr_source { ADDR_STATUS, ADDR_PUBLISHED, ADDR_LOCAL, ADDR_SOURCES };
 
 struct addrs {
@@ -38,13 +39,14 @@ struct owner {
 
 struct claim {
 	struct owner *owner;
+	enum addr_source source;
 	struct claim *next;
 };
 
 struct address {
 	UT_hash_handle hh;
 	struct loom_ipkey key;
-	struct claim *claims;  /* the latest first: it is whose the address is */
+	struct claim *claims;  /* the latest of the surest first: it is whose the address is */
 	uint32_t written;      /* number in loom_ident; 0: none */
 	struct identity *held; /* counted: what `written` stands for */
 	bool dirty;
@@ -203,6 +205,9 @@ bool world_reap(struct world *w, uint64_t now_ms);
 
 void owner_set(struct world *w, struct owner *o, struct identity *identity, struct addrs *addrs);
 void owner_clear(struct world *w, struct owner *o);
+/* Who says that the address, which it claims, is its; else ADDR_STATUS. */
+void owner_vouch(struct world *w, struct owner *o, const union loom_addr *addr,
+		 enum addr_source source);
 struct address *address_get(struct world *w, const struct loom_ipkey *key);
 void addresses_write(struct world *w);
 /* Removes those that are not what the map says. */
@@ -211,6 +216,7 @@ void addresses_free(struct world *w);
 void addresses_touch(struct world *w); /* all are to be written */
 void addrs_clear(struct addrs *a);
 int addrs_add(struct addrs *a, const union loom_addr *addr);
+bool addrs_has(const struct addrs *a, const union loom_addr *addr);
 /* All sources, each address once. */
 int addrs_join(const struct addrs from[ADDR_SOURCES], struct addrs *ret);
 int addrs_read(struct json_object *list, const char *field, const char *at, struct addrs *ret,

@@ -15,7 +15,7 @@ void addrs_clear(struct addrs *a)
 	*a = (struct addrs){};
 }
 
-static bool addrs_has(const struct addrs *a, const union loom_addr *addr)
+bool addrs_has(const struct addrs *a, const union loom_addr *addr)
 {
 	for (size_t i = 0; i < a->n; i++)
 		if (addr_equal(&a->v[i], addr))
@@ -115,6 +115,29 @@ static struct address *find(struct world *w, const union loom_addr *addr)
 	return a;
 }
 
+static void insert_claim(struct address *a, struct claim *c)
+{
+	struct claim **at = &a->claims;
+
+	while (*at && (*at)->source > c->source)
+		at = &(*at)->next;
+	c->next = *at;
+	*at = c;
+}
+
+/* NULL: it claims no such address. */
+static struct claim *take_claim(struct address *a, const struct owner *o)
+{
+	struct claim **at = a ? &a->claims : NULL, *c;
+
+	while (at && *at && (*at)->owner != o)
+		at = &(*at)->next;
+	c = at ? *at : NULL;
+	if (c)
+		*at = c->next;
+	return c;
+}
+
 static void claim(struct world *w, struct owner *o, const union loom_addr *addr)
 {
 	const struct loom_ipkey key = { .addr = *addr };
@@ -123,23 +146,35 @@ static void claim(struct world *w, struct owner *o, const union loom_addr *addr)
 
 	if (!c)
 		return;
-	*c = (struct claim){ o, a->claims };
-	a->claims = c;
+	*c = (struct claim){ .owner = o };
+	insert_claim(a, c);
 	touch(w, a);
 }
 
 static void unclaim(struct world *w, struct owner *o, const union loom_addr *addr)
 {
 	struct address *a = find(w, addr);
-	struct claim **at = a ? &a->claims : NULL, *gone;
+	struct claim *gone = take_claim(a, o);
 
-	while (at && *at && (*at)->owner != o)
-		at = &(*at)->next;
-	if (!at || !*at)
+	if (!gone)
 		return;
-	gone = *at;
-	*at = gone->next;
 	free(gone);
+	touch(w, a);
+}
+
+void owner_vouch(struct world *w, struct owner *o, const union loom_addr *addr,
+		 enum addr_source source)
+{
+	struct address *a = find(w, addr);
+	struct claim *c = a ? a->claims : NULL;
+
+	while (c && c->owner != o)
+		c = c->next;
+	if (!c || c->source == source)
+		return;
+	take_claim(a, o);
+	c->source = source;
+	insert_claim(a, c);
 	touch(w, a);
 }
 

@@ -112,6 +112,17 @@ static int pod_claims(const struct pod *pod, struct addrs *ret)
 	return err;
 }
 
+static enum addr_source source_of(const struct pod *pod, const union loom_addr *addr)
+{
+	for (const struct endpoint *ep = pod->endpoints; ep; ep = ep->next)
+		if (endpoint_is_of(ep, pod) && addrs_has(&ep->addrs, addr))
+			return ADDR_LOCAL;
+	return is_same_pod(pod->published_uid, pod->uid) &&
+			       addrs_has(&pod->from[ADDR_PUBLISHED], addr)
+		       ? ADDR_PUBLISHED
+		       : ADDR_STATUS;
+}
+
 static void count_local(struct pod *pod, struct identity *id, int by)
 {
 	for (struct endpoint *ep = pod->endpoints; ep; ep = ep->next) {
@@ -143,6 +154,9 @@ int pod_refresh(struct world *w, struct pod *pod)
 	if (id && before != id)
 		count_local(pod, id, 1);
 	owner_set(w, &pod->owner, id, &addrs);
+	for (size_t i = 0; i < pod->owner.addrs.n; i++)
+		owner_vouch(w, &pod->owner, &pod->owner.addrs.v[i],
+			    source_of(pod, &pod->owner.addrs.v[i]));
 	return 0;
 }
 
