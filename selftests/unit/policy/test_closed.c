@@ -179,6 +179,32 @@ static void cidrs_count_as_the_api_server_reads_them(void **state)
 	assert_false(cluster_ingress(&c, "x/a", &out, TCP, 80));
 }
 
+/* Also where all objects are told once more: that it can't be read is not that it is gone. */
+static void what_cannot_be_read_any_more_stays_as_it_was(void **state)
+{
+	_json_ *bad = json_of("{\"metadata\":{\"labels\":{\"app\":1}}}");
+	_json_ *node = json_of("{\"metadata\":{\"labels\":{\"zone\":\"z\"}},\"status\":{"
+			       "\"addresses\":[{\"address\":\"10.9.0.1\"}]}}");
+	const union loom_addr there = ipv4("10.9.0.1");
+
+	add_pod("a", "a");
+	add_pod("b", "b");
+	assert_int_equal(world_set_node(c.world, "n", node, NULL), 0);
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	world_begin(c.world);
+	apply("only-a", ONLY_A);
+	assert_true(world_set_namespace(c.world, "x", bad, NULL) < 0);
+	assert_true(world_set_pod(c.world, "x/a", bad, NULL) < 0);
+	assert_true(world_set_pod(c.world, "x/b", bad, NULL) < 0);
+	assert_true(world_set_node(c.world, "n", bad, NULL) < 0);
+	world_end(c.world);
+	cluster_settle(&c);
+	assert_true(reaches("x/a", "x/b", 80));
+	assert_false(cluster_ingress(&c, "x/b", &there, TCP, 80));
+	assert_int_equal(c.world->nodes->labels->n, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, x_setup, x_teardown)
@@ -187,6 +213,7 @@ int main(void)
 		TEST(a_cluster_policy_that_cannot_be_read_denies_what_it_may_deny),
 		TEST(a_restart_opens_nothing_that_cannot_be_read),
 		TEST(cidrs_count_as_the_api_server_reads_them),
+		TEST(what_cannot_be_read_any_more_stays_as_it_was),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,13 +61,20 @@ static int refresh_pods(struct world *w, struct namespace *ns)
 	return err;
 }
 
-static int namespace_gone(struct world *w, const char *name)
+static struct namespace *namespace_find(struct world *w, const char *name)
 {
 	struct str *str = str_find(&w->strs, name);
 	struct namespace *ns = NULL;
 
 	if (str)
 		HASH_FIND_PTR(w->namespaces, &str, ns);
+	return ns;
+}
+
+static int namespace_gone(struct world *w, const char *name)
+{
+	struct namespace *ns = namespace_find(w, name);
+
 	if (!ns)
 		return 0;
 	labels_put(ns->labels);
@@ -79,8 +86,8 @@ static int namespace_gone(struct world *w, const char *name)
 int world_set_namespace(struct world *w, const char *name, struct json_object *obj, struct err *e)
 {
 	_cleanup_(labels_putp) struct labels *labels = NULL;
+	struct namespace *ns = namespace_find(w, name);
 	struct json_object *map = NULL;
-	struct namespace *ns;
 	bool log_only;
 	struct err own = {};
 	int err;
@@ -88,6 +95,8 @@ int world_set_namespace(struct world *w, const char *name, struct json_object *o
 	e = e ?: &own;
 	if (!obj)
 		return namespace_gone(w, name);
+	if (ns)
+		ns->round = w->round;
 	err = json_opt_object(obj, "metadata.labels", &map, e);
 	err = err ?: labels_read(&w->strs, map, "kubernetes.io/metadata.name", name, &labels, e);
 	if (err < 0)

@@ -265,6 +265,8 @@ int world_set_pod(struct world *w, const char *key, struct json_object *obj, str
 			pod_gone(w, pod);
 		return 0;
 	}
+	if (pod)
+		pod->round = w->round;
 	err = read_pod(w, obj, &r, e);
 	if (err < 0) {
 		reading_clear(&r);
@@ -371,6 +373,9 @@ int world_set_node(struct world *w, const char *name, struct json_object *obj, s
 	int err;
 
 	e = e ?: &own;
+	HASH_FIND_STR(w->nodes, name, node);
+	if (node)
+		node->round = w->round;
 	err = json_opt_object(obj, "metadata.labels", &map, e);
 	err = err ?: labels_read(&w->strs, map, NULL, NULL, &labels, e);
 	if (err < 0)
