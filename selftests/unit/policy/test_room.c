@@ -9,8 +9,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
+
+#include "bpf/native/native.h"
 
 #define PREFIXES 20 /* more than the maps of these tests have */
 
@@ -222,6 +225,39 @@ static void a_change_of_all_needs_no_room_beside_what_it_replaces(void **state)
 	assert_string_equal(c.problem, "");
 }
 
+/* The map of addresses is full: who has none there is nobody, but policies go on to change. */
+static void more_addresses_than_there_is_room_for_keep_no_policy_away(void **state)
+{
+	struct nmap *map = native_map("loom_ident");
+	uint32_t room = map->max_entries;
+	char name[16];
+
+	c.world->maps.max_idents = map->max_entries = 6;
+	add_pod("a", "a");
+	add_pod("b", "b");
+	cluster_settle(&c);
+	for (int i = 0; i < 10; i++) {
+		snprintf(name, sizeof(name), "p%d", i);
+		add_pod(name, "a");
+	}
+	apply("only-a", ONLY_A);
+	cluster_settle(&c);
+	assert_false(reaches("x/b", "x/a", 80));
+	assert_true(reaches("x/a", "x/b", 80));
+	assert_int_equal(native_maps_count(POLMAP_IDENT), 6);
+	assert_non_null(strstr(c.problem, "no room for the addresses"));
+	for (int i = 0; i < 8; i++) {
+		snprintf(name, sizeof(name), "x/p%d", i);
+		cluster_pod_gone(&c, name);
+	}
+	commit();
+	go_on();
+	assert_true(reaches("x/p8", "x/b", 80));
+	assert_true(reaches("x/p9", "x/b", 80));
+	assert_int_equal(native_maps_count(POLMAP_IDENT), 4);
+	map->max_entries = room;
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, x_setup, x_teardown)
@@ -231,6 +267,7 @@ int main(void)
 		TEST(nobody_waits_for_what_has_come_back),
 		TEST(nobody_waits_longer_than_said),
 		TEST(what_comes_back_needs_room_too),
+		TEST(more_addresses_than_there_is_room_for_keep_no_policy_away),
 		TEST(a_change_of_all_needs_no_room_beside_what_it_replaces),
 	};
 

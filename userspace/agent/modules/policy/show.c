@@ -233,6 +233,8 @@ static void add_problems(struct json_object *o, const struct world *w)
 	struct json_object *list = json_object_new_array();
 	char text[300];
 
+	if (list && w->some_unwritten)
+		add_problem(list, "no room for the addresses of all pods and nodes");
 	for (const struct policy_entry *e = w->policies; list && e; e = e->hh.next)
 		if (!add_problem(list, e->problem) || !add_problem(list, e->unfit))
 			break;

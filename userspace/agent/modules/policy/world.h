@@ -141,6 +141,8 @@ struct world {
 	struct policy_entry *unsettled;
 	struct endpoint *endpoints;
 	struct address *addresses, *dirty;
+	uint32_t n_written;  /* addresses that the map has */
+	bool some_unwritten; /* for there was no room */
 	struct labels *none; /* no labels */
 	bool police_host;    /* LOOM_EPOL_NOT_HOST */
 	bool broken;	     /* a write failed: the maps may be anything */
@@ -214,6 +216,8 @@ void addresses_write(struct world *w);
 void addresses_withdraw(struct world *w);
 void addresses_free(struct world *w);
 void addresses_touch(struct world *w); /* all are to be written */
+/* There was no room for some, and now there is. */
+bool addresses_may_fit(const struct world *w);
 void addrs_clear(struct addrs *a);
 int addrs_add(struct addrs *a, const union loom_addr *addr);
 bool addrs_has(const struct addrs *a, const union loom_addr *addr);

@@ -225,11 +225,29 @@ static void set_held(struct world *w, struct address *a, struct identity *id)
 	 * the cluster: until it is known whose, what may be denied is. */
 	if (!a->written && names_new && id->kind == IDENTITY_NODE)
 		w->bump = true;
+	w->n_written += (id != NULL) - (a->written != 0);
 	if (id)
 		identity_ref(id);
 	identity_put(&w->ids, a->held);
 	a->held = id;
 	a->written = id ? id->number : 0;
+}
+
+/* Of a pod or node that nobody knows then: it matches no rule, and what may deny it does. */
+static bool has_no_room(struct world *w, const struct address *a)
+{
+	if (a->written || w->n_written < w->maps.max_idents)
+		return false;
+	if (!w->some_unwritten)
+		world_problem(w, "no room for the addresses of all pods and nodes: there can be %u",
+			      w->maps.max_idents);
+	w->some_unwritten = true;
+	return true;
+}
+
+bool addresses_may_fit(const struct world *w)
+{
+	return w->some_unwritten && w->n_written < w->maps.max_idents;
 }
 
 static void write_address(struct world *w, struct address *a)
@@ -245,6 +263,8 @@ static void write_address(struct world *w, struct address *a)
 		return;
 	}
 	if (!id && !a->written)
+		return;
+	if (id && has_no_room(w, a))
 		return;
 	if (id && polmaps_put(&w->maps, POLMAP_IDENT, &a->key, &id->number) < 0)
 		return;

@@ -303,6 +303,10 @@ int world_commit(struct world *w, uint64_t now_ms)
 	if (w->adopted)
 		keep_numbers(w);
 	add_identities(w);
+	if (addresses_may_fit(w)) {
+		w->some_unwritten = false;
+		addresses_touch(w);
+	}
 	identities_mark_naming(w);
 	identities_resolve(w);
 	free(TAKE_PTR(w->hosts));

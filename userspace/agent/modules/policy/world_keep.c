@@ -98,7 +98,7 @@ bool world_reap(struct world *w, uint64_t now_ms)
 		w->broken = true;
 	w->wants_commit = freed && (policies_retry(w) || w->ids.n_fresh);
 	/* What it waits for may have come back to life instead of going. */
-	w->wants_commit |= w->some_wait;
+	w->wants_commit |= w->some_wait || addresses_may_fit(w);
 	w->wants_commit |= policies_go_on(w);
 	return w->wants_commit || w->sets.n_idle || w->sets.classes.n_idle || w->ids.n_idle;
 }
@@ -113,6 +113,7 @@ static int adopt_address(const void *key, void *ctx)
 	if (!a)
 		return -ENOMEM;
 	w->maps.ops->lookup(w->maps.arg, POLMAP_IDENT, key, &a->written);
+	w->n_written += a->written != 0;
 	w->ids.last = MAX(w->ids.last, a->written & ~LOCAL_IDENTITY);
 	return 0;
 }
