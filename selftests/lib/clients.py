@@ -19,6 +19,7 @@ sys.dont_write_bytecode = True
 import peer  # noqa: E402
 
 AT_ONCE = 64
+BEHIND_S = 0.05  # a load that falls behind by more goes on from there
 SLOW_S = 10.0  # so long a program may stand still
 _numbers = itertools.count(1)
 _open = {}
@@ -129,7 +130,13 @@ def close(numbers):
 
 
 class Load:
-    """Requests at a steady rate, each a connection of its own, whatever the earlier ones do."""
+    """Requests at a steady rate, each a connection of its own, whatever the earlier ones do.
+
+    What a machine that is slow or away for a while has missed is not made up for: a burst, or more and
+    more requests at a time, would fail for want of a machine.
+    """
+
+    IN_FLIGHT = 256
 
     def __init__(self, to):
         self.place, self.rate, self.timeout = to["place"], to["rate"], to.get("timeout", 10.0)
@@ -140,14 +147,17 @@ class Load:
         self._thread.start()
 
     async def _run(self):
-        tasks = set()
+        tasks, due = set(), self._began
         while not self._stop.is_set():
-            due = int((time.monotonic() - self._began) * self.rate)
-            while self.sent < due:
-                self.sent += 1
-                task = asyncio.create_task(self._one())
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
+            now = time.monotonic()
+            due = max(due, now - BEHIND_S)
+            while due < now:
+                due += 1 / self.rate
+                if len(tasks) < self.IN_FLIGHT:
+                    self.sent += 1
+                    task = asyncio.create_task(self._one())
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
             await asyncio.sleep(1 / self.rate)
         await asyncio.gather(*tasks)
 

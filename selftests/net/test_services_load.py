@@ -108,7 +108,7 @@ def tell(capsys, what, *results):
 
 
 def deployment(name, replicas, drain):
-    one = backend(name, drain=drain, terminationGracePeriodSeconds=drain + 3)
+    one = backend(name, drain=drain, terminationGracePeriodSeconds=drain + 60)
     template = {"metadata": {"labels": {"app": name}}, "spec": one["spec"]}
     spec = {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template}
     meta = {"name": name}
@@ -116,7 +116,7 @@ def deployment(name, replicas, drain):
 
 
 def test_a_rolling_restart_of_twenty_backends_under_500_requests_a_second_fails_none(net, capsys):
-    net.apply(deployment("roll", 20, 5), service("roll", type="LoadBalancer"))
+    net.apply(deployment("roll", 20, 10), service("roll", type="LoadBalancer"))
     net.kubectl("rollout", "status", "deployment/roll", "--timeout=240s")
     ready = lambda node: [s for s in states(net, node, "roll").values() if s == "ready"]  # noqa: E731
     for node in ("node1", "node2", "node3"):
