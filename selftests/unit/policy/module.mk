@@ -38,3 +38,6 @@ test_policy_verdict_LIBS := -ljson-c
 UNIT_TESTS += test_policy_numbers
 test_policy_numbers_SRCS = $(addprefix selftests/unit/policy/,test_numbers.c namespace_x.c) $(policy_TEST)
 test_policy_numbers_LIBS := -ljson-c
+UNIT_TESTS += test_policy_hostile
+test_policy_hostile_SRCS = $(addprefix selftests/unit/policy/,test_hostile.c namespace_x.c) $(policy_TEST)
+test_policy_hostile_LIBS := -ljson-c

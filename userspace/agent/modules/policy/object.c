@@ -48,6 +48,7 @@ static void rule_clear(struct rule *r)
 	free(r->peers);
 	free(r->blocks);
 	free(r->ports);
+	free(r->spans);
 	free(r->name);
 }
 
@@ -215,6 +216,37 @@ int policy_check_size(const struct policy *p, struct err *e)
 		return err_set(e, -E2BIG, "has %zu CIDRs and excepts, of which there can be %u", n,
 			       POLICY_MAX_PREFIXES);
 	return 0;
+}
+
+/* By protocol and number; those with names first. */
+static int by_port(const void *va, const void *vb)
+{
+	const struct port_match *a = va, *b = vb;
+
+	if (!a->name != !b->name)
+		return a->name ? -1 : 1;
+	if (a->proto != b->proto)
+		return (int)a->proto - b->proto;
+	return (int)a->lo - b->lo;
+}
+
+void rule_join_ports(struct rule *r)
+{
+	size_t kept = 0;
+
+	if (r->n_ports <= LOOM_POLSET_MAX)
+		return;
+	qsort(r->ports, r->n_ports, sizeof(r->ports[0]), by_port);
+	for (size_t i = 0; i < r->n_ports; i++) {
+		struct port_match *m = &r->ports[i], *last = kept ? &r->ports[kept - 1] : NULL;
+
+		if (m->name || !last || last->name || last->proto != m->proto ||
+		    m->lo > last->hi + 1)
+			r->ports[kept++] = *m;
+		else
+			last->hi = m->hi > last->hi ? m->hi : last->hi;
+	}
+	r->n_ports = kept;
 }
 
 int port_number(struct json_object *obj, const char *field, uint16_t *ret, struct err *e)

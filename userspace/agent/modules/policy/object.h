@@ -33,6 +33,12 @@ struct block {
 	size_t n_except;
 };
 
+/* Addresses of one family, both ends included. */
+struct span {
+	union loom_addr first, last;
+	bool v4;
+};
+
 struct rule {
 	enum loom_pol_action action;
 	char *name; /* of a ClusterNetworkPolicy's rule; NULL: none */
@@ -42,6 +48,8 @@ struct rule {
 	struct block *blocks;
 	struct port_match *ports;
 	size_t n_peers, n_blocks, n_ports;
+	struct span *spans; /* of the blocks, where there are names too: reach.h */
+	size_t n_spans;
 };
 
 struct policy {
@@ -103,6 +111,9 @@ bool object_is_log_only(struct json_object *obj);
 int block_read(struct rule *rule, const char *cidr, struct json_object *except, struct err *e);
 /* -E2BIG: one policy would take what is for many. */
 int policy_check_size(const struct policy *p, struct err *e);
+/* Where there are more ports than a set has rules: those with numbers that touch become one, so
+ * that they do not have to for each peer. */
+void rule_join_ports(struct rule *r);
 int port_number(struct json_object *obj, const char *field, uint16_t *ret, struct err *e);
 /* The rule of a ClusterNetworkPolicy fails closed: see policy_closed(). */
 void rule_close(struct rule *rule);

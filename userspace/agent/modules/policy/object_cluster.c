@@ -281,6 +281,7 @@ static int read_rule(struct reading *rd, enum direction dir, struct json_object 
 		return err_set(e, -EINVAL,
 			       "protocols: a named port stands with nodes or networks, which have "
 			       "none");
+	rule_join_ports(rule);
 	if (rd->unknown)
 		rule_close(rule);
 	return 0;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/modules/policy/object.h"
+#include "agent/modules/policy/reach.h"
 #include "lib/json/json.h"
 
 struct reading {
@@ -164,7 +164,13 @@ static int read_rule(struct reading *rd, enum direction dir, struct json_object 
 		return err_set(e, -EINVAL, "want an object, found %s", json_type_word(obj));
 	err = read_list(rd, rule, obj, dir == DIR_IN ? "from" : "to", read_peer, &rule->any_peer,
 			e);
-	return err ?: read_list(rd, rule, obj, "ports", read_port, &rule->any_port, e);
+	err = err ?: read_list(rd, rule, obj, "ports", read_port, &rule->any_port, e);
+	if (err < 0)
+		return err;
+	rule_join_ports(rule);
+	if (rule->has_names && rule_find_spans(rule) < 0)
+		return err_set(e, -ENOMEM, "out of memory");
+	return 0;
 }
 
 static int read_rules(struct reading *rd, enum direction dir, struct json_object *spec,

@@ -36,14 +36,6 @@ struct ports {
 	size_t room;
 };
 
-static bool has_port(const struct portmap *m, const struct str *name, uint8_t proto)
-{
-	for (uint32_t i = 0; i < m->n; i++)
-		if (m->v[i].name == name && m->v[i].proto == proto)
-			return true;
-	return false;
-}
-
 static int add_port(struct ports *p, struct strs *strs, const char *name, uint8_t proto, int port)
 {
 	struct str *s = str_get(strs, name);
@@ -51,10 +43,6 @@ static int add_port(struct ports *p, struct strs *strs, const char *name, uint8_
 
 	if (!s)
 		return -ENOMEM;
-	if (has_port(m, s, proto)) {
-		str_put(s);
-		return 0;
-	}
 	if (m->n == p->room) {
 		m = realloc(m, sizeof(*m) + (p->room * 2 + 4) * sizeof(m->v[0]));
 		if (!m) {
@@ -64,7 +52,8 @@ static int add_port(struct ports *p, struct strs *strs, const char *name, uint8_
 		p->map = m;
 		p->room = p->room * 2 + 4;
 	}
-	m->v[m->n++] = (struct named_port){ .name = s, .port = port, .proto = proto };
+	m->v[m->n] = (struct named_port){ .name = s, .place = m->n, .port = port, .proto = proto };
+	m->n++;
 	return 0;
 }
 
@@ -133,7 +122,25 @@ static int by_name(const void *va, const void *vb)
 {
 	const struct named_port *a = va, *b = vb;
 
-	return strcmp(a->name->text, b->name->text) ?: (int)a->proto - b->proto;
+	if (a->name != b->name)
+		return strcmp(a->name->text, b->name->text);
+	return a->proto != b->proto ? (int)a->proto - b->proto : a->place > b->place ? 1 : -1;
+}
+
+/* Of those that are the same but for the number the first counts. */
+static void keep_firsts(struct portmap *m)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < m->n; i++) {
+		struct named_port *p = &m->v[i], *last = kept ? &m->v[kept - 1] : NULL;
+
+		if (last && last->name == p->name && last->proto == p->proto)
+			str_put(p->name);
+		else
+			m->v[kept++] = *p;
+	}
+	m->n = kept;
 }
 
 static char *key_of(const struct portmap *m)
@@ -160,6 +167,7 @@ static struct portmap *intern(struct portmaps *maps, struct portmap *m)
 
 	if (m->n)
 		qsort(m->v, m->n, sizeof(m->v[0]), by_name);
+	keep_firsts(m);
 	m->key = key_of(m);
 	if (m->key)
 		HASH_FIND_STR(maps->all, m->key, same);

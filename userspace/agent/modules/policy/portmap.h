@@ -12,7 +12,8 @@
 
 struct named_port {
 	struct str *name;
-	uint16_t port; /* host order */
+	uint32_t place; /* among the pod's, while they are read */
+	uint16_t port;	/* host order */
 	uint8_t proto;
 };
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/modules/policy/reach.h"
 #include "agent/modules/policy/ruleset.h"
 
 /*
@@ -50,22 +51,9 @@ static bool has_name(const struct rule *rule, const struct portmap *ports)
 	return false;
 }
 
-static bool block_has(const struct block *b, const union loom_addr *addr)
-{
-	for (size_t i = 0; i < b->n_except; i++)
-		if (prefix_contains(&b->except[i], addr))
-			return false;
-	return prefix_contains(&b->cidr, addr);
-}
-
 bool host_is_named(const struct rule *rule, const struct host *h)
 {
-	if (!rule->has_names || !has_name(rule, h->ports))
-		return false;
-	for (size_t i = 0; i < rule->n_blocks; i++)
-		if (block_has(&rule->blocks[i], &h->prefix.addr))
-			return true;
-	return false;
+	return rule->n_spans && has_name(rule, h->ports) && rule_reaches(rule, &h->prefix.addr);
 }
 
 bool policy_names_hosts(const struct policy *p, enum direction dir)

@@ -88,6 +88,30 @@ static int put_identity(struct rulesets *s, struct ruleset *r, struct identity *
 	return err;
 }
 
+/* All rules that are about one of the two are about both, and mean the same to them. */
+static bool is_alike(const struct ruleset *r, const struct picks *picks, const struct identity *a,
+		     const struct identity *b)
+{
+	uint64_t both = 1ull << (a->slot % 64) | 1ull << (b->slot % 64);
+
+	if (r->dir == DIR_OUT && a->ports != b->ports)
+		return false;
+	for (size_t i = 0; i < picks->n; i++)
+		if ((picks->v[i].ids & both) && (picks->v[i].ids & both) != both)
+			return false;
+	return true;
+}
+
+static int put_same(struct rulesets *s, struct ruleset *r, struct identity *id,
+		    const struct identity *as)
+{
+	struct list *list = setmap_find(&r->ident_sets, as->number);
+	int err = list ? set_put(s, r, LOOM_PEER_IDENTITY, id->number, list_ref(list)) : 0;
+
+	id->n_sets += list && !err;
+	return err;
+}
+
 static int compile_identity(struct rulesets *s, struct ruleset *r, const struct picks *picks,
 			    struct identity *id, struct rules *rules)
 {
@@ -112,14 +136,20 @@ static int close_identity(struct rulesets *s, struct ruleset *r, const struct pi
 static int compile_word(struct rulesets *s, struct ruleset *r, uint32_t word, struct picks *picks,
 			struct rules *rules)
 {
+	const struct identity *last = NULL;
 	int err = pick(r, word, picks);
 
 	for (uint32_t i = word * 64; !err && picks->n && i < word * 64 + 64; i++) {
 		struct identity *id = i < s->ids->n_slots ? s->ids->slots[i] : NULL;
 
 		/* A fresh one gets its sets of all rule sets at once. */
-		if (id && !id->fresh)
+		if (!id || id->fresh)
+			continue;
+		if (last && is_alike(r, picks, id, last))
+			err = put_same(s, r, id, last);
+		else
 			err = compile_identity(s, r, picks, id, rules);
+		last = id;
 		if (err == -E2BIG)
 			s->crowded = id;
 	}

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Objects as large as the API server takes them, made to keep the agent's loop: what one of them
+ * costs grows with its size and with the peers that there are, not with both at once.
+ */
+#include "selftests/unit/policy/namespace_x.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "agent/modules/policy/reach.h"
+#include "lib/json/json.h"
+
+#define LARGEST (1500 * 1024) /* of etcd */
+/* CPU time. Where it is quadratic it is more than twice that, else a tenth. */
+#define BOUND_S 1.5
+
+static struct {
+	FILE *f;
+	char *text;
+	size_t len;
+} spec;
+
+static void begin(const char *head)
+{
+	spec.f = open_memstream(&spec.text, &spec.len);
+	fputs(head, spec.f);
+}
+
+static void end(const char *tail)
+{
+	fputs(tail, spec.f);
+	fclose(spec.f);
+}
+
+static double seconds_since(clock_t start)
+{
+	return (double)(clock() - start) / CLOCKS_PER_SEC;
+}
+
+static void assert_is_cheap(const char *name)
+{
+	clock_t start;
+
+	apply(name, spec.text);
+	free(spec.text);
+	start = clock();
+	assert_int_equal(world_commit(c.world, c.now), 0);
+	assert_true(seconds_since(start) < BOUND_S);
+}
+
+/* Each with an identity of its own, on other nodes. */
+static void add_remote_pods(int n, const char *ports)
+{
+	char key[32];
+
+	apply("looks", "{\"podSelector\":{\"matchLabels\":{\"app\":\"nobody\"}}}");
+	for (int i = 0; i < n; i++) {
+		_json_ *pod = json_of("{\"metadata\":{\"labels\":{\"app\":\"r%d\"}},\"spec\":{"
+				      "\"containers\":[{\"ports\":[%s]}]},\"status\":{\"podIP\":"
+				      "\"10.100.%d.%d\"}}",
+				      i, ports, i / 200, i % 200 + 1);
+
+		snprintf(key, sizeof(key), "x/r%d", i);
+		assert_int_equal(world_set_pod(c.world, key, pod, NULL), 0);
+	}
+	cluster_settle(&c);
+}
+
+static void all_ports_one_by_one(void **state)
+{
+	const union loom_addr r7 = ipv4("10.100.0.8"), outside = ipv4("192.0.2.1");
+
+	add_pod("b", "b");
+	add_remote_pods(1500, "");
+	begin("{\"podSelector\":{},\"ingress\":[{\"from\":[{\"namespaceSelector\":{}}],\"ports\":"
+	      "[{\"port\":7,\"protocol\":\"UDP\"}");
+	for (int i = 65535; i; i--)
+		if (i != 443)
+			fprintf(spec.f, ",{\"port\":%d}", i);
+	fputs("]}", spec.f);
+	/* What one pod may, the next may not. */
+	for (int i = 0; i < 1500; i++)
+		fprintf(spec.f,
+			",{\"from\":[{\"podSelector\":{\"matchLabels\":{\"app\":\"r%d\"}}}],"
+			"\"ports\":[{\"port\":%d,\"protocol\":\"SCTP\"}]}",
+			i, i + 1);
+	end("]}");
+	assert_is_cheap("ports");
+	assert_true(cluster_ingress(&c, "x/b", &r7, TCP, 1));
+	assert_true(cluster_ingress(&c, "x/b", &r7, TCP, 65535));
+	assert_true(cluster_ingress(&c, "x/b", &r7, IPPROTO_UDP, 7));
+	assert_false(cluster_ingress(&c, "x/b", &r7, TCP, 443));
+	assert_true(cluster_ingress(&c, "x/b", &r7, IPPROTO_SCTP, 8));
+	assert_false(cluster_ingress(&c, "x/b", &r7, IPPROTO_SCTP, 9));
+	assert_false(cluster_ingress(&c, "x/b", &r7, IPPROTO_UDP, 8));
+	assert_false(cluster_ingress(&c, "x/b", &outside, TCP, 1));
+}
+
+static void a_rule_for_each_port(void **state)
+{
+	const union loom_addr r7 = ipv4("10.100.0.8"), r8 = ipv4("10.100.0.9");
+
+	add_pod("b", "b");
+	add_remote_pods(2000, "");
+	begin("{\"podSelector\":{},\"ingress\":[{\"from\":[{\"podSelector\":{\"matchLabels\":{"
+	      "\"app\":\"r7\"}}}],\"ports\":[{\"port\":7,\"protocol\":\"UDP\"}]}");
+	for (int i = 1; ftell(spec.f) < LARGEST; i++)
+		fprintf(spec.f,
+			",{\"from\":[{\"namespaceSelector\":{}}],\"ports\":[{\"port\":%d}]}", i);
+	end("]}");
+	assert_is_cheap("rules");
+	assert_true(cluster_ingress(&c, "x/b", &r7, TCP, 20000));
+	assert_true(cluster_ingress(&c, "x/b", &r8, TCP, 20000));
+	assert_false(cluster_ingress(&c, "x/b", &r8, TCP, 65535));
+	assert_true(cluster_ingress(&c, "x/b", &r7, IPPROTO_UDP, 7));
+	assert_false(cluster_ingress(&c, "x/b", &r8, IPPROTO_UDP, 7));
+}
+
+static void blocks_around_pods_with_named_ports(void **state)
+{
+	const union loom_addr r7 = ipv4("10.100.0.8"), r8 = ipv4("10.100.0.9");
+
+	add_pod("b", "b");
+	add_remote_pods(4000, "{\"name\":\"http\",\"containerPort\":80}");
+	begin("{\"podSelector\":{},\"policyTypes\":[\"Egress\"],\"egress\":[{\"ports\":[{\"port\":"
+	      "\"http\"}],\"to\":[{\"ipBlock\":{\"cidr\":\"10.100.0.8/32\"}}");
+	for (int i = 0; i < POLICY_MAX_PREFIXES - 1; i++)
+		fprintf(spec.f, ",{\"ipBlock\":{\"cidr\":\"11.%d.%d.0/24\"}}", i / 256, i % 256);
+	end("]}]}");
+	assert_is_cheap("blocks");
+	assert_true(cluster_egress(&c, "x/b", &r7, TCP, 80));
+	assert_false(cluster_egress(&c, "x/b", &r7, TCP, 81));
+	assert_false(cluster_egress(&c, "x/b", &r8, TCP, 80));
+}
+
+static void a_pod_of_thousands_of_named_ports(void **state)
+{
+	_json_ *pod = NULL;
+	clock_t start;
+
+	begin("{\"metadata\":{\"labels\":{}},\"spec\":{\"containers\":[{\"ports\":["
+	      "{\"name\":\"web\",\"containerPort\":80}");
+	for (int i = 0; ftell(spec.f) < LARGEST; i++)
+		fprintf(spec.f, ",{\"name\":\"%x\",\"containerPort\":1}", i);
+	end(",{\"name\":\"web\",\"containerPort\":81}]}]},\"status\":{\"podIP\":\"10.1.0.2\"}}");
+	pod = json_of("%s", spec.text);
+	free(spec.text);
+	add_pod("b", "b");
+	start = clock();
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(world_set_pod(c.world, "x/b", pod, NULL), 0);
+	assert_true(seconds_since(start) < BOUND_S);
+	/* Of two of one name the first counts. */
+	apply("web", "{\"podSelector\":{},\"ingress\":[{\"ports\":[{\"port\":\"web\"}]}]}");
+	cluster_settle(&c);
+	assert_true(cluster_ingress(&c, "x/b", addr_of("x/b"), TCP, 80));
+	assert_false(cluster_ingress(&c, "x/b", addr_of("x/b"), TCP, 81));
+}
+
+/* ---- spans of blocks ---- */
+
+static uint32_t seed = 1;
+
+static uint32_t random_below(uint32_t n)
+{
+	seed = seed * 1103515245 + 12345;
+	return (seed >> 16) % n;
+}
+
+/* Of few addresses, with the ends of both families among them. */
+static struct prefix random_prefix(const struct prefix *within)
+{
+	static const char *const bases[] = { "0.0.0.0", "255.255.255.240", "::", "10.0.0.0",
+					     "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff0" };
+	unsigned int least = within ? within->len + 1 : 120;
+	struct prefix p = { .len = least + random_below(129 - least) };
+
+	if (within)
+		p.addr = within->addr;
+	else
+		assert_int_equal(addr_parse(bases[random_below(5)], &p.addr, NULL), 0);
+	for (unsigned int bit = least - 1; bit < p.len; bit++)
+		p.addr.b[bit / 8] ^= random_below(2) ? 0x80 >> bit % 8 : 0;
+	if (!within && random_below(10) == 0)
+		p.len = addr_is_v4(&p.addr) ? 96 : 0;
+	addr_mask(&p.addr, p.len);
+	return p;
+}
+
+static bool some_block_has(const struct rule *rule, const union loom_addr *addr)
+{
+	for (size_t i = 0; i < rule->n_blocks; i++) {
+		const struct block *b = &rule->blocks[i];
+		bool has = prefix_contains(&b->cidr, addr);
+
+		for (size_t k = 0; k < b->n_except; k++)
+			has &= !prefix_contains(&b->except[k], addr);
+		if (has)
+			return true;
+	}
+	return false;
+}
+
+static void spans_have_what_the_blocks_have(void **state)
+{
+	for (int i = 0; i < 3000; i++) {
+		struct block blocks[4] = {};
+		struct prefix except[4][4];
+		struct rule rule = { .blocks = blocks, .n_blocks = 1 + random_below(4) };
+
+		for (size_t k = 0; k < rule.n_blocks; k++) {
+			blocks[k].cidr = random_prefix(NULL);
+			blocks[k].except = except[k];
+			while (blocks[k].cidr.len < 128 && blocks[k].n_except < random_below(4)) {
+				struct prefix p = random_prefix(&blocks[k].cidr);
+
+				if (prefix_contains(&blocks[k].cidr, &p.addr))
+					except[k][blocks[k].n_except++] = p;
+			}
+		}
+		assert_int_equal(rule_find_spans(&rule), 0);
+		for (int k = 0; k < 100; k++) {
+			union loom_addr addr = random_prefix(NULL).addr;
+
+			assert_int_equal(rule_reaches(&rule, &addr), some_block_has(&rule, &addr));
+		}
+		free(rule.spans);
+	}
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, x_setup, x_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(all_ports_one_by_one),
+		TEST(a_rule_for_each_port),
+		TEST(blocks_around_pods_with_named_ports),
+		TEST(a_pod_of_thousands_of_named_ports),
+		cmocka_unit_test(spans_have_what_the_blocks_have),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
