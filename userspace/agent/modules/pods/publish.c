@@ -25,6 +25,22 @@ static void add_ip(struct json_object *ips, const union loom_addr *a)
 		json_append_str(ips, addr_format(a, text));
 }
 
+/* Of all interfaces that the container has, or those of the one before would be nobody's. */
+static void add_ips(struct json_object *ips, const struct record *rec)
+{
+	const struct record *other, *next;
+
+	HASH_ITER (hh, rec->pods->records, other, next) {
+		const struct attachment *att = &other->att;
+
+		if (att->state != ATTACHMENT_UP ||
+		    strcmp(att->container_id, rec->att.container_id) != 0)
+			continue;
+		add_ip(ips, &att->ips.ip4);
+		add_ip(ips, &att->ips.ip6);
+	}
+}
+
 void publish_record(struct record *rec)
 {
 	const struct attachment *att = &rec->att;
@@ -37,8 +53,7 @@ void publish_record(struct record *rec)
 		json_object_put(ips);
 		return;
 	}
-	add_ip(ips, &att->ips.ip4);
-	add_ip(ips, &att->ips.ip6);
+	add_ips(ips, rec);
 	json_add_str(o, "node", nodesync_self(rec->pods->agent)->name);
 	json_add(o, "ips", ips);
 	json_add_str(o, "mac", mac_format(att->mac, mac));
