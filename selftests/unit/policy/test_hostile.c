@@ -5,10 +5,12 @@
  */
 #include "selftests/unit/policy/namespace_x.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -163,6 +165,32 @@ static void a_pod_of_thousands_of_named_ports(void **state)
 	assert_false(cluster_ingress(&c, "x/b", addr_of("x/b"), TCP, 81));
 }
 
+static void a_node_of_thousands_of_addresses(void **state)
+{
+	_json_ *few = json_of("{\"status\":{\"addresses\":[{\"address\":\"192.0.2.1\"},"
+			      "{\"address\":\"n\"},{\"address\":\"192.0.2.2\"}]}}");
+	_json_ *node = NULL;
+	struct err e = {};
+	clock_t start;
+
+	begin("{\"metadata\":{\"labels\":{\"zone\":\"z\"}},\"status\":{\"addresses\":["
+	      "{\"address\":\"192.0.2.1\"}");
+	for (int i = 0; ftell(spec.f) < LARGEST; i++)
+		fprintf(spec.f, ",{\"address\":\"10.%d.%d.%d\"}", i / 65536, i / 256 % 256,
+			i % 256);
+	end("]}}");
+	node = json_of("%s", spec.text);
+	free(spec.text);
+	assert_int_equal(world_set_node(c.world, "n", few, NULL), 0);
+	start = clock();
+	assert_int_equal(world_set_node(c.world, "n", node, &e), -E2BIG);
+	assert_true(seconds_since(start) < BOUND_S);
+	assert_non_null(strstr(e.msg, "node n: status.addresses: has 5"));
+	/* It is as it was. */
+	assert_int_equal(c.world->nodes->labels->n, 0);
+	assert_int_equal(c.world->nodes->owner.addrs.n, 2);
+}
+
 /* ---- spans of blocks ---- */
 
 static uint32_t seed = 1;
@@ -242,6 +270,7 @@ int main(void)
 		TEST(a_rule_for_each_port),
 		TEST(blocks_around_pods_with_named_ports),
 		TEST(a_pod_of_thousands_of_named_ports),
+		TEST(a_node_of_thousands_of_addresses),
 		cmocka_unit_test(spans_have_what_the_blocks_have),
 	};
 

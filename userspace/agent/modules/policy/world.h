@@ -26,6 +26,9 @@
 /* The surest last: what an object says of a pod may be long over. */
 enum addr_source { ADDR_STATUS, ADDR_PUBLISHED, ADDR_LOCAL, ADDR_SOURCES };
 
+/* Of one pod or node, as one object says. */
+#define ADDRS_MAX 256
+
 struct addrs {
 	union loom_addr *v;
 	size_t n;
@@ -223,6 +226,8 @@ int addrs_add(struct addrs *a, const union loom_addr *addr);
 bool addrs_has(const struct addrs *a, const union loom_addr *addr);
 /* All sources, each address once. */
 int addrs_join(const struct addrs from[ADDR_SOURCES], struct addrs *ret);
+/* -E2BIG. `list` may be NULL. */
+int addrs_check_size(struct json_object *list, const char *at, struct err *e);
 int addrs_read(struct json_object *list, const char *field, const char *at, struct addrs *ret,
 	       struct err *e);
 

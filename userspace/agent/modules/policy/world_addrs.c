@@ -52,11 +52,19 @@ int addrs_join(const struct addrs from[ADDR_SOURCES], struct addrs *ret)
 	return 0;
 }
 
+int addrs_check_size(struct json_object *list, const char *at, struct err *e)
+{
+	if (list && json_object_array_length(list) > ADDRS_MAX)
+		return err_set(e, -E2BIG, "%s: has %zu entries, of which there can be %d", at,
+			       json_object_array_length(list), ADDRS_MAX);
+	return 0;
+}
+
 int addrs_read(struct json_object *list, const char *field, const char *at, struct addrs *ret,
 	       struct err *e)
 {
+	int err = addrs_check_size(list, at, e);
 	struct addrs all = {};
-	int err = 0;
 
 	for (size_t i = 0; !err && list && i < json_object_array_length(list); i++) {
 		struct json_object *v = json_object_array_get_idx(list, i);

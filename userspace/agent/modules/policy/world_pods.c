@@ -351,6 +351,7 @@ static int read_node_addrs(struct json_object *obj, struct addrs *ret, struct er
 	struct addrs all = {};
 	int err = json_opt_array(obj, "status.addresses", &list, e);
 
+	err = err ?: addrs_check_size(list, "status.addresses", e);
 	for (size_t i = 0; !err && list && i < json_object_array_length(list); i++) {
 		const char *text = "";
 		union loom_addr addr;
@@ -359,8 +360,10 @@ static int read_node_addrs(struct json_object *obj, struct addrs *ret, struct er
 		if (addr_parse(text, &addr, NULL) == 0)
 			err = addrs_add(&all, &addr);
 	}
-	addrs_clear(ret);
-	*ret = all;
+	if (err < 0)
+		addrs_clear(&all);
+	else
+		*ret = all;
 	return err;
 }
 
@@ -368,6 +371,7 @@ int world_set_node(struct world *w, const char *name, struct json_object *obj, s
 {
 	struct json_object *map = NULL;
 	struct labels *labels = NULL;
+	struct addrs addrs = {};
 	struct err own = {};
 	struct node *node;
 	int err;
@@ -377,20 +381,25 @@ int world_set_node(struct world *w, const char *name, struct json_object *obj, s
 	if (node)
 		node->round = w->round;
 	err = json_opt_object(obj, "metadata.labels", &map, e);
+	err = err ?: read_node_addrs(obj, &addrs, e);
 	err = err ?: labels_read(&w->strs, map, NULL, NULL, &labels, e);
-	if (err < 0)
+	if (err < 0) {
+		addrs_clear(&addrs);
 		return err_prefix(e, "node %.300s", name);
+	}
 	node = node_get(w, name);
 	if (!node) {
+		addrs_clear(&addrs);
 		labels_put(labels);
 		return err_set(e, -ENOMEM, "out of memory");
 	}
 	labels_put(node->labels);
 	node->labels = labels;
 	node->round = w->round;
-	err = read_node_addrs(obj, &node->from[ADDR_STATUS], e);
-	err = node_refresh(w, node) ?: err;
-	return err < 0 ? err_prefix(e, "node %.300s", name) : 0;
+	addrs_clear(&node->from[ADDR_STATUS]);
+	node->from[ADDR_STATUS] = addrs;
+	err = node_refresh(w, node);
+	return err < 0 ? err_set(e, err, "node %.300s: out of memory", name) : 0;
 }
 
 int world_set_published_node(struct world *w, const char *name, struct json_object *obj,
