@@ -152,6 +152,20 @@ plat_inline int ct_pair_key(const struct loom_ctkey *k, const struct loom_ct *ct
 	return ct->flags & CT_SVC ? ct_svc_pair_key(k, ct, ret) : ct_nat_pair_key(k, ct, ret);
 }
 
+/*
+ * What a side has sent by now. Who goes on has not reset the connection, whoever said so in its
+ * name, and a SYN begins one that has not ended. Half of a masqueraded or a service's flow hears
+ * of a new connection on its ports by that alone.
+ */
+plat_inline __u8 ct_tcp_sent(__u8 before, __u8 now)
+{
+	if (!(now & TCP_RST))
+		before &= ~TCP_RST;
+	if (now & TCP_SYN)
+		before &= ~TCP_FIN;
+	return before | now;
+}
+
 /* Keeps the entry's clock and the state of TCP; writes only what has changed. */
 plat_inline void ct_touch(const struct pkt *p, struct loom_ct *ct)
 {
@@ -162,12 +176,14 @@ plat_inline void ct_touch(const struct pkt *p, struct loom_ct *ct)
 		ct->seen = p->tick;
 	if (p->proto != IPPROTO_TCP)
 		return;
-	seen = *mine | p->tcp_flags;
+	seen = ct_tcp_sent(*mine, p->tcp_flags);
 	if (seen == *mine)
 		return;
 	*mine = seen;
-	if ((seen & TCP_RST) || (ct->tcp_a & ct->tcp_b & TCP_FIN))
+	if (((ct->tcp_a | ct->tcp_b) & TCP_RST) || (ct->tcp_a & ct->tcp_b & TCP_FIN))
 		ct->flags |= LOOM_CT_CLOSING;
+	else if (ct->flags & LOOM_CT_CLOSING)
+		ct->flags &= ~LOOM_CT_CLOSING;
 }
 
 /*

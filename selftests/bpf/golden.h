@@ -85,6 +85,8 @@ extern const struct golden golden_sctp_cases[];
 extern const unsigned int golden_sctp_count;
 extern const struct golden golden_xdp_cases[];
 extern const unsigned int golden_xdp_count;
+extern const struct golden golden_hostile_cases[];
+extern const unsigned int golden_hostile_count;
 
 /* Runs one case in one family; asserts by cmocka. */
 void golden_run(const struct target *t, const struct golden *g, int family);

@@ -30,11 +30,13 @@ static void one_check(void **state)
 static const struct {
 	const struct golden *cases;
 	const unsigned int *count;
-} case_groups[] = {
-	{ golden_cases, &golden_count },	   { golden_svc_cases, &golden_svc_count },
-	{ golden_end_cases, &golden_end_count },   { golden_dsr_cases, &golden_dsr_count },
-	{ golden_sctp_cases, &golden_sctp_count }, { golden_xdp_cases, &golden_xdp_count }
-};
+} case_groups[] = { { golden_cases, &golden_count },
+		    { golden_svc_cases, &golden_svc_count },
+		    { golden_end_cases, &golden_end_count },
+		    { golden_dsr_cases, &golden_dsr_count },
+		    { golden_sctp_cases, &golden_sctp_count },
+		    { golden_xdp_cases, &golden_xdp_count },
+		    { golden_hostile_cases, &golden_hostile_count } };
 
 static const struct {
 	const struct golden_check *checks;

@@ -1,7 +1,7 @@
 # The data plane's golden cases, on the BPF programs and on the native build of the same core. The
 # runner reads one summary a program, so each target is a program of its own.
 NATIVE_DP_SRCS := bpf/native/native.c bpf/native/nmap.c
-GOLDEN_SRCS := $(addprefix selftests/bpf/,golden_main.c golden.c golden_cases.c golden_svc.c golden_end.c golden_dsr.c golden_sctp.c golden_gc.c golden_xdp.c golden_choice.c golden_policy.c golden_judge.c world.c world_svc.c packet.c)
+GOLDEN_SRCS := $(addprefix selftests/bpf/,golden_main.c golden.c golden_cases.c golden_svc.c golden_end.c golden_dsr.c golden_sctp.c golden_gc.c golden_xdp.c golden_hostile.c golden_choice.c golden_policy.c golden_judge.c world.c world_svc.c packet.c)
 
 UNIT_TESTS += test_sctp test_sctp_sockets test_datapath_native test_datapath_bpf test_datapath_xdp
 test_sctp_SRCS := selftests/bpf/test_sctp.c
