@@ -52,7 +52,8 @@ plat_inline int icmp_err_skip_frag(struct plat_ctx *ctx, struct pkt *p)
 
 /*
  * Reads the quote. Sets key, direction, sport and dport (of the flow, in this packet's direction).
- * 0, or ICMP_UNRELATED when the quote is unusable or was not sent by whom the error is for.
+ * 0, or ICMP_UNRELATED when the quote is unusable, was not sent by whom the error is for, or was
+ * not for the pod that complains: about others' packets only those on their way may tell.
  */
 plat_fn int icmp_err_parse(struct plat_ctx *ctx)
 {
@@ -82,6 +83,8 @@ plat_fn int icmp_err_parse(struct plat_ctx *ctx)
 		p->in_l4 = p->in_l3 + 40;
 	}
 	if (p->family == 6 && icmp_err_skip_frag(ctx, p))
+		return -LOOM_DROP_ICMP_UNRELATED;
+	if ((p->flags & PKT_END) && !addr_eq(&dst, &p->saddr))
 		return -LOOM_DROP_ICMP_UNRELATED;
 	if (!addr_eq(&src, &p->daddr) || plat_load(ctx, p->in_l4, h, 8))
 		return -LOOM_DROP_ICMP_UNRELATED;

@@ -29,6 +29,7 @@ enum pkt_flags {
 	PKT_TRANSIT = 1 << 9,	 /* may leave this node again, whatever it came in by */
 	PKT_HAIRPIN = 1 << 10,	 /* may go back to where it came from */
 	PKT_XLATED = 1 << 11,	 /* ip[] holds other addresses than the packet, as yet */
+	PKT_END = 1 << 12,	 /* its sender is a pod that forwards for nobody */
 };
 
 enum verdict_kind {

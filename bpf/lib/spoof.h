@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 #pragma once
-/* A pod sends from its own MAC and its own addresses, or not at all. */
+/* A pod sends from its own MAC and its own addresses, or not at all; and forwards for nobody. */
 #include "bpf/lib/addr.h"
 
 /*
@@ -11,6 +11,7 @@ plat_inline int spoof_check(struct pkt *p, const struct loom_ifcfg *cfg)
 {
 	if (cfg->flags & LOOM_IF_NO_SPOOF_CHECK)
 		return 0;
+	p->flags |= PKT_END;
 	if (!(p->flags & PKT_RAW_IP) && !mac_eq(p->eth + 6, cfg->mac))
 		return -LOOM_DROP_SPOOF_MAC;
 	if (p->family == 4)

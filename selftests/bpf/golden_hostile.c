@@ -4,8 +4,21 @@
 
 #define FROM_OUT    TO_B, .want_dst = B, .want_dport = 1000
 #define LATER(s, n) .act = DO_GC_LATER, .seconds = s, .want_deleted = n
+#define NOT_RELATED DROPPED(ICMP_UNRELATED)
 
 const struct golden golden_hostile_cases[] = {
+	{ "a pod tells of its own flows only what went wrong",
+	  { { UDP(POD, B, 1000, C, 53), TO_NODE2 },
+	    { ERROR(POD, A, C, C, 53, B, 1000), NOT_RELATED },
+	    { UDP(POD, B, 1000, E, 53), TO_E },
+	    { ERROR(POD, A, B, B, 1000, E, 53), NOT_RELATED },
+	    { ERROR(POD, B, C, C, 53, B, 1000), TO_NODE2 } } },
+	{ "of services' flows too",
+	  { { UDP(POD, B, 1000, VIP, 80), TO_E, AS_DST(E, 8080) },
+	    { ERROR(POD, A, E, E, 8080, B, 1000), NOT_RELATED },
+	    { ERROR(POD, A, B, B, 1000, E, 8080), NOT_RELATED },
+	    { ERROR(POD, E, B, B, 1000, E, 8080), TO_B, .want_src = VIP,
+	      QUOTED(B, 1000, VIP, 80) } } },
 	{ "a reset that its own side belies closes nothing",
 	  { { TCP(POD, B, 1000, OUT, 80, SYN), TO_WIRE, MASQ },
 	    { TCP(NET, OUT, 80, NODE, NAT_PORT, SYNACK), FROM_OUT },
