@@ -10,6 +10,7 @@
 #include "bpf/lib/peek.h"
 #include "bpf/lib/refuse.h"
 #include "bpf/lib/spoof.h"
+#include "bpf/lib/tunnel.h"
 
 plat_inline struct loom_ifcfg *pkt_link(struct pkt *p)
 {
@@ -149,25 +150,11 @@ plat_inline int hook_from_net(struct plat_ctx *ctx, struct pkt *p)
 	return err ? hook_fail(ctx, err) : 0;
 }
 
-/* Which node the tunnel packet comes from; for new flows only. 0 or a negative reason. */
-plat_inline int hook_tunnel_peer(struct pkt *p, const union loom_addr *outer)
-{
-	struct loom_ipkey k = { .scope = 0 };
-	struct loom_remote *r;
-
-	addr_copy(&k.addr, outer);
-	r = plat_lookup(&loom_ip, &k);
-	if (!r || !(r->flags & LOOM_REMOTE_NODE) || !r->node)
-		return -LOOM_DROP_TUNNEL_PEER;
-	p->peer_node = r->node;
-	return 0;
-}
-
-plat_inline int hook_tunnel(struct plat_ctx *ctx, struct pkt *p, union loom_addr *ret_outer)
+plat_inline int hook_tunnel(struct plat_ctx *ctx, struct pkt *p)
 {
 	__u32 vni = 0;
 
-	if (plat_tunnel_get(ctx, &vni, ret_outer))
+	if (plat_tunnel_get(ctx, &vni, &p->outer))
 		return -LOOM_DROP_TUNNEL_KEY;
 	p->aux = vni;
 	if (!vni || vni > 0xffff)
@@ -176,8 +163,8 @@ plat_inline int hook_tunnel(struct plat_ctx *ctx, struct pkt *p, union loom_addr
 	return 0;
 }
 
-/* What flow_forward() does, with the tunnel's sender checked before a flow may begin. */
-plat_inline int hook_overlay_flow(struct plat_ctx *ctx, struct pkt *p, const union loom_addr *outer)
+/* What flow_forward() does, with the tunnel's sender checked before. */
+plat_inline int hook_overlay_flow(struct plat_ctx *ctx, struct pkt *p)
 {
 	struct loom_ct *ct;
 	int err;
@@ -186,34 +173,25 @@ plat_inline int hook_overlay_flow(struct plat_ctx *ctx, struct pkt *p, const uni
 	if (err)
 		return err;
 	ct = plat_lookup(&loom_ct, &p->key);
-	if (ct) {
-		err = flow_confirmed(ctx, p, ct);
-		if (err <= 0)
-			return err;
-	}
-	err = hook_tunnel_peer(p, outer);
-	if (!err)
-		err = flow_slow(ctx);
+	err = tunnel_peer(p, ct);
+	if (err)
+		return err;
+	err = ct ? flow_confirmed(ctx, p, ct) : flow_slow(ctx);
 	return err > 0 ? flow_begin(ctx) : err;
 }
 
 plat_inline int hook_from_overlay(struct plat_ctx *ctx, struct pkt *p)
 {
-	union loom_addr outer;
 	int err;
 
 	pkt_init(ctx, p, LOOM_HOOK_FROM_OVERLAY);
-	err = hook_tunnel(ctx, p, &outer);
+	err = hook_tunnel(ctx, p);
 	if (!err)
 		err = pkt_is_ip(p) ? parse_ip(ctx, p) : -LOOM_DROP_ETHERTYPE;
 	if (!err)
-		err = hook_overlay_flow(ctx, p, &outer);
+		err = hook_overlay_flow(ctx, p);
 	if (err == -LOOM_DROP_NO_ROUTE && p->scope)
 		err = -LOOM_DROP_TUNNEL_VNI;
-	/* Answers go back to the sender, whom only new flows have asked for yet. */
-	if ((err == -LOOM_DROP_TTL || err == -LOOM_DROP_MTU || err == -LOOM_DROP_SVC_GONE) &&
-	    !p->peer_node)
-		hook_tunnel_peer(p, &outer);
 	return err ? hook_fail(ctx, err) : 0;
 }
 

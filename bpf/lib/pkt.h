@@ -77,7 +77,8 @@ struct pkt {
 	__u16 frag_flags; /* IPv4 flags and offset, host order */
 	__u8 echo;	  /* enum loom_echo; with PKT_ERROR: what would answer the quoted packet */
 	__u8 pad;
-	__u32 peer_node; /* from_overlay: node that the tunnel comes from */
+	__u32 peer_node; /* from_overlay: node that the tunnel comes from, and its address */
+	union loom_addr outer;
 	/* Question to and answer of route_resolve(). */
 	union loom_addr target;
 	__u32 target_scope;

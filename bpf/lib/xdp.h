@@ -18,6 +18,7 @@
  */
 #include "bpf/lib/flow.h"
 #include "bpf/lib/peek.h"
+#include "bpf/lib/tunnel.h"
 
 /* Outer IPv4, UDP and VXLAN headers and the inner Ethernet header. */
 #define XDP_TUNNEL_LEN 50
@@ -128,11 +129,18 @@ plat_fn int xdp_way(struct plat_ctx *ctx, struct loom_ct *ct, __u32 out)
 	return plat_reaches(ctx, p->l4, p->proto == IPPROTO_TCP ? 20 : 8);
 }
 
+/* A tunnel's packet that is for the tc program to refuse. */
+plat_inline int xdp_is_strange(struct pkt *p, const struct loom_ct *ct)
+{
+	return p->hook == LOOM_HOOK_FROM_OVERLAY && tunnel_peer(p, ct);
+}
+
 /* A packet of a flow in loom_ct: 1 when it is to be sent on as the entry says, else 0. */
 plat_inline int xdp_established(struct plat_ctx *ctx, struct pkt *p, const struct loom_state *st,
 				struct loom_ct *ct)
 {
-	if (!xdp_known(p, ct) || ct_restarts(p, ct) || !xdp_way(ctx, ct, xdp_out(ctx, p, st, ct)))
+	if (!xdp_known(p, ct) || ct_restarts(p, ct) || xdp_is_strange(p, ct) ||
+	    !xdp_way(ctx, ct, xdp_out(ctx, p, st, ct)))
 		return 0;
 	ct_touch(p, ct);
 	if (!(ct->flags & LOOM_CT_REPLIED) && !ct_from_initiator(p, ct))
@@ -146,7 +154,8 @@ plat_inline struct loom_ct *xdp_unconfirmed(struct plat_ctx *ctx, struct pkt *p,
 {
 	struct loom_ct *ct = plat_lookup(&loom_ct_new, &p->key);
 
-	if (!ct || !xdp_known(p, ct) || !xdp_way(ctx, ct, xdp_out(ctx, p, st, ct)))
+	if (!ct || !xdp_known(p, ct) || xdp_is_strange(p, ct) ||
+	    !xdp_way(ctx, ct, xdp_out(ctx, p, st, ct)))
 		return NULL;
 	ct = flow_unconfirmed(ctx, p);
 	if (ct && flow_confirm(ctx, ct))
@@ -253,14 +262,14 @@ plat_inline int xdp_is_overlay(const struct pkt *p, const __u8 *h)
 }
 
 /* The packet is an answer inside of the tunnel: ethertype of the inner one, else 0. */
-plat_inline __u16 xdp_tunnelled(struct plat_ctx *ctx, const struct pkt *p,
-				const struct loom_state *st)
+plat_inline __u16 xdp_tunnelled(struct plat_ctx *ctx, struct pkt *p, const struct loom_state *st)
 {
 	__u8 h[52] __attribute__((aligned(8))), in[48] __attribute__((aligned(8)));
 	__u16 type;
 
 	if (plat_load(ctx, PKT_ETH_LEN, h, XDP_TUNNEL_LEN) || !xdp_is_overlay(p, h))
 		return 0;
+	addr_set_v4(&p->outer, get32(h + 12));
 	type = plat_ntohs(get16(h + 48));
 	if (type == ETH_P_IP) {
 		if (plat_load(ctx, PKT_ETH_LEN + XDP_TUNNEL_LEN, in, 24))

@@ -4,9 +4,42 @@
 
 #define FROM_OUT    TO_B, .want_dst = B, .want_dport = 1000
 #define LATER(s, n) .act = DO_GC_LATER, .seconds = s, .want_deleted = n
+#define BY_TUNNEL   TO_NODE2, .encap = true
+#define TO_CLIENT   TO_WIRE, .want_dst = OUT, .want_dport = 7
+#define NOT_A_NODE  DROPPED(TUNNEL_PEER)
 #define NOT_RELATED DROPPED(ICMP_UNRELATED)
 
 const struct golden golden_hostile_cases[] = {
+	{ "a tunnel from an unknown machine has no part in a flow that is there",
+	  { { UDP(POD, B, 1000, C, 53), TO_NODE2 },
+	    { UDP(OVL, C, 53, B, 1000), TO_B, .table = IN_CT },
+	    { UDP(OVL, C, 53, B, 1000), .outer = OUT, NOT_A_NODE },
+	    { UDP(OVL, C, 53, B, 1000), .outer = A, NOT_A_NODE },
+	    { ERROR(OVL, C, B, B, 1000, C, 53), .outer = OUT, NOT_A_NODE },
+	    { UDP(OVL, C, 53, B, 1000), .outer = NODE3, TO_B } } },
+	{ "nor in one that another node has begun",
+	  { { UDP(OVL, C, 1000, B, 53), TO_B },
+	    { UDP(POD, B, 53, C, 1000), TO_NODE2, .table = IN_CT },
+	    { UDP(OVL, C, 1000, B, 53), .outer = OUT, NOT_A_NODE },
+	    { UDP(OVL, C, 1000, B, 53), TO_B } } },
+	{ "nor in one of a service, whoever its client is",
+	  { { TCP(POD, B, 1000, VIP, 81, SYN), TO_NODE2, AS_DST(C, 8080) },
+	    { TCP(OVL, C, 8080, B, 1000, SYNACK), TO_B, AS_SRC(VIP, 81) },
+	    { TCP(POD, B, 1000, VIP, 81, ACK), TO_NODE2, AS_DST(C, 8080), .table = IN_CT },
+	    { TCP(OVL, C, 8080, B, 1000, RST), .outer = OUT, NOT_A_NODE },
+	    { TCP(OVL, C, 8080, B, 1000, ACK), .outer = NODE3, TO_B, AS_SRC(VIP, 81) },
+	    { TCP(OVL, C, 8080, B, 1000, ACK), TO_B, AS_SRC(VIP, 81) } } },
+	{ "nor in one of a client outside, before and after it is confirmed",
+	  { { .act = DO_DIRECT },
+	    { TCP(NET, OUT, 7, NODE, 30081, SYN), BY_TUNNEL, FROM_NODE, AS_DST(C, 8080) },
+	    { TCP(OVL, C, 8080, NODE, NAT_PORT, SYNACK), .outer = OUT, NOT_A_NODE },
+	    { TCP(OVL, C, 8080, NODE, NAT_PORT, SYNACK), TO_CLIENT, AS_SRC(NODE, 30081) },
+	    { TCP(NET, OUT, 7, NODE, 30081, ACK), BY_TUNNEL, FROM_NODE, AS_DST(C, 8080),
+	      .table = IN_CT },
+	    { TCP(OVL, C, 8080, NODE, NAT_PORT, ACK), .outer = OUT, NOT_A_NODE },
+	    { TCP(OVL, C, 8080, NODE, NAT_PORT, ACK), .outer = NODE3, TO_CLIENT,
+	      AS_SRC(NODE, 30081) },
+	    { TCP(OVL, C, 8080, NODE, NAT_PORT, ACK), TO_CLIENT, AS_SRC(NODE, 30081) } } },
 	{ "a pod tells of its own flows only what went wrong",
 	  { { UDP(POD, B, 1000, C, 53), TO_NODE2 },
 	    { ERROR(POD, A, C, C, 53, B, 1000), NOT_RELATED },
