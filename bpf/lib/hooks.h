@@ -59,7 +59,10 @@ plat_inline int hook_from_pod(struct plat_ctx *ctx, struct pkt *p)
 		return hook_fail(ctx, -LOOM_DROP_NO_ENDPOINT);
 	p->scope = cfg->scope;
 	p->ep = cfg->ep;
-	if (p->ethertype == ETH_P_ARP)
+	/* Nothing on the way takes the tag off: the pod would choose a VLAN of the uplink's. */
+	if (plat_vlan(ctx))
+		err = -LOOM_DROP_ETHERTYPE;
+	else if (p->ethertype == ETH_P_ARP)
 		err = arp_from_pod(ctx);
 	else if (!pkt_is_ip(p))
 		err = -LOOM_DROP_ETHERTYPE;
@@ -124,7 +127,8 @@ plat_inline int hook_is_pods(struct plat_ctx *ctx, struct pkt *p)
 
 /*
  * The uplink carries the node's own traffic too (tunnels among it), which passes untouched and
- * uncounted, malformed or not: only what belongs to a pod is ours.
+ * uncounted, malformed or not: only what belongs to a pod is ours. What has the tag of a VLAN is of
+ * another network, and for the host's device of that VLAN, if there is one.
  */
 plat_inline int hook_from_net(struct plat_ctx *ctx, struct pkt *p)
 {
@@ -134,7 +138,7 @@ plat_inline int hook_from_net(struct plat_ctx *ctx, struct pkt *p)
 
 	pkt_init(ctx, p, LOOM_HOOK_FROM_NET);
 	st = plat_lookup(&loom_state, &zero);
-	if (!st || !pkt_is_ip(p))
+	if (!st || !pkt_is_ip(p) || plat_vlan(ctx))
 		return hook_pass(p);
 	pkt_link(p);
 	if (hook_is_plainly_hosts(ctx, p, st))

@@ -8,8 +8,8 @@
  *	plat_load/store(ctx, off, b, n)  bytes of the packet, bounds checked; 0 or negative errno
  *	plat_lookup/update/delete(map…)  maps, named as in shared/loom_maps.h
  *	plat_csum_*                      incremental checksums that know about offload
- *	plat_*                           length, segment size, clock, flow hash, kernel's routes,
- *	                                 the host's connected sockets
+ *	plat_*                           length, VLAN, segment size, clock, flow hash, kernel's
+ *	                                 routes, the host's connected sockets
  *
  * Everything above it (bpf/lib) is plain C without conditionals. An XDP object defines PLAT_XDP
  * before it includes anything.

@@ -34,6 +34,12 @@ plat_inline __u16 plat_ethertype(struct plat_ctx *ctx)
 	return bpf_ntohs((__be16)ctx->protocol);
 }
 
+/* Number of the VLAN whose tag came with the packet, beside it; 0: none, or a priority alone. */
+plat_inline __u32 plat_vlan(struct plat_ctx *ctx)
+{
+	return ctx->vlan_present ? ctx->vlan_tci & 0xfff : 0;
+}
+
 /* Payload of one segment; 0 when the packet is not to be segmented. */
 plat_inline __u32 plat_gso_size(struct plat_ctx *ctx)
 {

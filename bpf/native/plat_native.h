@@ -29,6 +29,7 @@ struct plat_ctx {
 	__u32 gso_size;
 	__u32 gso_segs;
 	__u16 ethertype; /* host order */
+	__u16 vlan;	 /* 0: none */
 	__u64 now_ns;
 	__u32 tunnel_vni; /* 0: did not come through a tunnel */
 	union loom_addr tunnel_src;
@@ -66,6 +67,7 @@ extern struct loom_config loom_cfg;
 #define plat_len(ctx)			    ((ctx)->len)
 #define plat_ifindex(ctx)		    ((ctx)->ifindex)
 #define plat_ethertype(ctx)		    ((ctx)->ethertype)
+#define plat_vlan(ctx)			    ((ctx)->vlan)
 #define plat_gso_size(ctx)		    ((ctx)->gso_size)
 #define plat_packets(ctx)		    ((ctx)->gso_segs ? (ctx)->gso_segs : 1)
 #define plat_accept(ctx)		    ((void)(ctx))

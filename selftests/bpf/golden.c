@@ -306,6 +306,7 @@ static void run_packet(struct run *r)
 	if (s->cut)
 		bytes.len = s->cut;
 	bytes.gso = s->gso;
+	bytes.vlan = s->vlan;
 	if (s->hook == LOOM_HOOK_FROM_OVERLAY) {
 		bytes.vni = s->vni ? s->vni : LOOM_DEFAULT_VNI;
 		bytes.outer_src = world_addr(s->outer ? s->outer : NODE2, 4);

@@ -45,6 +45,7 @@ struct golden_step {
 	bool df, no_csum, bad_mac, v4_in_v6;
 	bool others; /* its destination MAC is somebody else's */
 	__u32 vni;   /* 0: the default network's */
+	__u16 vlan;  /* 0: no tag */
 	enum who outer;
 	enum tunnel_shape tunnel;
 	__u32 gso;     /* the kernel's gso_size */

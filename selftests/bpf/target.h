@@ -26,8 +26,9 @@ enum tunnel_shape {
 struct target_packet {
 	__u8 data[TARGET_PKT_MAX];
 	__u32 len;
-	__u32 gso; /* what the kernel calls gso_size; 0: one packet */
-	__u32 vni; /* hook from_overlay: came through this tunnel */
+	__u32 gso;  /* what the kernel calls gso_size; 0: one packet */
+	__u32 vni;  /* hook from_overlay: came through this tunnel */
+	__u16 vlan; /* came with the tag of this VLAN */
 	union loom_addr outer_src;
 	enum tunnel_shape tunnel;
 };

@@ -61,16 +61,11 @@ static int load(void)
 
 static int bpf_start(void)
 {
-	__u32 zero = 0, fd;
-
 	libbpf_set_print(quiet);
 	cpus = libbpf_num_possible_cpus();
 	if (unshare(CLONE_NEWNET) || stay_on_this_cpu())
 		return -errno;
-	if (load())
-		return -errno;
-	fd = bpf_program__fd(skel->progs.loom_from_ovl);
-	return bpf_map_update_elem(bpf_map__fd(via->maps.via_next), &zero, &fd, 0);
+	return load() ? -errno : 0;
 }
 
 static void close_sockets(void)
@@ -168,12 +163,8 @@ static int bpf_del(const char *map, const void *key)
 	return bpf_map_delete_elem(target_bpf_map_fd(map), key);
 }
 
-static int prog_of(enum loom_hook hook, const struct target_packet *p)
+static int prog_of(enum loom_hook hook)
 {
-	union loom_addr src = p->outer_src;
-	struct bpf_tunnel_key key = { .tunnel_id = p->vni, .local_ipv4 = ntohl(src.w[3]) };
-	__u32 zero = 0;
-
 	switch (hook) {
 	case LOOM_HOOK_FROM_POD:
 		return bpf_program__fd(skel->progs.loom_from_pod);
@@ -184,11 +175,27 @@ static int prog_of(enum loom_hook hook, const struct target_packet *p)
 	case LOOM_HOOK_TO_NET:
 		return bpf_program__fd(skel->progs.loom_to_net);
 	case LOOM_HOOK_FROM_OVERLAY:
-		bpf_map_update_elem(bpf_map__fd(via->maps.via_key), &zero, &key, 0);
-		return bpf_program__fd(via->progs.via_tunnel);
+		return bpf_program__fd(skel->progs.loom_from_ovl);
 	default:
 		return -EINVAL;
 	}
+}
+
+/* What is to be run: the hook's program, or the one that calls it with what the packet came by. */
+static int entry_of(enum loom_hook hook, const struct target_packet *p)
+{
+	union loom_addr src = p->outer_src;
+	struct bpf_tunnel_key key = { .tunnel_id = p->vni, .local_ipv4 = ntohl(src.w[3]) };
+	__u32 zero = 0, vlan = p->vlan;
+	int fd = prog_of(hook);
+
+	if (!vlan && hook != LOOM_HOOK_FROM_OVERLAY)
+		return fd;
+	if (bpf_map_update_elem(bpf_map__fd(via->maps.via_key), &zero, &key, 0) ||
+	    bpf_map_update_elem(bpf_map__fd(via->maps.via_vlan), &zero, &vlan, 0) ||
+	    bpf_map_update_elem(bpf_map__fd(via->maps.via_next), &zero, &fd, 0))
+		return -errno;
+	return bpf_program__fd(via->progs.via_tunnel);
 }
 
 /* Reason of the one drop that the counters show more than `before`. */
@@ -256,7 +263,7 @@ static int bpf_run(enum loom_hook hook, struct target_packet *p, struct target_v
 		key = reason * LOOM_HOOK_MAX + hook;
 		bpf_get("loom_metrics", &key, &before[reason]);
 	}
-	err = bpf_prog_test_run_opts(prog_of(hook, p), &opts);
+	err = bpf_prog_test_run_opts(entry_of(hook, p), &opts);
 	if (err)
 		return err;
 	p->len = opts.data_size_out;

@@ -145,6 +145,7 @@ static int native_packet(enum loom_hook hook, struct target_packet *p, struct ta
 				.ifindex = TARGET_IFINDEX,
 				.gso_size = p->gso,
 				.ethertype = p->data[12] << 8 | p->data[13],
+				.vlan = p->vlan,
 				.now_ns = now_ns(),
 				.tunnel_vni = p->vni,
 				.tunnel_src = p->outer_src,

@@ -149,12 +149,23 @@ static void shape(enum tunnel_shape tunnel, struct target_packet *p)
 	checksum(ip);
 }
 
+/* As it is on the wire: no NIC has taken the tag off. */
+static void tag(struct target_packet *p)
+{
+	memmove(p->data + 16, p->data + 12, p->len - 12);
+	set16(p->data + 12, 0x8100);
+	set16(p->data + 14, p->vlan);
+	p->len += 4;
+}
+
 void uplink_wrap(const struct target_packet *p, struct target_packet *ret)
 {
 	union loom_addr dst = addr("192.0.2.1");
 	__u8 *h = ret->data, *ip = h + 14, *udp = ip + 20, *vxlan = udp + 8;
 
 	*ret = *p;
+	if (p->vlan)
+		tag(ret);
 	if (!p->vni)
 		return;
 	memcpy(h + TUNNEL_OUTER_LEN, p->data, p->len);

@@ -15,5 +15,6 @@ extern const __u8 uplink_hop_mac[6];
 
 /* 0 or negative errno, which is told on stderr. Programs are the caller's to attach. */
 int uplink_build(void);
-/* The packet as it comes in by the uplink: from p->outer_src in VXLAN if it has a vni. */
+/* The packet as it comes in by the uplink: from p->outer_src in VXLAN if it has a vni,
+ * with the tag of its VLAN. */
 void uplink_wrap(const struct target_packet *p, struct target_packet *ret);
