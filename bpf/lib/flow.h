@@ -81,7 +81,7 @@ plat_fn int flow_resolve(struct plat_ctx *ctx, struct loom_ct *ct)
 {
 	struct pkt *p = plat_pkt(ctx);
 	struct loom_state *st;
-	__u32 zero = 0, gen;
+	__u32 zero = 0, gen, route_gen;
 	int out, init, err;
 
 	st = plat_lookup(&loom_state, &zero);
@@ -102,10 +102,11 @@ plat_fn int flow_resolve(struct plat_ctx *ctx, struct loom_ct *ct)
 			return err;
 		ct->policy_gen = gen;
 	}
-	if (ct->route_gen != st->route_gen) {
+	route_gen = plat_once(st->route_gen);
+	if (ct->route_gen != route_gen) {
 		ct->out_a = 0;
 		ct->out_b = 0;
-		ct->route_gen = st->route_gen;
+		ct->route_gen = route_gen;
 	}
 	out = flow_out(p, ct);
 	if (LOOM_OUT_KIND(out))
@@ -116,7 +117,12 @@ plat_fn int flow_resolve(struct plat_ctx *ctx, struct loom_ct *ct)
 		out = LOOM_OUT(LOOM_OUT_STACK, 0);
 	else
 		out = flow_detour(ctx, p, ct, route_resolve(ctx));
-	if (out < 0)
+	/*
+	 * Another CPU may have asked after the next change, or the collector have ended the flow:
+	 * what they have noted meanwhile is to stay.
+	 */
+	if (out < 0 || plat_once(ct->route_gen) != route_gen ||
+	    (plat_once(ct->flags) & LOOM_CT_DEAD))
 		return out;
 	if (p->flags & PKT_FROM_B)
 		ct->out_a = out;

@@ -223,6 +223,76 @@ static void a_verdict_is_never_newer_than_the_look(const struct target *t, int f
 	ENDS(POLICY, UDP(POD, B, 80, E, 1000));
 }
 
+struct move {
+	const struct target *t;
+	int family, asked;
+};
+
+/* C is behind NODE3 from now on, and a packet on another CPU asks for its way at once. */
+static void move_c(void *arg)
+{
+	struct loom_remote there = { .node = 3 };
+	struct move *m = arg;
+	const struct target *t = m->t;
+	int family = m->family;
+	struct loom_ipkey c = { .addr = world_addr(C, family) };
+
+	must(t->put("loom_ip", &c, &there));
+	world_bump_route_gen(t);
+	PASSES(UDP(POD, B, 1000, C, 53));
+	assert_int_equal(last_kind, VERDICT_NEIGH);
+	m->asked++;
+}
+
+static void a_way_is_never_newer_than_the_look(const struct target *t, int family)
+{
+	struct move m = { .t = t, .family = family };
+
+	world_build(t, LOOM_HOOK_FROM_POD);
+	PASSES(UDP(POD, B, 1000, C, 53));
+	PASSES(UDP(OVL, C, 53, B, 1000));
+	world_bump_route_gen(t);
+	if (t->meanwhile)
+		t->meanwhile("loom_ip", move_c, &m);
+	PASSES(UDP(POD, B, 1000, C, 53));
+	assert_int_equal(last_kind, VERDICT_TUNNEL);
+	if (!t->meanwhile)
+		move_c(&m);
+	assert_int_equal(m.asked, 1);
+	PASSES(UDP(POD, B, 1000, C, 53));
+	assert_int_equal(last_kind, VERDICT_NEIGH);
+}
+
+static void lose_c(void *arg)
+{
+	struct loom_gc_args args = { .mode = LOOM_GC_SERVICES };
+	struct move *m = arg;
+
+	world_set_backend(m->t, C, LOOM_BACKEND_PRESENT | LOOM_BACKEND_GONE);
+	must(m->t->gc(&args));
+	assert_int_equal(args.marked, 2);
+	m->asked++;
+}
+
+static void a_connection_ends_although_a_packet_asks_for_its_way(const struct target *t, int family)
+{
+	struct move m = { .t = t, .family = family };
+
+	world_build(t, LOOM_HOOK_FROM_POD);
+	PASSES(TCP(POD, B, 1000, VIP, 81, SYN));
+	PASSES(TCP(OVL, C, 8080, B, 1000, SYNACK));
+	PASSES(TCP(POD, B, 1000, VIP, 81, ACK));
+	world_bump_route_gen(t);
+	if (t->meanwhile)
+		t->meanwhile("loom_ip", lose_c, &m);
+	PASSES(TCP(POD, B, 1000, VIP, 81, ACK));
+	if (!t->meanwhile)
+		lose_c(&m);
+	assert_int_equal(m.asked, 1);
+	(void)SEND(TCP(POD, B, 1000, VIP, 81, ACK));
+	assert_int_equal(last_kind, VERDICT_REDIRECT); /* its reset */
+}
+
 /* ---- who asks by ICMP ---- */
 
 /* A message that is neither echo nor error. */
@@ -474,6 +544,9 @@ const struct golden_check golden_judge_checks[] = {
 	  nobody_begins_by_the_address_of_masquerade },
 	{ "a verdict is never newer than the look at the policy",
 	  a_verdict_is_never_newer_than_the_look },
+	{ "a way is never newer than the look at the routes", a_way_is_never_newer_than_the_look },
+	{ "a connection whose backend goes ends although a packet asks for its way just then",
+	  a_connection_ends_although_a_packet_asks_for_its_way },
 	{ "who answers pings may not ask with their number",
 	  who_answers_pings_may_not_ask_with_their_number },
 	{ "two who ask each other with one number are both answered",
