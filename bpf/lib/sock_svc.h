@@ -157,7 +157,7 @@ sock_fn __u32 sock_choose(const struct sock_dst *dst, const struct loom_svc *svc
 	struct loom_affkey k = { .client.d = { 0, dst->netns }, .service = svc->service };
 	struct loom_aff aff = { .seen = sock_tick() };
 	struct loom_backend *b;
-	__u32 number = 0;
+	__u32 number = 0, first;
 
 	if (!svc->in_size)
 		return 0;
@@ -172,6 +172,12 @@ sock_fn __u32 sock_choose(const struct sock_dst *dst, const struct loom_svc *svc
 		return 0;
 	aff.backend = number;
 	aff.gen = b->gen;
+	if (!bpf_map_update_elem(&loom_aff, &k, &aff, BPF_NOEXIST))
+		return number;
+	/* What another socket has chosen at this moment holds for both. */
+	first = sock_kept(dst, svc, bpf_map_lookup_elem(&loom_aff, &k), svc->affinity_s);
+	if (first)
+		return first;
 	bpf_map_update_elem(&loom_aff, &k, &aff, BPF_ANY);
 	return number;
 }

@@ -8,9 +8,11 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -216,6 +218,21 @@ static void put_svc(const char *addr, uint16_t port, uint8_t proto, uint32_t bac
 	assert_int_equal(bpf_map_update_elem(fd_of(bpf->maps.loom_svc), &k, &svc, BPF_ANY), 0);
 }
 
+/* The service of a frontend that is there gets a number, and so many slots. */
+static void change_svc(const char *addr, uint16_t port, uint8_t proto, uint32_t service,
+		       uint32_t slots)
+{
+	struct loom_svckey k = { .port = htons(port), .proto = proto };
+	int fd = fd_of(bpf->maps.loom_svc);
+	struct loom_svc svc;
+
+	assert_int_equal(addr_parse(addr, &k.addr, NULL), 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, &k, &svc), 0);
+	svc.service = service;
+	svc.in_size = slots;
+	assert_int_equal(bpf_map_update_elem(fd, &k, &svc, BPF_EXIST), 0);
+}
+
 /* A connected socket, or negative errno. */
 static int dial(const char *addr, uint16_t port, int type)
 {
@@ -415,6 +432,70 @@ static void what_is_remembered_obeys_the_traffic_policy(void **state)
 	close(far);
 }
 
+/* ---- two at the same moment ---- */
+
+#define MOMENTS 1000
+
+static atomic_uint arrived;
+static uint32_t chosen[2][MOMENTS];
+
+/* Of a connected socket: 90 or 91; 0: none of them. */
+static uint32_t backend_of(int fd)
+{
+	socklen_t len = sizeof(uint64_t);
+	struct loom_sockrev rev = {};
+	struct loom_sockkey k = {};
+
+	getsockopt(fd, SOL_SOCKET, SO_COOKIE, &k.cookie, &len);
+	addr_parse("127.0.0.1", &k.addr, NULL);
+	for (uint32_t number = 90; number <= 91; number++) {
+		k.port = htons(number);
+		if (bpf_map_lookup_elem(fd_of(bpf->maps.loom_sockrev), &k, &rev) == 0)
+			return rev.backend;
+	}
+	return 0;
+}
+
+/* One of two clients, who each time wait for each other. */
+static void *dial_at_each_moment(void *arg)
+{
+	uint32_t *ret = arg;
+
+	for (unsigned int i = 0; i < MOMENTS; i++) {
+		int fd;
+
+		atomic_fetch_add(&arrived, 1);
+		while (atomic_load(&arrived) < 2 * (i + 1))
+			sched_yield();
+		fd = dial("10.96.6.1", i + 1, SOCK_DGRAM);
+		ret[i] = backend_of(fd);
+		close(fd);
+	}
+	return NULL;
+}
+
+static void first_connections_of_one_moment_get_the_same_backend(void **state)
+{
+	pthread_t other;
+
+	put_backend(90, "127.0.0.1", 90, IPPROTO_UDP, UP);
+	put_backend(91, "127.0.0.1", 91, IPPROTO_UDP, UP);
+	for (unsigned int i = 0; i < MOMENTS; i++) {
+		put_svc("10.96.6.1", i + 1, IPPROTO_UDP, 90,
+			LOOM_SVC_CLUSTER_IP | LOOM_SVC_AFFINITY);
+		change_svc("10.96.6.1", i + 1, IPPROTO_UDP, 1000 + i, 2);
+	}
+	bpf_map_update_elem(fd_of(bpf->maps.loom_lut), &(uint32_t){ 91 }, &(uint32_t){ 91 },
+			    BPF_ANY);
+	assert_int_equal(pthread_create(&other, NULL, dial_at_each_moment, chosen[1]), 0);
+	dial_at_each_moment(chosen[0]);
+	pthread_join(other, NULL);
+	for (unsigned int i = 0; i < MOMENTS; i++) {
+		assert_in_range(chosen[0][i], 90, 91);
+		assert_int_equal(chosen[0][i], chosen[1][i]);
+	}
+}
+
 static void sockets_of_other_namespaces_are_left_alone(void **state)
 {
 	pid_t pid;
@@ -504,6 +585,7 @@ static int run_group(void)
 		cmocka_unit_test(source_ranges_hold_for_the_hosts_sockets),
 		cmocka_unit_test(a_nodeport_is_reached_by_loopback),
 		cmocka_unit_test(what_is_remembered_obeys_the_traffic_policy),
+		cmocka_unit_test(first_connections_of_one_moment_get_the_same_backend),
 		cmocka_unit_test(sockets_of_other_namespaces_are_left_alone),
 		cmocka_unit_test(pods_sockets_get_backends_but_for_connected_datagrams),
 		cmocka_unit_test(sockets_of_a_backend_that_is_gone_are_destroyed),
