@@ -141,6 +141,30 @@ static void blocks_around_pods_with_named_ports(void **state)
 	assert_false(cluster_egress(&c, "x/b", &r8, TCP, 80));
 }
 
+static void prefixes_within_what_thousands_of_rules_name(void **state)
+{
+	const union loom_addr in = ipv4("11.2.7.7"), out = ipv4("12.2.7.7");
+
+	add_pod("b", "b");
+	begin("{\"podSelector\":{},\"ingress\":[{\"ports\":[{\"port\":20000}],\"from\":["
+	      "{\"ipBlock\":{\"cidr\":\"11.0.0.0/24\"}}");
+	for (int i = 1; i < 8000; i++)
+		fprintf(spec.f, ",{\"ipBlock\":{\"cidr\":\"11.%d.%d.0/24\"}}", i / 256, i % 256);
+	fputs("]}", spec.f);
+	for (int i = 1; i <= 8000; i++)
+		fprintf(spec.f,
+			",{\"from\":[{\"ipBlock\":{\"cidr\":\"0.0.0.0/0\"}}],\"ports\":["
+			"{\"port\":%d}]}",
+			i);
+	end("]}");
+	assert_is_cheap("prefixes");
+	assert_true(cluster_ingress(&c, "x/b", &in, TCP, 20000));
+	assert_true(cluster_ingress(&c, "x/b", &in, TCP, 8000));
+	assert_false(cluster_ingress(&c, "x/b", &in, TCP, 8001));
+	assert_false(cluster_ingress(&c, "x/b", &out, TCP, 20000));
+	assert_true(cluster_ingress(&c, "x/b", &out, TCP, 8000));
+}
+
 static void a_pod_of_thousands_of_named_ports(void **state)
 {
 	_json_ *pod = NULL;
@@ -269,6 +293,7 @@ int main(void)
 		TEST(all_ports_one_by_one),
 		TEST(a_rule_for_each_port),
 		TEST(blocks_around_pods_with_named_ports),
+		TEST(prefixes_within_what_thousands_of_rules_name),
 		TEST(a_pod_of_thousands_of_named_ports),
 		TEST(a_node_of_thousands_of_addresses),
 		cmocka_unit_test(spans_have_what_the_blocks_have),

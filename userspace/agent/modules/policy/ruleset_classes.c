@@ -118,14 +118,36 @@ static void unmark(struct ruleset *r)
 		r->classes[i]->marks = 0;
 }
 
+/* No block that covers it loses it. */
+static bool is_whole(const struct marks *m, const struct class *class)
+{
+	for (uint32_t i = class->marks; i; i = m->v[i].next)
+		if (m->v[i].except)
+			return false;
+	return true;
+}
+
+/* What holds for those above it, which has its set by now. */
+static int collect_above(const struct ruleset *r, const struct class *class, struct rules *rules)
+{
+	const struct list *list =
+		class->parent ? setmap_find(&r->class_sets, class->parent->number) : NULL;
+	int err = 0;
+
+	for (uint32_t i = 0; list && !err && i < list->count; i++)
+		err = rules_add(rules, &list->v[i]);
+	return err;
+}
+
 /* From the class upwards: an except is met before the CIDR that it is cut out of. */
 static int collect(const struct ruleset *r, struct marks *m, const struct class *class,
 		   struct rules *rules)
 {
-	int err = 0;
+	bool whole = is_whole(m, class);
+	int err = whole ? collect_above(r, class, rules) : 0;
 
 	m->turn++;
-	for (; class && !err; class = class->parent)
+	for (; class && !err; class = whole ? NULL : class->parent)
 		for (uint32_t i = class->marks; i && !err;) {
 			const struct mark *at = &m->v[i];
 			const struct ruleset_rule *rule = &r->rules[at->group / 2];
