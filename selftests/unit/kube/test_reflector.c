@@ -37,6 +37,7 @@ struct step {
 	const char *body;    /* or the stream's text */
 	enum end end;	     /* of a stream */
 	size_t chunk;	     /* cut the stream's text into such pieces; 0: one piece */
+	unsigned int ms;     /* for so long the stream was there */
 };
 
 #define ANSWER(w, s, b)                           \
@@ -46,6 +47,10 @@ struct step {
 #define STREAM(w, b)                 \
 	{                            \
 		.want = w, .body = b \
+	}
+#define STREAM_IS_CUT_AFTER(w, ms_)                              \
+	{                                                        \
+		.want = w, .body = "", .end = END_CUT, .ms = ms_ \
 	}
 #define STREAM_ENDS(w, b, e)                   \
 	{                                      \
@@ -65,6 +70,11 @@ struct record {
 	const char *want;
 };
 
+/* The reflector's clock, not the loop's: stands still where a second would make a difference, and
+ * jumps where it takes long. */
+static bool time_stands;
+static unsigned int skipped_s;
+
 static void stream(struct fake_conn *c, const struct step *s)
 {
 	size_t len = strlen(s->body), chunk = s->chunk ? s->chunk : len;
@@ -72,6 +82,7 @@ static void stream(struct fake_conn *c, const struct step *s)
 	fake_stream_begin(c);
 	for (size_t at = 0; at < len; at += chunk)
 		fake_stream_chunk(c, s->body + at, MIN(chunk, len - at));
+	skipped_s += s->ms / 1000;
 	if (s->end == END_CLEAN)
 		fake_stream_end(c);
 	else if (s->end == END_CUT)
@@ -245,9 +256,6 @@ static void a_cut_watch_goes_on_after_a_pause(void **state)
 	     STREAM("resourceVersion=12 ", EVENT("ADDED", "c", "13")));
 }
 
-/* The reflector's clock, not the loop's: stands still where a second would make a difference. */
-static bool time_stands;
-
 int __real_clock_gettime(clockid_t id, struct timespec *ret);
 int __wrap_clock_gettime(clockid_t id, struct timespec *ret);
 
@@ -259,7 +267,21 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *ret)
 	if (!time_stands || !then.tv_sec)
 		err = __real_clock_gettime(id, &then);
 	*ret = then;
+	ret->tv_sec += skipped_s;
 	return err;
+}
+
+/* Balancers do that to connections on which nothing was said for long. */
+static void a_silent_watch_that_is_cut_is_taken_up_at_once(void **state)
+{
+	PLAY("[ a ]10 +c ", ANSWER("things?limit", 200, first_list),
+	     STREAM_IS_CUT_AFTER("resourceVersion=10 ", 35000),
+	     STREAM_IS_CUT_AFTER("resourceVersion=10 ", 35000),
+	     STREAM_IS_CUT_AFTER("resourceVersion=10 ", 35000),
+	     STREAM_IS_CUT_AFTER("resourceVersion=10 ", 35000),
+	     STREAM_IS_CUT_AFTER("resourceVersion=10 ", 35000),
+	     STREAM_IS_CUT_AFTER("resourceVersion=10 ", 35000),
+	     STREAM("resourceVersion=10 ", EVENT("ADDED", "c", "13")));
 }
 
 static void a_watch_that_ends_at_once_is_a_failure(void **state)
@@ -273,6 +295,7 @@ static void a_watch_that_ends_at_once_is_a_failure(void **state)
 static int let_time_run(void **state)
 {
 	time_stands = false;
+	skipped_s = 0;
 	return 0;
 }
 
@@ -494,6 +517,8 @@ int main(void)
 		cmocka_unit_test(bookmarks_move_the_version_and_nothing_else),
 		cmocka_unit_test(a_cut_watch_goes_on_after_a_pause),
 		cmocka_unit_test_teardown(a_watch_that_ends_at_once_is_a_failure, let_time_run),
+		cmocka_unit_test_teardown(a_silent_watch_that_is_cut_is_taken_up_at_once,
+					  let_time_run),
 		cmocka_unit_test(gone_as_a_status_lists_anew),
 		cmocka_unit_test(gone_inside_of_the_stream_lists_anew),
 		cmocka_unit_test(an_expired_page_lists_all_at_once),

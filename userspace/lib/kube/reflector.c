@@ -305,6 +305,13 @@ static int on_watch_data(struct http_call *call, const void *data, size_t len, v
 	return kube_lines_feed(&r->lines, data, len, on_line, r);
 }
 
+/* Balancers cut connections on which nothing was said for long, some after half a minute: a stream
+ * that broke is taken up like one that ended. */
+static bool broke_late(const struct kube_reflector *r, const struct http_response *res)
+{
+	return res->err && res->status == 200 && clock_ms() - r->started_ms >= WATCH_EMPTY_MS;
+}
+
 static void on_watch_end(struct http_call *call, const struct http_response *res, void *arg)
 {
 	struct kube_reflector *r = arg;
@@ -313,7 +320,7 @@ static void on_watch_end(struct http_call *call, const struct http_response *res
 	r->call = NULL;
 	r->stats.watching = false;
 	kube_lines_clear(&r->lines);
-	if (!e.code)
+	if (!e.code && !broke_late(r, res))
 		kube_result(r->kube, res, &e);
 	if (!e.code && !r->heard && clock_ms() - r->started_ms < WATCH_EMPTY_MS)
 		err_set(&e, -EPROTO, "the watch ended at once");

@@ -5,8 +5,9 @@
  *
  *   list    pages of 500 at resourceVersion "" (the newest: an older answer would turn back what a
  *           predecessor has passed on); the version of the list is where the watch begins
- *   watch   with bookmarks, 5 to 10 minutes each; a stream that ends is taken up at the last
- *           version; 410 in any form lists anew, and so do five failures in a row
+ *   watch   with bookmarks, 5 to 10 minutes each; a stream that ends, or breaks when it is older
+ *           than a second, is taken up at the last version; 410 in any form lists anew, and so do
+ *           five failures in a row
  *   failure waits 0.8 s to 30 s with jitter, or as long as Retry-After says
  *
  * A resource that the server does not have (404) is tried under its other paths, then reported and
