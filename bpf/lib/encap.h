@@ -11,7 +11,7 @@
 
 /* Outer headers behind the outer Ethernet header, up to and with the inner one. */
 struct encap {
-	__be16 ip_head; /* version 4, header of 20 bytes, no service class */
+	__be16 ip_head; /* version 4, header of 20 bytes, no service class, ECN */
 	__be16 ip_len;
 	__be16 ip_id;
 	__be16 ip_frag;
@@ -35,12 +35,23 @@ _Static_assert(sizeof(struct encap) == 50,
 #define ENCAP_TTL_UDP 0x4011 /* 64 hops */
 #define ENCAP_VNI_SET 0x0800
 
-/* IPv4 header, sent without DF as the device does: the pod's MTU has been looked after already. */
+/*
+ * ECN as the packet has it (RFC 6040, 4.1): who takes the tunnel off hands on what routers have
+ * marked. A packet without it would be lost where it could have been marked.
+ */
+plat_inline __u32 encap_ecn(const struct pkt *p)
+{
+	return (p->family == 4 ? p->ip[1] : p->ip[1] >> 4) & 3;
+}
+
+/*
+ * IPv4 header behind its first word, sent without DF as the device does: the pod's MTU has been
+ * looked after already.
+ */
 plat_inline void encap_ip(struct encap *h, __be32 src, __be32 dst, __u32 len, __u16 id)
 {
 	__u32 sum;
 
-	h->ip_head = plat_htons(0x4500);
 	h->ip_len = plat_htons(len);
 	h->ip_id = id;
 	h->ip_frag = 0;
@@ -92,6 +103,7 @@ plat_fn int encap_packet(struct plat_ctx *ctx)
 		return 0;
 	if (plat_encap(ctx, sizeof(h)))
 		return 0;
+	h.ip_head = plat_htons(0x4500 | encap_ecn(p));
 	encap_ip(&h, n->tunnel_src, n->underlay.w[3], len, plat_random(ctx));
 	encap_vxlan(&h, p, len, plat_flow_hash(ctx));
 	if (plat_store_new(ctx, PKT_ETH_LEN, &h, sizeof(h)))

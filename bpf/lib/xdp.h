@@ -257,6 +257,9 @@ plat_inline int xdp_is_overlay(const struct pkt *p, const __u8 *h)
 		return 0;
 	if (len + PKT_ETH_LEN != p->len || plat_ntohs(get16(h + 24)) != len - 20 || get16(h + 26))
 		return 0;
+	/* What was marked on the way is the kernel's to hand on (RFC 6040, 4.2). */
+	if ((h[1] & 3) == 3)
+		return 0;
 	return get32(h + 28) == plat_htonl(0x08000000) &&
 	       get32(h + 32) == plat_htonl(loom_cfg.overlay_vni << 8);
 }

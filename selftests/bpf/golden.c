@@ -54,6 +54,7 @@ static void build(const struct run *r, struct packet *ret)
 				.dst = world_addr(s->dst, r->family),
 				.proto = s->proto,
 				.ttl = s->ttl ? s->ttl : 64,
+				.ecn = s->ecn,
 				.tcp_flags = s->tcp_flags,
 				.icmp_type = s->icmp_type,
 				.sport = port(r, s->sport),
@@ -165,6 +166,7 @@ static void check_encap(struct run *r, struct target_packet *p)
 		sum += ip[i] << 8 | ip[i + 1];
 	check_eq(r, (sum & 0xffff) + (sum >> 16), 0xffff);
 	check_eq(r, ip[0], 0x45);
+	check_eq(r, ip[1], r->s->ecn);
 	check_eq(r, ip[2] << 8 | ip[3], p->len - 14);
 	check_eq(r, ip[6] << 8 | ip[7], 0);
 	check_eq(r, ip[8], 64);

@@ -39,7 +39,7 @@ struct golden_step {
 	enum loom_hook hook;
 	/* The packet. */
 	enum who src, dst, quote_src, quote_dst;
-	__u8 proto, quote_proto, tcp_flags, icmp_type, ttl;
+	__u8 proto, quote_proto, tcp_flags, icmp_type, ttl, ecn;
 	__u16 sport, dport, quote_sport, quote_dport, payload;
 	enum packet_shape shape;
 	bool df, no_csum, bad_mac, v4_in_v6;

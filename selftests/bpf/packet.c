@@ -100,6 +100,7 @@ static __u32 build_ip(const struct packet *s, __u8 proto, __u8 *h, __u32 len)
 	if (is_v4(&s->src)) {
 		n = 20 + options;
 		h[0] = 0x40 | n / 4;
+		h[1] = s->ecn;
 		put16(h + 2, n + len);
 		put16(h + 4, 0x1234);
 		put16(h + 6, s->df			     ? 0x4000
@@ -115,6 +116,7 @@ static __u32 build_ip(const struct packet *s, __u8 proto, __u8 *h, __u32 len)
 		return n;
 	}
 	h[0] = 0x60;
+	h[1] = s->ecn << 4;
 	h[6] = proto;
 	h[7] = s->ttl;
 	memcpy(h + 8, &s->src, 16);

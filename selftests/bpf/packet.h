@@ -20,6 +20,7 @@ struct packet {
 	union loom_addr src, dst;
 	__u8 proto; /* IPPROTO_ICMP stands for ICMPv6 in IPv6 */
 	__u8 ttl;
+	__u8 ecn; /* the IP header's two bits */
 	__u8 tcp_flags;
 	__u8 icmp_type;	    /* IPv4's number; echo and echo reply are translated for IPv6 */
 	__u16 sport, dport; /* host order; ICMP echo: sport is the identifier */

@@ -21,6 +21,7 @@ enum tunnel_shape {
 	TUNNEL_OPTIONS,	 /* IP header of 24 bytes */
 	TUNNEL_TAIL,	 /* bytes behind the outer packet */
 	TUNNEL_SHORT,	 /* the outer UDP header promises less than there is */
+	TUNNEL_CE,	 /* congestion was met on the way */
 };
 
 struct target_packet {

@@ -131,6 +131,10 @@ static void shape(enum tunnel_shape tunnel, struct target_packet *p)
 
 	if (tunnel == TUNNEL_BAD_IP_CSUM)
 		ip[10] ^= 1;
+	if (tunnel == TUNNEL_CE) {
+		ip[1] = 3;
+		checksum(ip);
+	}
 	if (tunnel == TUNNEL_UDP_CSUM)
 		udp[6] = 1;
 	if (tunnel == TUNNEL_FLAGS)
