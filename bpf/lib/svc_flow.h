@@ -249,6 +249,42 @@ plat_fn int svc_claim(struct plat_ctx *ctx, struct loom_ct *ct)
 	return 0;
 }
 
+/* Both sides have spoken, and of TCP the client twice. */
+plat_inline int svc_both_spoke(const struct loom_ctkey *k, const struct loom_ct *front,
+			       const struct loom_ct *back)
+{
+	__u8 init = front->flags & LOOM_CT_FROM_B ? front->tcp_b : front->tcp_a;
+
+	if (!(back->flags & LOOM_CT_REPLIED))
+		return 0;
+	return k->proto != IPPROTO_TCP || (init & TCP_ACK);
+}
+
+/*
+ * The tuple of p->entry is somebody else's: forgets that flow if it is not confirmed. So a flood of
+ * half-open ones costs some of these, and no port for long. 0 or negative.
+ */
+plat_fn int svc_evict(struct plat_ctx *ctx)
+{
+	struct pkt *p = plat_pkt(ctx);
+	struct loom_ct *back, *front;
+	struct loom_ctkey k, front_k;
+
+	if (!p)
+		return -EINVAL;
+	ct_pair_key(&p->key, &p->entry, &k);
+	back = plat_lookup(&loom_ct_new, &k);
+	if (!back || !(back->flags & LOOM_CT_SVC_BACK))
+		return -EEXIST;
+	ct_pair_key(&k, back, &front_k);
+	front = plat_lookup(&loom_ct_new, &front_k);
+	if (front && svc_both_spoke(&k, front, back))
+		return -EEXIST;
+	plat_delete(&loom_ct_new, &front_k);
+	plat_delete(&loom_ct_new, &k);
+	return 0;
+}
+
 /* A source port for the flow in p->entry: the client's own when the node's address isn't needed. */
 plat_fn int svc_claim_any(struct plat_ctx *ctx)
 {
@@ -270,7 +306,9 @@ plat_fn int svc_claim_any(struct plat_ctx *ctx)
 		if (err != -EEXIST)
 			return -LOOM_DROP_CT_FULL;
 	}
-	return -LOOM_DROP_SVC_PORTS;
+	/* Another one each time: who asks again may have better luck. */
+	ct->xport2 = nat_port(start, plat_random(ctx) % NAT_PROBES);
+	return svc_evict(ctx) || svc_claim(ctx, ct) < 0 ? -LOOM_DROP_SVC_PORTS : 0;
 }
 
 /* Both entries of the flow in p->entry into loom_ct_new. 0 or a negative reason. */
@@ -350,17 +388,6 @@ plat_fn int svc_keep(struct plat_ctx *ctx, struct loom_ct *ct)
 		return err;
 	plat_delete(&loom_ct_new, &p->key);
 	return err;
-}
-
-/* Both sides have spoken, and of TCP the client twice. */
-plat_inline int svc_both_spoke(const struct loom_ctkey *k, const struct loom_ct *front,
-			       const struct loom_ct *back)
-{
-	__u8 init = front->flags & LOOM_CT_FROM_B ? front->tcp_b : front->tcp_a;
-
-	if (!(back->flags & LOOM_CT_REPLIED))
-		return 0;
-	return k->proto != IPPROTO_TCP || (init & TCP_ACK);
 }
 
 /* Entry `ct` of the packet has been touched. 1 when both halves are in loom_ct now, else 0. */

@@ -170,10 +170,87 @@ static void is_the_same_on_all_nodes(const struct target *t, int family)
 	}
 }
 
+/* ---- the source port ---- */
+
+/* OUT's SYN to NODE:30081, whose backend is C: the port that it gets, or the negative reason. */
+static int port_of(const struct target *t, int family, __u16 sport)
+{
+	struct packet in = { .src = world_addr(OUT, family),
+			     .dst = world_addr(NODE, family),
+			     .proto = IPPROTO_TCP,
+			     .tcp_flags = 2,
+			     .ttl = 64,
+			     .sport = sport,
+			     .dport = 30081 };
+	struct target_verdict v = {};
+	struct target_packet bytes;
+	struct loom_event ev;
+	struct packet out;
+
+	packet_build(&in, &bytes);
+	assert_int_equal(t->run(LOOM_HOOK_FROM_NET, &bytes, &v), 0);
+	t->event(&ev);
+	if (v.reason)
+		return -v.reason;
+	assert_int_equal(packet_parse(&bytes, &out), 0);
+	return out.sport;
+}
+
+static struct loom_ctkey tcp_key(int family, enum who who, __u16 sport, enum who other, __u16 dport)
+{
+	union loom_addr a = world_addr(who, family), b = world_addr(other, family);
+	int swap = memcmp(&a, &b, sizeof(a)) > 0;
+
+	return (struct loom_ctkey){ .a = swap ? b : a,
+				    .b = swap ? a : b,
+				    .pa = htons(swap ? dport : sport),
+				    .pb = htons(swap ? sport : dport),
+				    .proto = IPPROTO_TCP };
+}
+
+/* All ports that OUT's flow from port 7 could have are those of its flow from port 8, answered. */
+static void take_all_ports(const struct target *t, int family)
+{
+	struct loom_ctkey front = tcp_key(family, OUT, 7, NODE, 30081), back;
+	struct loom_ct v;
+	int i, port;
+
+	for (i = 0; i < 32; i++) {
+		port = port_of(t, family, 7);
+		assert_true(port > 0);
+		back = tcp_key(family, NODE, port, C, 8080);
+		assert_int_equal(t->get("loom_ct_new", &back, &v), 0);
+		v.xport2 = htons(8);
+		v.flags |= LOOM_CT_REPLIED;
+		assert_int_equal(t->put("loom_ct_new", &back, &v), 0);
+		assert_int_equal(t->del("loom_ct_new", &front), 0);
+	}
+}
+
+static void takes_ports_of_half_open_flows_only(const struct target *t, int family)
+{
+	struct loom_ctkey other = tcp_key(family, OUT, 8, NODE, 30081);
+	struct loom_ct v;
+
+	world_build(t, LOOM_HOOK_FROM_NET);
+	assert_true(port_of(t, family, 8) > 0);
+	assert_int_equal(t->get("loom_ct_new", &other, &v), 0);
+	take_all_ports(t, family);
+	v.tcp_a = v.tcp_b = 0x12; /* its client has gone on: it is to be confirmed */
+	assert_int_equal(t->put("loom_ct_new", &other, &v), 0);
+	assert_int_equal(port_of(t, family, 7), -LOOM_DROP_SVC_PORTS);
+	v.tcp_a = v.tcp_b = 0x02;
+	assert_int_equal(t->put("loom_ct_new", &other, &v), 0);
+	assert_true(port_of(t, family, 7) > 0);
+	assert_int_not_equal(t->get("loom_ct_new", &other, &v), 0);
+}
+
 const struct golden_check golden_checks[] = {
 	{ "a client with affinity keeps its backend", keeps_its_backend },
 	{ "affinity ends when its time is over", forgets_in_time },
 	{ "affinity ends with its backend", leaves_what_takes_no_flows },
 	{ "all nodes choose the same backend for a client outside", is_the_same_on_all_nodes },
+	{ "where all ports are taken, a half-open flow gives up its own",
+	  takes_ports_of_half_open_flows_only },
 };
 const unsigned int golden_check_count = sizeof(golden_checks) / sizeof(golden_checks[0]);
