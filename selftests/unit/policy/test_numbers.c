@@ -221,6 +221,33 @@ static void an_address_is_whose_it_was_before_the_restart(void **state)
 	assert_true(cluster_ingress(&c, "x/d", addr_of("x/b"), TCP, 80));
 }
 
+/* The kernel refuses a write while a prefix is about to go: all is written again, but for that. */
+static void a_prefix_goes_though_all_was_written_again(void **state)
+{
+	const union loom_addr in = ipv4("192.0.2.1");
+
+	add_pod("b", "b");
+	add_pod("d", "d");
+	apply("wide", FROM_BLOCK("b", "192.0.0.0/16"));
+	apply("narrow", FROM_BLOCK("d", "192.0.2.0/24"));
+	cluster_settle(&c);
+	world_set_policy(c.world, "x/narrow", NULL, NULL);
+	assert_int_equal(world_commit(c.world, c.now), 0);
+	for (int i = 0; c.world->sets.classes.n_idle == 0; i++) {
+		assert_true(i < 10);
+		c.now += REAP_AFTER_MS;
+		world_reap(c.world, c.now);
+	}
+	add_pod("e", "e");
+	c.native.fail_at = c.native.writes + 1;
+	assert_true(world_commit(c.world, c.now) < 0);
+	c.native.fail_at = 0;
+	cluster_settle(&c);
+	cluster_settle(&c);
+	assert_int_equal(native_maps_count(POLMAP_CLASS), 1);
+	assert_true(cluster_ingress(&c, "x/b", &in, TCP, 80));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, x_setup, x_teardown)
@@ -229,6 +256,7 @@ int main(void)
 		TEST(sets_of_a_prefix_that_is_gone_are_no_others),
 		TEST(numbers_begin_anew_and_are_still_ones_own),
 		TEST(an_address_is_whose_it_was_before_the_restart),
+		TEST(a_prefix_goes_though_all_was_written_again),
 		TEST(who_is_new_is_not_judged_by_an_earlier_runs_rules),
 	};
 

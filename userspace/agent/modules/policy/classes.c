@@ -114,7 +114,7 @@ struct class *class_adopt(struct classes *c, const struct loom_cidrkey *key, uin
 	class = add(c, key, number);
 	if (!class)
 		return NULL;
-	class->written = class->seen = true;
+	class->written = class->there = class->seen = true;
 	c->last = MAX(c->last, number);
 	c->n_idle++;
 	return class;

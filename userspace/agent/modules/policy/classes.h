@@ -20,6 +20,7 @@ struct class
 	uint32_t number, refs, at; /* at: in `v` */
 	bool fresh;		   /* not all rule sets have a set for it yet */
 	bool written;		   /* in loom_class */
+	bool there;		   /* it may be, whatever has been written since */
 	bool seen;		   /* was there once */
 	uint64_t idle_at;
 	uint32_t marks; /* scratch of who compiles; 0: none */

@@ -115,7 +115,7 @@ static void write_classes(struct world *w)
 
 		if (class->written || class->fresh || !class->refs)
 			continue;
-		class->seen = true;
+		class->seen = class->there = true;
 		class->written =
 			polmaps_put(&w->maps, POLMAP_CLASS, &class->key, &class->number) == 0;
 	}

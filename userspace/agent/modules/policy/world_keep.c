@@ -31,10 +31,10 @@ static bool reap_rulesets(struct world *w)
 /* First the prefix, so that nobody finds the number; later the sets. */
 static bool reap_class(struct world *w, struct class *class)
 {
-	if (class->written && polmaps_del(&w->maps, POLMAP_CLASS, &class->key) == 0) {
-		class->written = false;
+	if (class->there && polmaps_del(&w->maps, POLMAP_CLASS, &class->key) == 0) {
+		class->written = class->there = false;
 		class->idle_at = w->now;
-	} else if (!class->written) {
+	} else if (!class->there) {
 		rulesets_drop_class(&w->sets, class);
 		class_forget(&w->sets.classes, class);
 		return true;
