@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -310,6 +312,49 @@ static void a_refused_connection_was_not_sent(void **state)
 	close(fd);
 }
 
+static void on_hello(evutil_socket_t fd, short what, void *arg)
+{
+	const struct linger *how = arg;
+	int c = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+	setsockopt(c, SOL_SOCKET, SO_LINGER, how, sizeof(*how));
+	close(c);
+}
+
+static int ask_by_tls(uint16_t port)
+{
+	char url[64];
+	struct http_request req = { .method = "GET", .url = url };
+	struct seen s = {};
+
+	snprintf(url, sizeof(url), "https://127.0.0.1:%u/", port);
+	assert_int_equal(http_call_new(client, &req, &gathering, &s, &s.call, NULL), 0);
+	wait_for(&s.done, 1);
+	return s.err;
+}
+
+/* Whoever dies in the middle of a handshake does not refuse. */
+static void a_handshake_that_is_cut_is_no_refusal(void **state)
+{
+	struct linger ends[] = { { .l_onoff = 0 }, { .l_onoff = 1 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		struct sockaddr_in sin = { .sin_family = AF_INET };
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		socklen_t len = sizeof(sin);
+		struct event *hello = event_new(base, fd, EV_READ | EV_PERSIST, on_hello, &ends[i]);
+
+		sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		assert_int_equal(bind(fd, (void *)&sin, len), 0);
+		assert_int_equal(listen(fd, 4), 0);
+		assert_int_equal(getsockname(fd, (void *)&sin, &len), 0);
+		event_add(hello, NULL);
+		assert_int_equal(ask_by_tls(ntohs(sin.sin_port)), -ECONNRESET);
+		event_free(hello);
+		close(fd);
+	}
+}
+
 static void silence_ends_in_time(void **state)
 {
 	struct http_request stall = { .stall_timeout_ms = 100 }, whole = { .timeout_ms = 100 };
@@ -517,6 +562,7 @@ int main(void)
 		T(a_stream_arrives_as_it_comes),
 		T(faults_of_transport_have_their_errno),
 		T(a_refused_connection_was_not_sent),
+		T(a_handshake_that_is_cut_is_no_refusal),
 		T(silence_ends_in_time),
 		T(a_body_above_the_bound_ends_the_call),
 		T(on_data_can_end_the_call),

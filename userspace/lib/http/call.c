@@ -35,6 +35,18 @@ static int connect_errno(CURL *easy)
 	return os > 0 && os < 4096 ? (int)-os : -ECONNREFUSED;
 }
 
+static bool error_has(const struct http_call *call, const char *text)
+{
+	return strstr(call->error, text) != NULL;
+}
+
+/* The connection went, by what curl says of it; else it is TLS that refuses. */
+static bool is_cut(const struct http_call *call)
+{
+	return error_has(call, "unexpected eof") || error_has(call, "SSL_ERROR_SYSCALL") ||
+	       error_has(call, " failure: ");
+}
+
 static int code_errno(const struct http_call *call, CURLcode code)
 {
 	switch (code) {
@@ -50,7 +62,7 @@ static int code_errno(const struct http_call *call, CURLcode code)
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR:
 		/* TLS 1.3 servers refuse a client's certificate after the handshake. */
-		if (strstr(call->error, "SSL routines"))
+		if (error_has(call, "SSL routines") && !is_cut(call))
 			return -EACCES;
 		return -ECONNRESET;
 	case CURLE_GOT_NOTHING:
@@ -58,6 +70,7 @@ static int code_errno(const struct http_call *call, CURLcode code)
 	case CURLE_SEND_FAIL_REWIND: /* `once`, on a connection that was dead */
 		return -ECONNRESET;
 	case CURLE_SSL_CONNECT_ERROR:
+		return is_cut(call) ? -ECONNRESET : -EACCES;
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_CERTPROBLEM:
 	case CURLE_SSL_CIPHER:
