@@ -344,6 +344,11 @@ def test_policies_says_it_in_words(world):
     text = net.node("node2", "netloom", "policies", "default/b")
     assert "networkpolicy default/words" in text and "app=a" in text and "8080" in text, text
     assert "isolated" in net.node("node2", "netloom", "policies")
+    # The rules are for who asks about one pod.
+    pods = json.loads(net.node("node2", "netloom", "policies", "-o", "json"))
+    assert all("policies" in p["ingress"] and "rules" not in p["ingress"] for p in pods), pods
+    (pod,) = json.loads(net.node("node2", "netloom", "policies", "default/b", "-o", "json"))
+    assert [r["policy"] for r in pod["ingress"]["rules"]] == ["networkpolicy default/words"], pod
 
 
 def test_events_say_whose_policy_denied_it(world):

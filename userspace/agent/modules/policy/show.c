@@ -28,15 +28,23 @@ static struct json_object *show_rule(const struct ruleset_rule *r, enum directio
 	return o;
 }
 
-static struct json_object *show_direction(const struct ruleset *r)
+static struct json_object *show_rules(const struct ruleset *r)
 {
-	struct json_object *o = json_object_new_object(), *policies = json_object_new_array();
 	struct json_object *rules = json_object_new_array();
 
-	if (!o || !policies || !rules) {
+	for (size_t i = 0; rules && r && i < r->n_rules; i++)
+		json_append(rules, show_rule(&r->rules[i], r->dir));
+	return rules;
+}
+
+/* Of many pods without the rules, which may be megabytes of text for each. */
+static struct json_object *show_direction(const struct ruleset *r, bool with_rules)
+{
+	struct json_object *o = json_object_new_object(), *policies = json_object_new_array();
+
+	if (!o || !policies) {
 		json_object_put(o);
 		json_object_put(policies);
-		json_object_put(rules);
 		return NULL;
 	}
 	json_add_int(o, "policy", r ? r->number : 0);
@@ -44,10 +52,9 @@ static struct json_object *show_direction(const struct ruleset *r)
 	json_add_bool(o, "logOnly", r && r->flags & LOOM_POLSET_LOG_ONLY);
 	for (size_t i = 0; r && i < r->n_policies; i++)
 		json_append_str(policies, r->policies[i]->name);
-	for (size_t i = 0; r && i < r->n_rules; i++)
-		json_append(rules, show_rule(&r->rules[i], r->dir));
 	json_add(o, "policies", policies);
-	json_add(o, "rules", rules);
+	if (with_rules)
+		json_add(o, "rules", show_rules(r));
 	return o;
 }
 
@@ -68,7 +75,7 @@ const char *endpoint_why(const struct endpoint *ep)
 	return pod->ended ? "closed: the pod has ended" : "closed: its policies are not written";
 }
 
-static struct json_object *show_endpoint(const struct endpoint *ep)
+static struct json_object *show_endpoint(const struct endpoint *ep, bool with_rules)
 {
 	struct json_object *o = json_object_new_object();
 	const char *slash = ep->pod ? strchr(ep->pod->key, '/') : NULL;
@@ -85,8 +92,8 @@ static struct json_object *show_endpoint(const struct endpoint *ep)
 	json_add_bool(o, "open", ep->written.flags & LOOM_EPOL_KNOWN);
 	if (endpoint_why(ep))
 		json_add_str(o, "reason", endpoint_why(ep));
-	json_add(o, "ingress", show_direction(ep->rules[DIR_IN]));
-	json_add(o, "egress", show_direction(ep->rules[DIR_OUT]));
+	json_add(o, "ingress", show_direction(ep->rules[DIR_IN], with_rules));
+	json_add(o, "egress", show_direction(ep->rules[DIR_OUT], with_rules));
 	return o;
 }
 
@@ -134,7 +141,7 @@ static void get(const struct httpd_request *req, struct httpd_reply *reply, void
 
 		if (only && (!ep->pod || strcmp(ep->pod->key, only) != 0))
 			continue;
-		o = show_endpoint(ep);
+		o = show_endpoint(ep, only);
 		fprintf(f, "%s%s", n++ ? ",\n" : "", o ? json_text(o) : "null");
 	}
 	fputs("]\n", f);
