@@ -152,6 +152,44 @@ plat_inline int ct_pair_key(const struct loom_ctkey *k, const struct loom_ct *ct
 	return ct->flags & CT_SVC ? ct_svc_pair_key(k, ct, ret) : ct_nat_pair_key(k, ct, ret);
 }
 
+/* Both halves of a translated flow see a part of it; this is what they know together. */
+struct ct_state {
+	__u32 flags;
+	__s32 idle;		  /* ticks */
+	__u8 tcp_init, tcp_other; /* what the initiator, and the other side, has sent */
+};
+
+plat_inline __u8 ct_tcp_of(const struct loom_ct *ct, int initiator)
+{
+	return !!(ct->flags & LOOM_CT_FROM_B) == initiator ? ct->tcp_b : ct->tcp_a;
+}
+
+/* `other`: the other half, or NULL. */
+plat_inline void ct_state(const struct loom_ct *ct, const struct loom_ct *other, __u32 now,
+			  struct ct_state *ret)
+{
+	ret->flags = ct->flags;
+	ret->idle = now - ct->seen;
+	ret->tcp_init = ct_tcp_of(ct, 1);
+	ret->tcp_other = ct_tcp_of(ct, 0);
+	if (other) {
+		__s32 idle = now - other->seen;
+
+		if (idle < ret->idle)
+			ret->idle = idle;
+		ret->flags |= other->flags;
+		ret->tcp_init |= ct_tcp_of(other, 1);
+		ret->tcp_other |= ct_tcp_of(other, 0);
+	}
+}
+
+/* A connection of TCP that has ended: both sides have said so, or one has reset it. */
+plat_inline int ct_has_ended(const struct ct_state *s)
+{
+	return (s->flags & (LOOM_CT_CLOSING | LOOM_CT_DEAD)) ||
+	       (s->tcp_init & s->tcp_other & TCP_FIN);
+}
+
 /*
  * What a side has sent by now. Who goes on has not reset the connection, whoever said so in its
  * name, and a SYN begins one that has not ended. Half of a masqueraded or a service's flow hears

@@ -12,17 +12,17 @@ plat_inline __u32 gc_seconds(__u32 s)
 	return (__u32)(((__u64)s * 1000000000ull) >> LOOM_TICK_SHIFT) + 1;
 }
 
-/* Ticks that a flow in this state may be idle. Both halves' flags and TCP states are merged. */
-plat_inline __u32 gc_timeout(__u8 proto, __u32 flags, __u8 tcp_init, __u8 tcp_other)
+/* Ticks that a flow in this state may be idle. */
+plat_inline __u32 gc_timeout(__u8 proto, const struct ct_state *s)
 {
-	int replied = flags & LOOM_CT_REPLIED;
+	int replied = s->flags & LOOM_CT_REPLIED;
 
 	switch (proto) {
 	case IPPROTO_TCP:
-		if ((flags & (LOOM_CT_CLOSING | LOOM_CT_DEAD)) || (tcp_init & tcp_other & TCP_FIN))
+		if (ct_has_ended(s))
 			return gc_seconds(loom_cfg.ct_tcp_closing_s);
 		/* Of DSR only the client's side is seen. */
-		if (!(replied || (flags & LOOM_CT_DSR)) || !(tcp_init & TCP_ACK))
+		if (!(replied || (s->flags & LOOM_CT_DSR)) || !(s->tcp_init & TCP_ACK))
 			return gc_seconds(loom_cfg.ct_tcp_new_s);
 		return gc_seconds(loom_cfg.ct_tcp_s);
 	case IPPROTO_UDP:
@@ -45,30 +45,14 @@ plat_inline int gc_pair(const struct loom_ctkey *k, const struct loom_ct *ct,
 	return 1;
 }
 
-/* TCP flags that the initiator (or the other side) has sent. */
-plat_inline __u8 gc_tcp(const struct loom_ct *ct, int initiator)
-{
-	return !!(ct->flags & LOOM_CT_FROM_B) == initiator ? ct->tcp_b : ct->tcp_a;
-}
-
 /* Non-zero when the flow has been idle for too long. `other`: its other half, or NULL. */
 plat_inline int gc_idle(const struct loom_ctkey *k, const struct loom_ct *ct,
 			const struct loom_ct *other, __u32 now)
 {
-	__u8 tcp_init = gc_tcp(ct, 1), tcp_other = gc_tcp(ct, 0);
-	__s32 idle = now - ct->seen;
-	__u32 flags = ct->flags;
+	struct ct_state s;
 
-	if (other) {
-		__s32 pair_idle = now - other->seen;
-
-		if (pair_idle < idle)
-			idle = pair_idle;
-		flags |= other->flags;
-		tcp_init |= gc_tcp(other, 1);
-		tcp_other |= gc_tcp(other, 0);
-	}
-	return idle > 0 && (__u32)idle > gc_timeout(k->proto, flags, tcp_init, tcp_other);
+	ct_state(ct, other, now, &s);
+	return s.idle > 0 && (__u32)s.idle > gc_timeout(k->proto, &s);
 }
 
 plat_inline int gc_concerns(const struct loom_ctkey *k, const struct loom_ct *ct,

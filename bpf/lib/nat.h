@@ -9,6 +9,9 @@
 #include "bpf/lib/xlate.h"
 
 #define NAT_PROBES 32
+/* How many of these are then asked whether their connection has ended, by chance: who asks again
+ * may have better luck. */
+#define NAT_EVICTIONS 8
 
 plat_inline __u32 nat_mix(__u32 h, __u32 v)
 {
@@ -49,6 +52,58 @@ plat_inline void nat_wire_entry(const struct pkt *p, const struct loom_ct *ct, i
 	ret->xscope = p->scope;
 }
 
+/* The wire-side tuple of pod-side entry `ct`. Non-zero when the initiator is side b of it. */
+plat_inline int nat_wire_key(const struct pkt *p, const struct loom_ct *ct, struct loom_ctkey *ret)
+{
+	int init_b = ct_key(ret, &ct->xaddr, ct->xport, &p->daddr,
+			    ct_is_icmp(p->proto) ? ct->xport : p->dport, p->proto, 0);
+
+	if (ct_is_icmp(p->proto))
+		ret->kind = ct_echo_kind(init_b);
+	return init_b;
+}
+
+/* Ticks of rest, a second at least, after which what may still come of an ended connection has. */
+#define NAT_OVER_TICKS 1
+
+/*
+ * Forgets whose the tuple is, if it was a connection of TCP that has ended: it would be there until
+ * the collector takes it, and the tuples do not suffice for all that begin until then. 0, or
+ * -EEXIST.
+ */
+plat_inline int nat_evict(const struct pkt *p, const struct loom_ctkey *k)
+{
+	struct loom_ct *ct = plat_lookup(&loom_ct, k), *other = NULL;
+	struct loom_ctkey pair;
+	struct ct_state s;
+
+	if (!ct || k->proto != IPPROTO_TCP)
+		return -EEXIST;
+	if (ct_has_pair(ct)) {
+		ct_pair_key(k, ct, &pair);
+		other = plat_lookup(&loom_ct, &pair);
+	}
+	ct_state(ct, other, p->tick, &s);
+	if (!ct_has_ended(&s) || s.idle <= NAT_OVER_TICKS)
+		return -EEXIST;
+	if (other)
+		plat_delete(&loom_ct, &pair);
+	plat_delete(&loom_ct, k);
+	return 0;
+}
+
+/* nat_evict() for the tuple that `ct` would have. */
+plat_fn int nat_evict_wire(struct plat_ctx *ctx, struct loom_ct *ct)
+{
+	struct pkt *p = plat_pkt(ctx);
+	struct loom_ctkey k;
+
+	if (!p || !ct)
+		return -EINVAL;
+	nat_wire_key(p, ct, &k);
+	return nat_evict(p, &k);
+}
+
 /*
  * Claims one wire-side tuple. 0, -EEXIST when it is taken, or another negative errno. Not inlined:
  * kernel 6.1 refuses a loop whose way back the compiler has laid out as a fall-through, which it
@@ -62,10 +117,7 @@ plat_fn int nat_claim(struct plat_ctx *ctx, struct loom_ct *ct)
 
 	if (!p || !ct)
 		return -EINVAL;
-	init_b = ct_key(&k, &ct->xaddr, ct->xport, &p->daddr,
-			ct_is_icmp(p->proto) ? ct->xport : p->dport, p->proto, 0);
-	if (ct_is_icmp(p->proto))
-		k.kind = ct_echo_kind(init_b);
+	init_b = nat_wire_key(p, ct, &k);
 	if (plat_lookup(&loom_ct, &k))
 		return -EEXIST;
 	nat_wire_entry(p, ct, init_b, &p->pair_entry);
@@ -107,6 +159,11 @@ plat_fn int nat_masquerade(struct plat_ctx *ctx, struct loom_ct *ct)
 			return 0;
 		if (err != -EEXIST)
 			return -LOOM_DROP_CT_FULL;
+	}
+	for (i = 0; i < NAT_EVICTIONS; i++) {
+		ct->xport = nat_port(start, plat_random(ctx) % NAT_PROBES);
+		if (!nat_evict_wire(ctx, ct) && !nat_claim(ctx, ct))
+			return 0;
 	}
 	return -LOOM_DROP_NAT_PORTS;
 }

@@ -285,6 +285,18 @@ plat_fn int svc_evict(struct plat_ctx *ctx)
 	return 0;
 }
 
+/* nat_evict() for the tuple of p->entry. */
+plat_fn int svc_evict_ended(struct plat_ctx *ctx)
+{
+	struct pkt *p = plat_pkt(ctx);
+	struct loom_ctkey k;
+
+	if (!p)
+		return -EINVAL;
+	ct_pair_key(&p->key, &p->entry, &k);
+	return nat_evict(p, &k);
+}
+
 /* A source port for the flow in p->entry: the client's own when the node's address isn't needed. */
 plat_fn int svc_claim_any(struct plat_ctx *ctx)
 {
@@ -306,9 +318,14 @@ plat_fn int svc_claim_any(struct plat_ctx *ctx)
 		if (err != -EEXIST)
 			return -LOOM_DROP_CT_FULL;
 	}
-	/* Another one each time: who asks again may have better luck. */
-	ct->xport2 = nat_port(start, plat_random(ctx) % NAT_PROBES);
-	return svc_evict(ctx) || svc_claim(ctx, ct) < 0 ? -LOOM_DROP_SVC_PORTS : 0;
+	for (i = 0; i < NAT_EVICTIONS; i++) {
+		ct->xport2 = nat_port(start, plat_random(ctx) % NAT_PROBES);
+		if (svc_evict_ended(ctx) && svc_evict(ctx))
+			continue;
+		if (svc_claim(ctx, ct) >= 0)
+			return 0;
+	}
+	return -LOOM_DROP_SVC_PORTS;
 }
 
 /* Both entries of the flow in p->entry into loom_ct_new. 0 or a negative reason. */

@@ -172,23 +172,47 @@ static void is_the_same_on_all_nodes(const struct target *t, int family)
 
 /* ---- the source port ---- */
 
-/* OUT's SYN to NODE:30081, whose backend is C: the port that it gets, or the negative reason. */
-static int port_of(const struct target *t, int family, __u16 sport)
+/* Flows that need a port of the node's, and whom they reach from it. */
+static const struct way {
+	enum loom_hook hook;
+	enum who src, dst, to;
+	__u16 dport, to_port;
+	int none; /* reason of the drop when there is none */
+} to_service = { .hook = LOOM_HOOK_FROM_NET,
+		 .src = OUT,
+		 .dst = NODE,
+		 .to = C,
+		 .dport = 30081,
+		 .to_port = 8080,
+		 .none = LOOM_DROP_SVC_PORTS },
+  to_outside = { .hook = LOOM_HOOK_FROM_POD,
+		 .src = B,
+		 .dst = OUT,
+		 .to = OUT,
+		 .dport = 443,
+		 .to_port = 443,
+		 .none = LOOM_DROP_NAT_PORTS };
+
+/* The port that a SYN gets, or the negative reason. */
+static int port_of(const struct target *t, const struct way *w, int family, __u16 sport)
 {
-	struct packet in = { .src = world_addr(OUT, family),
-			     .dst = world_addr(NODE, family),
+	struct packet in = { .src = world_addr(w->src, family),
+			     .dst = world_addr(w->dst, family),
 			     .proto = IPPROTO_TCP,
 			     .tcp_flags = 2,
 			     .ttl = 64,
 			     .sport = sport,
-			     .dport = 30081 };
+			     .dport = w->dport };
 	struct target_verdict v = {};
 	struct target_packet bytes;
 	struct loom_event ev;
 	struct packet out;
 
+	memcpy(in.smac, mac_b, 6);
+	memcpy(in.dmac, hmac_b, 6);
+	world_set_link(t, w->hook, w->src);
 	packet_build(&in, &bytes);
-	assert_int_equal(t->run(LOOM_HOOK_FROM_NET, &bytes, &v), 0);
+	assert_int_equal(t->run(w->hook, &bytes, &v), 0);
 	t->event(&ev);
 	if (v.reason)
 		return -v.reason;
@@ -216,7 +240,7 @@ static void take_all_ports(const struct target *t, int family)
 	int i, port;
 
 	for (i = 0; i < 32; i++) {
-		port = port_of(t, family, 7);
+		port = port_of(t, &to_service, family, 7);
 		assert_true(port > 0);
 		back = tcp_key(family, NODE, port, C, 8080);
 		assert_int_equal(t->get("loom_ct_new", &back, &v), 0);
@@ -233,16 +257,61 @@ static void takes_ports_of_half_open_flows_only(const struct target *t, int fami
 	struct loom_ct v;
 
 	world_build(t, LOOM_HOOK_FROM_NET);
-	assert_true(port_of(t, family, 8) > 0);
+	assert_true(port_of(t, &to_service, family, 8) > 0);
 	assert_int_equal(t->get("loom_ct_new", &other, &v), 0);
 	take_all_ports(t, family);
 	v.tcp_a = v.tcp_b = 0x12; /* its client has gone on: it is to be confirmed */
 	assert_int_equal(t->put("loom_ct_new", &other, &v), 0);
-	assert_int_equal(port_of(t, family, 7), -LOOM_DROP_SVC_PORTS);
+	assert_int_equal(port_of(t, &to_service, family, 7), -LOOM_DROP_SVC_PORTS);
 	v.tcp_a = v.tcp_b = 0x02;
 	assert_int_equal(t->put("loom_ct_new", &other, &v), 0);
-	assert_true(port_of(t, family, 7) > 0);
+	assert_true(port_of(t, &to_service, family, 7) > 0);
 	assert_int_not_equal(t->get("loom_ct_new", &other, &v), 0);
+}
+
+/* All ports that the flow from port 7 could have are those of other connections, in this state. */
+static void ports_are_of(const struct target *t, const struct way *w, int family, __u32 flags,
+			 __u32 idle)
+{
+	struct loom_ctkey front = tcp_key(family, w->src, 7, w->dst, w->dport), back;
+	struct loom_ct v;
+	int i, port;
+
+	world_build(t, w->hook);
+	for (i = 0; i < 32; i++) {
+		port = port_of(t, w, family, 7);
+		assert_true(port > 0);
+		back = tcp_key(family, NODE, port, w->to, w->to_port);
+		assert_int_equal(t->get("loom_ct_new", &back, &v), 0);
+		assert_int_equal(t->del("loom_ct_new", &back), 0);
+		assert_int_equal(t->del("loom_ct_new", &front), 0);
+		/* The port of its client, of a service's flow and of a masqueraded one. */
+		*(w->none == LOOM_DROP_SVC_PORTS ? &v.xport2 : &v.xport) = htons(8);
+		v.flags |= LOOM_CT_REPLIED | flags;
+		v.seen -= idle;
+		assert_int_equal(t->put("loom_ct", &back, &v), 0);
+	}
+}
+
+static void takes_ports_of_ended_connections(const struct target *t, int family)
+{
+	const struct way *const ways[] = { &to_service, &to_outside };
+	struct loom_ctkey back;
+	struct loom_ct v;
+	int i, port;
+
+	for (i = 0; i < 2; i++) {
+		ports_are_of(t, ways[i], family, 0, 100);
+		assert_int_equal(port_of(t, ways[i], family, 7), -ways[i]->none);
+		ports_are_of(t, ways[i], family, LOOM_CT_CLOSING, 0);
+		assert_int_equal(port_of(t, ways[i], family, 7), -ways[i]->none);
+		ports_are_of(t, ways[i], family, LOOM_CT_CLOSING, 4);
+		port = port_of(t, ways[i], family, 7);
+		assert_true(port > 0);
+		back = tcp_key(family, NODE, port, ways[i]->to, ways[i]->to_port);
+		assert_int_not_equal(t->get("loom_ct", &back, &v), 0);
+		assert_int_equal(t->get("loom_ct_new", &back, &v), 0);
+	}
 }
 
 const struct golden_check golden_checks[] = {
@@ -252,5 +321,7 @@ const struct golden_check golden_checks[] = {
 	{ "all nodes choose the same backend for a client outside", is_the_same_on_all_nodes },
 	{ "where all ports are taken, a half-open flow gives up its own",
 	  takes_ports_of_half_open_flows_only },
+	{ "where all ports are taken, a connection that has ended gives up its own",
+	  takes_ports_of_ended_connections },
 };
 const unsigned int golden_check_count = sizeof(golden_checks) / sizeof(golden_checks[0]);

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_addr.h>
 #include <linux/neighbour.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,7 +57,9 @@ static int add_neighbours(struct nl_sock *nl, struct err *e)
 static int add_routes(struct nl_sock *nl, struct err *e)
 {
 	struct nl_addr a4 = { .ifindex = LINK_UPLINK, .addr = addr("192.0.2.1"), .len = 24 };
-	struct nl_addr a6 = { .ifindex = LINK_UPLINK, .addr = addr("2001:db8::1"), .len = 64 };
+	struct nl_addr a6 = {
+		.ifindex = LINK_UPLINK, .addr = addr("2001:db8::1"), .len = 64, .flags = IFA_F_NODAD
+	};
 	struct nl_route r4 = { .dst.addr = addr("0.0.0.0"),
 			       .dst.len = 96,
 			       .gateway = addr("192.0.2.254"),
