@@ -3,9 +3,9 @@
 /*
  * Conntrack: one entry a flow, found by either direction under one sorted key. Flows that are not
  * confirmed live in the LRU loom_ct_new; confirmation moves them to the hash loom_ct, from which
- * only the collector removes. Confirmed is a flow whose other side has answered, and a TCP
- * connection whose initiator has answered that too: a flood of SYNs with forged senders makes a
- * listening pod answer, but fills nothing that lasts.
+ * only the collector removes (and nat_evict(), where tuples are short). Confirmed is a flow whose
+ * other side has answered, and a TCP connection whose initiator has answered that too: a flood of
+ * SYNs with forged senders makes a listening pod answer, but fills nothing that lasts.
  *
  * A pointer to an entry is good until the entry is moved; entries of a preallocated map are never
  * unmapped, so a racing removal costs one packet's bookkeeping, not memory safety.
