@@ -72,11 +72,9 @@ static void never_from_there(void *arg)
 	assert_false(cluster_ingress(&c, "x/b", &there, TCP, 80));
 }
 
-/* The prefix has gone, and the agent ends before the sets that it led to go too. */
-static void sets_of_a_prefix_that_is_gone_are_no_others(void **state)
+/* 192.0.2.0/24 has been d's alone, within the prefix of b's, and nobody's from now on. */
+static void a_prefix_is_to_go(void)
 {
-	const union loom_addr in = ipv4("192.0.2.1");
-
 	add_pod("b", "b");
 	add_pod("d", "d");
 	apply("wide", FROM_BLOCK("b", "192.0.0.0/16"));
@@ -84,6 +82,14 @@ static void sets_of_a_prefix_that_is_gone_are_no_others(void **state)
 	cluster_settle(&c);
 	world_set_policy(c.world, "x/narrow", NULL, NULL);
 	assert_int_equal(world_commit(c.world, c.now), 0);
+}
+
+/* The prefix has gone, and the agent ends before the sets that it led to go too. */
+static void sets_of_a_prefix_that_is_gone_are_no_others(void **state)
+{
+	const union loom_addr in = ipv4("192.0.2.1");
+
+	a_prefix_is_to_go();
 	for (int i = 0; native_maps_count(POLMAP_CLASS) > 1; i++) {
 		assert_true(i < 10);
 		c.now += REAP_AFTER_MS;
@@ -226,13 +232,7 @@ static void a_prefix_goes_though_all_was_written_again(void **state)
 {
 	const union loom_addr in = ipv4("192.0.2.1");
 
-	add_pod("b", "b");
-	add_pod("d", "d");
-	apply("wide", FROM_BLOCK("b", "192.0.0.0/16"));
-	apply("narrow", FROM_BLOCK("d", "192.0.2.0/24"));
-	cluster_settle(&c);
-	world_set_policy(c.world, "x/narrow", NULL, NULL);
-	assert_int_equal(world_commit(c.world, c.now), 0);
+	a_prefix_is_to_go();
 	for (int i = 0; c.world->sets.classes.n_idle == 0; i++) {
 		assert_true(i < 10);
 		c.now += REAP_AFTER_MS;
