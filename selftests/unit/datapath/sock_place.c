@@ -14,28 +14,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "selftests/unit/datapath/cgroup2.h"
+
 static char cgroup[128];
 static struct bpf_link *links[32];
 static unsigned int n_links;
 struct loom_sock *bpf;
 
 /* ---- place ---- */
-
-static int find_cgroup2(char *ret, size_t len)
-{
-	FILE *f = fopen("/proc/self/mounts", "re");
-	char line[512], path[256], type[32];
-	int err = -ENOENT;
-
-	while (f && err && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%*s %255s %31s", path, type) == 2 && !strcmp(type, "cgroup2"))
-			err = snprintf(ret, len, "%s/nlt-sock-%d", path, getpid()) < (int)len
-				      ? 0
-				      : -ENAMETOOLONG;
-	if (f)
-		fclose(f);
-	return err;
-}
 
 static int enter_cgroup(void)
 {
@@ -141,7 +127,7 @@ int in_a_cgroup(int (*run)(void))
 	int status = 1;
 	pid_t pid;
 
-	if (find_cgroup2(cgroup, sizeof(cgroup)) < 0 || mkdir(cgroup, 0755) < 0) {
+	if (cgroup2_path("sock", cgroup, sizeof(cgroup)) < 0 || mkdir(cgroup, 0755) < 0) {
 		fprintf(stderr, "needs root and cgroup2: %s\n", strerror(errno));
 		return 1;
 	}

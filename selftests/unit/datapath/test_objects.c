@@ -14,6 +14,7 @@
 #include "agent/modules/datapath/cgroup.h"
 #include "agent/modules/datapath/embed.h"
 #include "lib/bpf/pins.h"
+#include "selftests/unit/datapath/cgroup2.h"
 #include "selftests/unit/datapath/fixture.h"
 #include "selftests/unit/datapath/tests.h"
 
@@ -155,18 +156,7 @@ void a_shared_map_of_another_size_is_one_map_again(void **state)
 
 static int make_cgroup(char *ret, size_t len)
 {
-	FILE *f = fopen("/proc/self/mounts", "re");
-	char line[512], path[256], type[32];
-	int err = -ENOENT;
-
-	while (f && err && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%*s %255s %31s", path, type) == 2 && !strcmp(type, "cgroup2"))
-			err = snprintf(ret, len, "%s/nlt-objects-%d", path, getpid()) < (int)len
-				      ? 0
-				      : -ENAMETOOLONG;
-	if (f)
-		fclose(f);
-	return err ?: mkdir(ret, 0755);
+	return cgroup2_path("objects", ret, len) ?: mkdir(ret, 0755);
 }
 
 static void dump(struct cgroup_items *c, struct seen_list *ret)
