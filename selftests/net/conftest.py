@@ -10,6 +10,19 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 import cluster as clusters  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "unless(case=f): no test of parameters for which f(**parameters) is true")
+
+
+def pytest_collection_modifyitems(config, items):
+    """What would be no case of what is tested is not collected: `skipped` is for what cannot run here."""
+    def tested(item):
+        return not any(mark.kwargs["case"](**item.callspec.params) for mark in item.iter_markers("unless"))
+
+    config.hook.pytest_deselected(items=[item for item in items if not tested(item)])
+    items[:] = [item for item in items if tested(item)]
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes, dual stack, VXLAN; shared by a module's tests, which leave it as they found it."""

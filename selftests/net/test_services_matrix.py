@@ -31,8 +31,8 @@ GATEWAYS = ("169.254.1.1", "fd6c:6f6f:6d::1")
 class World:
     """Services named after the place of their backend; with `-kept`, under externalTrafficPolicy Local."""
 
-    def __init__(self, cluster, transport, sockets, xdp):
-        self.cluster, self.transport, self.sockets, self.xdp = cluster, transport, sockets, xdp
+    def __init__(self, cluster):
+        self.cluster = cluster
         objects = [backend("client", "node1")]
         for i, (place, (node, host)) in enumerate(BACKENDS.items()):
             port = 8100 + i
@@ -134,36 +134,35 @@ def world(request):
     transport, sockets, xdp = WORLDS[request.param]
     options = ["--nodes", "2", "--transport", transport, "--socket-lb", sockets, "--xdp", xdp]
     with Cluster(*options) as cluster:
-        yield World(cluster, transport, sockets, xdp)
+        yield World(cluster)
 
 
-def why_not(world, client, frontend, name):
-    """Why this is not tried, or None."""
-    if world.xdp == "on" and (client != "outside" or frontend == "ClusterIP"):
-        return "XDP serves clients outside"
-    if world.sockets == "off" and client == "host":
-        if frontend == "NodePort":
-            return "a host's own NodePort goes over lo: that needs the socket programs"
-    if name.endswith("-kept") and frontend == "NodePort-other" and client == "outside":
-        return "the other node has no backend of its own: test_services_life"
-    return None
+def with_xdp(world):
+    """XDP serves clients outside; for others it is the world without."""
+    return WORLDS[world][2] == "on"
 
 
+def not_served(world, client, frontend):
+    _, sockets, _ = WORLDS[world]
+    if client == "outside":
+        return frontend == "ClusterIP"  # test_cluster_ips_are_not_served_to_the_outside
+    # A host's own NodePort goes over lo: that needs the socket programs.
+    return with_xdp(world) or (client == "host" and frontend == "NodePort" and sockets == "off")
+
+
+@pytest.mark.unless(case=not_served)
 @pytest.mark.parametrize("frontend", FRONTENDS)
 @pytest.mark.parametrize("client", ["pod", "host", "outside"])
 def test_the_client_reaches_the_backend_which_sees_whom_it_should(world, client, frontend):
-    if client == "outside" and frontend == "ClusterIP":
-        pytest.skip("not served: test_cluster_ips_are_not_served_to_the_outside")
+    # Another node has no backend of its own for those: test_services_life.
+    all_nodes = client != "outside" or frontend != "NodePort-other"
     cells = [
         (name, family, protocol)
         for name in sorted(world.services)
+        if all_nodes or not name.endswith("-kept")
         for family in ("v4", "v6")
         for protocol in ("TCP", "UDP")
     ]
-    reasons = {why_not(world, client, frontend, name) for name, _, _ in cells}
-    cells = [c for c in cells if not why_not(world, client, frontend, c[0])]
-    if not cells:
-        pytest.skip("; ".join(sorted(r for r in reasons if r)))
     places = [world.place(name, frontend, *rest) for name, *rest in cells]
     answers, error = world.batch(client, places)
     assert error is None, error
@@ -185,10 +184,9 @@ def sent_by_xdp(world, node):
     return sum(int(float(line.split()[-1])) for line in lines if line.startswith(wanted))
 
 
+@pytest.mark.unless(case=lambda world: not with_xdp(world))
 def test_what_leaves_the_node_again_goes_by_xdp(world):
     """Connections from outside to a backend elsewhere, both ways, and nothing else."""
-    if world.xdp != "on":
-        pytest.skip("only with XDP")
 
     def ask(name):
         """Asks four times and returns how many packets had gone by XDP before."""
@@ -206,9 +204,8 @@ def test_what_leaves_the_node_again_goes_by_xdp(world):
     poll(none, 60, "packets to the node's own backend do not")
 
 
+@pytest.mark.unless(case=with_xdp)
 def test_cluster_ips_are_not_served_to_the_outside(world):
-    if world.xdp == "on":
-        pytest.skip("the same without XDP")
     for prefix in ("10.96.0.0/16", "fd00:96::/112"):
         world.cluster.demo("route", prefix, "node1")
     names = [n for n in world.services if n in BACKENDS]
@@ -219,17 +216,15 @@ def test_cluster_ips_are_not_served_to_the_outside(world):
     assert [c for c, (found, _) in zip(cells, answers) if isinstance(found, list)] == []
 
 
+@pytest.mark.unless(case=with_xdp)
 def test_a_pods_loopback_is_its_own(world):
-    if world.xdp == "on":
-        pytest.skip("the same without XDP")
     places = [["TCP", own, world.place("local", "NodePort", "v4", "TCP")[2]] for own in ("127.0.0.1", "::1")]
     answers, error = world.batch("pod", places)
     assert error is None and [a for a, _ in answers] == ["ECONNREFUSED"] * 2, (answers, error)
 
 
+@pytest.mark.unless(case=with_xdp)
 def test_a_pod_that_the_service_is_made_of_reaches_itself_by_it(world):
-    if world.xdp == "on":
-        pytest.skip("the same without XDP")
     helper = world.cluster.client("local")
     cells = [(f, p) for f in ("v4", "v6") for p in ("TCP", "UDP")]
     for frontend in ("ClusterIP", "NodePort", "LoadBalancer"):
