@@ -117,6 +117,24 @@ def test_a_link_that_somebody_takes_away_is_put_back(cluster, what):
     cluster.delete("hit", "far")
 
 
+def test_routes_that_go_are_put_back(cluster):
+    """With an IPv4 address the kernel takes the routes that send from it, and tells nobody."""
+    cluster.pods(("asked", "node1"))
+    own = lambda: cluster.node("node1", "ip", "route", "show", "proto", "110")  # noqa: E731
+    before = own()
+    address = cluster.node("node1", "ip", "-j", "-4", "addr", "show", "dev", "eth0", "scope", "global")
+    address = json.loads(address)[0]["addr_info"][0]
+    held = f"{address['local']}/{address['prefixlen']}"
+    default = cluster.node("node1", "ip", "route", "show", "default").strip()
+    again = f"ip addr del {held} dev eth0; ip addr add {held} dev eth0; ip route replace {default}"
+    for what in (again, f"ip route del {before.splitlines()[0]}"):
+        cluster.node("node1", "sh", "-c", what)
+        poll(lambda: own() == before, 60, lambda: f"the routes after '{what}': {own()}")
+        for ip in cluster.ips("asked"):
+            cluster.node("node1", "ping", "-nqc1", "-W5", ip)
+    cluster.delete("asked")
+
+
 def test_an_agent_killed_in_the_middle_of_adds_wires_all_pods_once(cluster):
     names = [f"mid-{i}" for i in range(AT_ONCE)]
     cluster.apply(*(pod(name, "node1") for name in names))

@@ -186,6 +186,18 @@ static const char *diff(const struct uplink_view *before, char buf[64])
 	return buf;
 }
 
+static size_t own_routes(const struct uplink_wish *w)
+{
+	struct uplink_view v = {};
+	struct err e = {};
+	size_t n;
+
+	ok(uplink_look(nl, w, &v, &e), &e);
+	n = v.n_own;
+	uplink_view_release(&v);
+	return n;
+}
+
 static void a_change_is_named_and_what_is_ours_is_none(void **state)
 {
 	struct uplink_wish w = { .interface = "one" };
@@ -206,6 +218,7 @@ static void a_change_is_named_and_what_is_ours_is_none(void **state)
 	assert_string_equal(diff(&before, buf), "");
 	ok(nl_route_replace(nl, &ours, &e), &e);
 	assert_string_equal(diff(&before, buf), "");
+	assert_int_equal(own_routes(&w), 1);
 	ok(nl_route_replace(nl, &theirs, &e), &e);
 	assert_string_equal(diff(&before, buf), "routes");
 	ok(nl_route_del(nl, &theirs, &e), &e);
@@ -215,6 +228,30 @@ static void a_change_is_named_and_what_is_ours_is_none(void **state)
 	ok(nl_addr_del(nl, &another, &e), &e);
 	ok(nl_link_set(nl, &(struct nl_link_set){ .ifindex = 200, .mtu = 1400 }, &e), &e);
 	assert_string_equal(diff(&before, buf), "MTU");
+	uplink_view_release(&before);
+}
+
+/* Nothing differs when it is back at once, but the route stays away. */
+static void a_route_that_went_with_its_address_is_missed(void **state)
+{
+	struct uplink_wish w = { .interface = "one" };
+	struct nl_addr addr = { .ifindex = 200, .addr = ip("192.168.1.2"), .len = 24 };
+	struct nl_route ours = { .dst = { ip("10.1.0.0"), 112 },
+				 .ifindex = 200,
+				 .scope = RT_SCOPE_LINK,
+				 .src = addr.addr };
+	struct uplink_view before;
+	struct err e = {};
+	char buf[64];
+
+	add_link("one", 200, 1500, "192.168.1.2", "");
+	ok(nl_route_replace(nl, &ours, &e), &e);
+	ok(uplink_look(nl, &w, &before, &e), &e);
+	assert_int_equal(before.n_own, 1);
+	ok(nl_addr_del(nl, &addr, &e), &e);
+	ok(nl_addr_add(nl, &addr, &e), &e);
+	assert_string_equal(diff(&before, buf), "");
+	assert_int_equal(own_routes(&w), 0);
 	uplink_view_release(&before);
 }
 
@@ -241,6 +278,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_link_whose_index_is_too_high_is_refused, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_change_is_named_and_what_is_ours_is_none, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_route_that_went_with_its_address_is_missed, setup,
 						teardown),
 		cmocka_unit_test(our_own_links_are_known_by_name),
 	};

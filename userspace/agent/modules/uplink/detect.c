@@ -101,10 +101,23 @@ static bool route_beats(const struct nl_route *a, const struct nl_route *b)
 	return a4 != b4 ? a4 : a->metric < b->metric;
 }
 
+static int take_own_route(const struct nl_route *r, struct uplink_view *v)
+{
+	struct prefix *bigger = reallocarray(v->own, v->n_own + 1, sizeof(*bigger));
+
+	if (!bigger)
+		return -ENOMEM;
+	v->own = bigger;
+	v->own[v->n_own++] = r->dst;
+	return 0;
+}
+
 static int take_route(const struct nl_route *r, void *arg)
 {
 	struct look *l = arg;
 
+	if (r->protocol == NL_PROTO_NETLOOM && r->table == RT_TABLE_MAIN)
+		return take_own_route(r, l->view);
 	if (!uplink_route_matters(r))
 		return 0;
 	l->view->routes += route_hash(r);
@@ -234,6 +247,7 @@ int uplink_look(struct nl_sock *nl, const struct uplink_wish *wish, struct uplin
 void uplink_view_release(struct uplink_view *view)
 {
 	free(view->addrs);
+	free(view->own);
 	*view = (struct uplink_view){};
 }
 

@@ -26,7 +26,9 @@ struct uplink_view {
 	bool up;
 	struct uplink_host_addr *addrs; /* global ones, sorted */
 	size_t n_addrs;
-	uint64_t routes; /* sum over the routes of others; differs when one changed */
+	uint64_t routes;    /* sum over the routes of others; differs when one changed */
+	struct prefix *own; /* destinations of our own routes */
+	size_t n_own;
 };
 
 /* -ENODEV with a sentence when no link fits; *ret then holds addresses and routes all the same. */

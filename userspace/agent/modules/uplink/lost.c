@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "agent/modules/uplink/detect.h"
 #include "api/paths.h"
 
 static bool wanted(struct scheduler *s, const char *name)
@@ -25,4 +24,32 @@ bool link_is_lost(struct scheduler *s, struct nl_sock *nl, const struct nl_chang
 		return false;
 	err = nl_link_get(nl, c->link.ifindex, NULL, &now, NULL);
 	return err == -ENODEV || (err == 0 && !(now.flags & IFF_UP));
+}
+
+#define ROUTES "host-route/"
+
+struct route_search {
+	const struct uplink_view *view;
+	struct prefix *lost;
+};
+
+static int look_for(const struct item_view *item, void *arg)
+{
+	const struct route_search *search = arg;
+	struct prefix dst;
+
+	if (item->state != ITEM_APPLIED || prefix_parse(item->key + strlen(ROUTES), &dst, NULL) < 0)
+		return 0;
+	for (size_t i = 0; i < search->view->n_own; i++)
+		if (prefix_equal(&search->view->own[i], &dst))
+			return 0;
+	*search->lost = dst;
+	return 1;
+}
+
+bool route_is_lost(struct scheduler *s, const struct uplink_view *v, struct prefix *ret)
+{
+	struct route_search search = { v, ret };
+
+	return scheduler_foreach(s, ROUTES, look_for, &search) > 0;
 }

@@ -171,6 +171,12 @@ static const char *refresh(struct uplink_module *m, char *buf, size_t len)
 /* What the scheduler takes for applied is not so any more: it shall look for itself, and mend. */
 static void mend(struct uplink_module *m)
 {
+	char text[PREFIX_STRLEN];
+	struct prefix route;
+
+	if (!m->lost[0] && route_is_lost(agent_scheduler(m->agent), &m->view, &route))
+		snprintf(m->lost, sizeof(m->lost), "route '%.50s' is gone",
+			 prefix_format(&route, text));
 	if (!m->lost[0])
 		return;
 	log_warn("%s: looking at all that should be there", m->lost);
@@ -184,8 +190,9 @@ static void on_settled(evutil_socket_t fd, short what, void *arg)
 	struct uplink_change *c;
 	char changed[64];
 
+	refresh(m, changed, sizeof(changed));
 	mend(m);
-	if (!refresh(m, changed, sizeof(changed))[0])
+	if (!changed[0])
 		return;
 	c = calloc(1, sizeof(*c));
 	if (!c) {
@@ -211,7 +218,8 @@ static void on_change(const struct nl_change *c, void *arg)
 		snprintf(m->lost, sizeof(m->lost), "changes of links and routes were missed");
 	/* Wiring a pod must not make the node look at itself. */
 	else if ((c->kind == NL_CHANGE_LINK && uplink_link_is_ours(c->link.name)) ||
-		 (c->kind == NL_CHANGE_ROUTE && !uplink_route_matters(&c->route)))
+		 (c->kind == NL_CHANGE_ROUTE && !uplink_route_matters(&c->route) &&
+		  !(c->gone && c->route.protocol == NL_PROTO_NETLOOM)))
 		return;
 	if (!event_pending(m->timer, EV_TIMEOUT, NULL))
 		event_add(m->timer, &settle);
