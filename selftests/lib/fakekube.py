@@ -47,6 +47,7 @@ class FakeKube:
         self.raw = {}  # path: JSON texts that lists hold besides
         self.requests = []
         self.watch_round = 0
+        self.life = 0  # a connection ends with the one that it began in
         self.closed = False
         handler = type("Handler", (_Handler,), {"api": self})
         self.handler = handler
@@ -56,6 +57,7 @@ class FakeKube:
         self.url = f"{'https' if pki else 'http'}://127.0.0.1:{self.port}"
 
     def start(self, pki=None):
+        self.life += 1
         self.closed = False
         self.server = _Server(("127.0.0.1", self.port), self.handler)
         if pki:
@@ -149,6 +151,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     api = None
 
+    def setup(self):
+        super().setup()
+        self.life = self.api.life
+
     def log_message(self, *args):
         pass
 
@@ -162,9 +168,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def _has_ended(self):
+        return self.api.closed or self.life != self.api.life
+
     def _begin(self):
         url = urllib.parse.urlsplit(self.path)
-        if self.api.closed:  # a connection that was open before
+        self.watch_round = self.api.watch_round
+        if self._has_ended():  # a connection that was open before
             self.close_connection = True
             return None, None
         with self.api.changed:
@@ -255,9 +265,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        begun = api.watch_round
         try:
-            while not api.closed and api.watch_round == begun:
+            while not self._has_ended() and api.watch_round == self.watch_round:
                 with api.changed:
                     if seen < api.compacted:
                         lines = [(seen, None, json.dumps({"type": "ERROR", "object": status(
