@@ -8,6 +8,7 @@
 #include <linux/veth.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct ifinfomsg *put_ifinfo(struct nlmsghdr *nlh, unsigned int ifindex)
 {
@@ -87,11 +88,17 @@ int nl_link_add_vxlan(struct nl_sock *nl, const char *name, unsigned int ifindex
 	return nl_msg_done(nl, e);
 }
 
+/* Booted with ipv6.disable=1 it makes no such addresses, and refuses to be told about them. */
+static bool kernel_has_ipv6(void)
+{
+	return access("/proc/net/if_inet6", F_OK) == 0;
+}
+
 static void put_af_spec(struct nlmsghdr *nlh, const struct nl_link_set *set)
 {
 	struct nlattr *spec = mnl_attr_nest_start(nlh, IFLA_AF_SPEC), *af, *conf;
 
-	if (set->no_addrgen) {
+	if (set->no_addrgen && kernel_has_ipv6()) {
 		af = mnl_attr_nest_start(nlh, AF_INET6);
 		mnl_attr_put_u8(nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
 		mnl_attr_nest_end(nlh, af);

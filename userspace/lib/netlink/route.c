@@ -159,6 +159,7 @@ int nl_parse_route(const struct nlmsghdr *nlh, struct nl_route *ret)
 }
 
 struct walk {
+	uint8_t family;
 	int (*fn)(const struct nl_route *route, void *arg);
 	void *arg;
 };
@@ -168,16 +169,18 @@ static int walk_route(const struct nlmsghdr *nlh, void *arg)
 	struct walk *w = arg;
 	struct nl_route route;
 
-	return nl_parse_route(nlh, &route) < 0 ? 0 : w->fn(&route, w->arg);
+	if (nl_parse_route(nlh, &route) < 0 || nl_family(&route.dst.addr) != w->family)
+		return 0;
+	return w->fn(&route, w->arg);
 }
 
 int nl_route_foreach(struct nl_sock *nl, int (*fn)(const struct nl_route *route, void *arg),
 		     void *arg, struct err *e)
 {
 	static const uint8_t families[] = { AF_INET, AF_INET6 };
-	struct walk w = { fn, arg };
 
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
+		struct walk w = { families[i], fn, arg };
 		struct nlmsghdr *nlh = nl_msg(nl, RTM_GETROUTE, 0, "list routes");
 		struct rtmsg *rtm;
 		int err;
@@ -187,7 +190,7 @@ int nl_route_foreach(struct nl_sock *nl, int (*fn)(const struct nl_route *route,
 		rtm = mnl_nlmsg_put_extra_header(nlh, sizeof(*rtm));
 		rtm->rtm_family = families[i];
 		err = nl_msg_dump(nl, walk_route, &w, e);
-		/* A kernel without IPv6 has no such routes. */
+		/* A kernel without IPv6 has no such routes; it may list IPv4's again. */
 		if (err && !(err == -EOPNOTSUPP || err == -EAFNOSUPPORT))
 			return err;
 	}
