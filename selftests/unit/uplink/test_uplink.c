@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Which link is the uplink, in namespaces of this process alone. */
 #include <errno.h>
+#include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -124,7 +125,7 @@ static void configuration_goes_first(void **state)
 
 static void without_a_default_route_the_nodes_address_decides(void **state)
 {
-	struct uplink_wish w = { .interface = "", .node_address = ip("192.168.1.2") };
+	struct uplink_wish w = { .interface = "", .node4 = ip("192.168.1.2") };
 
 	add_link("one", 200, 1500, "192.168.1.2", "");
 	expect(&w, "one", "192.168.1.2", "", 1500);
@@ -136,6 +137,45 @@ static void an_ipv6_underlay_costs_seventy_bytes(void **state)
 	add_default(200, "fd01::1", 0);
 	expect(&(struct uplink_wish){ .interface = "", .tunnel = true }, "one", "", "fd01::2",
 	       1430);
+}
+
+static void add_more(const char *text, unsigned int len, uint32_t flags)
+{
+	struct nl_addr a = { .ifindex = 200, .addr = ip(text), .len = len, .flags = flags };
+	struct err e = {};
+
+	ok(nl_addr_add(nl, &a, &e), &e);
+}
+
+static void an_address_that_comes_changes_nothing(void **state)
+{
+	struct uplink_wish w = { .interface = "one" };
+
+	add_link("one", 200, 1500, "192.168.1.2", "fd01::2");
+	add_more("192.168.1.99", 32, 0);
+	add_more("fd01::99", 128, IFA_F_NODAD);
+	add_more("fd01::77", 64, IFA_F_NODAD);
+	expect(&w, "one", "192.168.1.2", "fd01::2", 1500);
+}
+
+static void the_address_that_the_cluster_knows_goes_before_the_last_one(void **state)
+{
+	struct uplink_wish w = { .interface = "one",
+				 .last4 = ip("192.168.1.3"),
+				 .last6 = ip("fd01::3") };
+
+	add_link("one", 200, 1500, "192.168.1.2", "fd01::3");
+	add_more("192.168.1.3", 32, 0);
+	add_more("192.168.1.4", 32, 0);
+	add_more("fd01::2", 64, IFA_F_NODAD);
+	add_more("fd01::4", 64, IFA_F_NODAD);
+	expect(&w, "one", "192.168.1.3", "fd01::3", 1500);
+	w.node4 = ip("192.168.1.4");
+	w.node6 = ip("fd01::4");
+	expect(&w, "one", "192.168.1.4", "fd01::4", 1500);
+	w.node4 = ip("192.168.9.9");
+	w.node6 = ip("fd09::9");
+	expect(&w, "one", "192.168.1.3", "fd01::3", 1500);
 }
 
 static void no_uplink_is_said_with_what_to_do(void **state)
@@ -274,6 +314,11 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(an_ipv6_underlay_costs_seventy_bytes, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(an_address_that_comes_changes_nothing, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			the_address_that_the_cluster_knows_goes_before_the_last_one, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(no_uplink_is_said_with_what_to_do, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_link_whose_index_is_too_high_is_refused, setup,
 						teardown),

@@ -67,9 +67,9 @@ const struct config_field agent_config_fields[] = {
 	      "object's address.",
 	      RANGE(0, 15)),
 	FIELD("uplink.address4", CONFIG_ADDRESS, uplink.address4, "\"\"",
-	      "IPv4 address of this node. Empty: the first global one of the uplink."),
+	      "IPv4 address of this node. Empty: the Node object's, else one of the uplink."),
 	FIELD("uplink.address6", CONFIG_ADDRESS, uplink.address6, "\"\"",
-	      "IPv6 address of this node. Empty: the first global one of the uplink."),
+	      "IPv6 address of this node. Empty: the Node object's, else one of the uplink."),
 	FIELD("uplink.xdp", CONFIG_ENUM, uplink.xdp, "auto",
 	      "XDP on the uplink, for services' packets that leave by it again. auto: where the "
 	      "driver can (native mode), but not on software devices, which it would only slow "

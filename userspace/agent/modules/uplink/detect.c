@@ -64,7 +64,8 @@ static int take_addr(const struct nl_addr *addr, void *arg)
 	if (!bigger)
 		return -ENOMEM;
 	v->addrs = bigger;
-	v->addrs[v->n_addrs++] = (struct uplink_host_addr){ addr->ifindex, addr->addr };
+	v->addrs[v->n_addrs++] =
+		(struct uplink_host_addr){ addr->ifindex, addr->flags, addr->addr };
 	return 0;
 }
 
@@ -159,7 +160,9 @@ static int find_link(struct nl_sock *nl, const struct uplink_wish *w, const stru
 	if (!ifindex && l->has_default)
 		ifindex = l->best.ifindex;
 	if (!ifindex)
-		ifindex = holder_of(l->view, &w->node_address);
+		ifindex = holder_of(l->view, &w->node4);
+	if (!ifindex)
+		ifindex = holder_of(l->view, &w->node6);
 	if (!ifindex)
 		return err_set(e, -ENODEV,
 			       "no uplink: there is no default route, and no link holds the Node "
@@ -169,18 +172,39 @@ static int find_link(struct nl_sock *nl, const struct uplink_wish *w, const stru
 
 /* ---- what follows ---- */
 
-static void choose_addr(const struct uplink_view *v, unsigned int ifindex, bool v4,
-			const union loom_addr *wish, union loom_addr *ret)
+static unsigned int rank(const struct uplink_host_addr *a, const union loom_addr *node,
+			 const union loom_addr *last)
 {
+	return addr_equal(&a->addr, node) << 3 | !(a->flags & IFA_F_DEPRECATED) << 2 |
+	       addr_equal(&a->addr, last) << 1 | !(a->flags & IFA_F_TEMPORARY);
+}
+
+/*
+ * Other nodes know this one by it, so it does not change for an address that comes: one that moves
+ * between nodes (a virtual IP), or one for privacy, which goes again. Of equals the oldest, which
+ * the kernel lists first for IPv4 and last for IPv6.
+ */
+static void choose_addr(const struct uplink_view *v, unsigned int ifindex, bool v4,
+			const struct uplink_wish *w, union loom_addr *ret)
+{
+	const union loom_addr *wish = v4 ? &w->address4 : &w->address6,
+			      *node = v4 ? &w->node4 : &w->node6,
+			      *last = v4 ? &w->last4 : &w->last6;
+	unsigned int best = 0;
+
 	if (!addr_is_zero(wish)) {
 		*ret = *wish;
 		return;
 	}
 	for (size_t i = 0; i < v->n_addrs; i++) {
-		if (v->addrs[i].ifindex != ifindex || addr_is_v4(&v->addrs[i].addr) != v4)
+		const struct uplink_host_addr *a = &v->addrs[i];
+		unsigned int r = rank(a, node, last);
+
+		if (a->ifindex != ifindex || addr_is_v4(&a->addr) != v4 ||
+		    (!addr_is_zero(ret) && (v4 ? r <= best : r < best)))
 			continue;
-		*ret = v->addrs[i].addr;
-		return;
+		*ret = a->addr;
+		best = r;
 	}
 }
 
@@ -196,8 +220,8 @@ static int fill(const struct uplink_wish *w, const struct nl_link *link, struct 
 			       link->name, link->ifindex, LOOM_MAX_IFINDEX);
 	snprintf(u->name, sizeof(u->name), "%s", link->name);
 	memcpy(u->mac, link->mac, sizeof(u->mac));
-	choose_addr(v, link->ifindex, true, &w->address4, &u->addr4);
-	choose_addr(v, link->ifindex, false, &w->address6, &u->addr6);
+	choose_addr(v, link->ifindex, true, w, &u->addr4);
+	choose_addr(v, link->ifindex, false, w, &u->addr6);
 	if (addr_is_zero(&u->addr4) && addr_is_zero(&u->addr6))
 		return err_set(e, -ENODEV, "uplink '%s' has no global address", link->name);
 	u->ifindex = link->ifindex;

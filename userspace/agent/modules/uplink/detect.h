@@ -10,14 +10,16 @@
 
 struct uplink_wish {
 	const char *interface;		    /* "" = find it */
-	union loom_addr address4, address6; /* :: = first global one */
-	union loom_addr node_address;	    /* the Node object's InternalIP; :: = unknown */
+	union loom_addr address4, address6; /* :: = find it */
+	union loom_addr node4, node6;	    /* the Node object's InternalIPs; :: = unknown */
+	union loom_addr last4, last6;	    /* of the look before; :: = there was none */
 	unsigned int mtu;		    /* 0 = the link's */
 	bool tunnel;
 };
 
 struct uplink_host_addr {
 	unsigned int ifindex;
+	uint32_t flags; /* IFA_F_* */
 	union loom_addr addr;
 };
 

@@ -69,25 +69,22 @@ const struct event_type uplink_change_type = {
 
 /* ---- looking ---- */
 
-static int take_internal_ip(struct json_object *addresses, union loom_addr *ret)
+static void take_internal_ip(struct json_object *entry, struct uplink_wish *ret)
 {
-	size_t n = addresses ? json_object_array_length(addresses) : 0;
+	const char *type = "", *text = "";
+	union loom_addr a, *slot;
 
-	for (size_t i = 0; i < n; i++) {
-		struct json_object *entry = json_object_array_get_idx(addresses, i);
-		const char *type = "", *text = "";
-
-		if (json_opt_str(entry, "type", &type, NULL) < 0 ||
-		    json_opt_str(entry, "address", &text, NULL) < 0)
-			continue;
-		if (strcmp(type, "InternalIP") == 0 && addr_parse(text, ret, NULL) == 0)
-			return 0;
-	}
-	return -ENOENT;
+	if (json_opt_str(entry, "type", &type, NULL) < 0 ||
+	    json_opt_str(entry, "address", &text, NULL) < 0 || strcmp(type, "InternalIP") != 0 ||
+	    addr_parse(text, &a, NULL) < 0)
+		return;
+	slot = addr_is_v4(&a) ? &ret->node4 : &ret->node6;
+	if (addr_is_zero(slot))
+		*slot = a;
 }
 
-/* Address that Kubernetes knows this node by; :: while unknown. */
-static void node_address(struct agent *a, union loom_addr *ret)
+/* Addresses that Kubernetes knows this node by; :: while unknown. */
+static void node_addresses(struct agent *a, struct uplink_wish *ret)
 {
 	struct json_object *node, *addresses = NULL;
 	char key[320], host[256] = "";
@@ -99,8 +96,10 @@ static void node_address(struct agent *a, union loom_addr *ret)
 	}
 	snprintf(key, sizeof(key), KEY_K8S_NODE "%s", name);
 	node = db_get(a, key);
-	if (node && json_opt_array(node, "status.addresses", &addresses, NULL) == 0)
-		take_internal_ip(addresses, ret);
+	if (!node || json_opt_array(node, "status.addresses", &addresses, NULL) < 0 || !addresses)
+		return;
+	for (size_t i = 0; i < json_object_array_length(addresses); i++)
+		take_internal_ip(json_object_array_get_idx(addresses, i), ret);
 }
 
 static int look(struct uplink_module *m, struct uplink_view *ret, struct err *e)
@@ -110,11 +109,13 @@ static int look(struct uplink_module *m, struct uplink_view *ret, struct err *e)
 		.interface = cfg->uplink.interface,
 		.address4 = cfg->uplink.address4,
 		.address6 = cfg->uplink.address6,
+		.last4 = m->view.uplink.addr4,
+		.last6 = m->view.uplink.addr6,
 		.mtu = cfg->uplink.mtu,
 		.tunnel = cfg->transport == TRANSPORT_VXLAN,
 	};
 
-	node_address(m->agent, &wish.node_address);
+	node_addresses(m->agent, &wish);
 	return uplink_look(m->nl, &wish, ret, e);
 }
 
