@@ -466,6 +466,40 @@ static void the_conflist_is_written_once_and_whole(void **state)
 	assert_int_equal(rmdir(a->cfg.cni.conf_dir), 0);
 }
 
+static void await_file(struct agent *a, const char *path, off_t size)
+{
+	struct stat st;
+
+	while (stat(path, &st) < 0 || st.st_size != size)
+		event_base_loop(a->base, EVLOOP_ONCE);
+}
+
+/* Other installers clear the folder, some of them with its end. */
+static void a_conflist_that_somebody_takes_away_is_written_again(void **state)
+{
+	struct agent *a = *state;
+	char path[160];
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/05-netloom.conflist", a->cfg.cni.conf_dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(unlink(path), 0);
+	await_file(a, path, st.st_size);
+	fd = open(path, O_WRONLY | O_TRUNC);
+	close(fd);
+	await_file(a, path, st.st_size);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(a->cfg.cni.conf_dir), 0);
+	await_file(a, path, st.st_size);
+	/* A node that can serve no pod does not call for them. */
+	a->on_ready(a, false);
+	assert_int_equal(unlink(path), 0);
+	event_base_loop(a->base, EVLOOP_NONBLOCK);
+	a->on_ready(a, true);
+	assert_int_equal(access(path, F_OK), 0);
+}
+
 static void what_happened_can_be_seen(void **state)
 {
 	struct agent *a = *state;
@@ -590,6 +624,7 @@ int main(void)
 		with_agent(before_the_first_resync_dels_wait_and_adds_do_not),
 		with_agent(the_name_of_a_pod_belongs_to_its_newest_container),
 		with_agent(the_conflist_is_written_once_and_whole),
+		with_agent(a_conflist_that_somebody_takes_away_is_written_again),
 		with_agent(what_happened_can_be_seen),
 		with_agent(an_event_tells_the_trace_that_it_belongs_to),
 		with_agent(a_namespace_is_found_where_the_runtime_sees_it),

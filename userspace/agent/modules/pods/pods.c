@@ -85,19 +85,11 @@ static int pods_ready(struct agent *a, struct err *e)
 static void on_ready(struct agent *a, bool ready)
 {
 	struct pods *p = pods_get(a);
-	struct err e = {};
-	int err;
 
 	if (!p)
 		return;
 	p->ready = ready;
-	if (!ready || !agent_cfg(a)->cni.conflist)
-		return;
-	err = conflist_write(agent_cfg(a), &e);
-	if (err < 0)
-		log_error("no CNI configuration for runtimes: %s", e.msg);
-	else if (err == 0)
-		log_info("CNI configuration written to '%s'", agent_cfg(a)->cni.conf_dir);
+	conflist_keep(p->conflist);
 }
 
 static void pods_fini(struct agent *a)
@@ -109,6 +101,7 @@ static void pods_fini(struct agent *a)
 	if (!p)
 		return;
 	spool_close(p);
+	conflist_free(p->conflist);
 	while ((r = p->held)) {
 		p->held = r->next;
 		request_free(r);
@@ -135,6 +128,8 @@ static int pods_init(struct agent *a, struct err *e)
 		err = err_set(e, -ENOMEM, "out of memory");
 	if (!err)
 		err = spool_open(p, e);
+	if (!err && (err = conflist_new(p, &p->conflist)) < 0)
+		err_errno(e, err, "cni.confDir");
 	if (!err)
 		err = requests_listen(p, e);
 	if (!err)

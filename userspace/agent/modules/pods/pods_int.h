@@ -11,7 +11,7 @@
  *	records.c    records in memory and in the local store
  *	publish.c    /netloom/endpoint/…
  *	spool.c      DELs from while the agent was away
- *	conflist.c   the file that makes a runtime use us
+ *	conflist.c   the file that makes a runtime use us; conflist_keep.c sees to it that it stays
  *	view.c       REST, metrics, status
  */
 #include <event2/event.h>
@@ -25,6 +25,7 @@
 
 struct pods;
 struct request;
+struct conflist;
 
 /* A GC answers when the last of its deletions is done. */
 struct gc_run {
@@ -83,6 +84,7 @@ struct pods {
 	struct request *held; /* DELs from before that */
 	int inotify_fd;
 	struct event *inotify_ev;
+	struct conflist *conflist;
 	struct verb_stats stats[CNI_N_VERBS];
 };
 
@@ -139,6 +141,14 @@ void spool_remove(struct pods *p, const char *name);
 
 /* conflist.c; 0, or 1 when it was right already. */
 int conflist_write(const struct agent_config *cfg, struct err *e);
+
+/* conflist_keep.c */
+int conflist_new(struct pods *p, struct conflist **ret);
+void conflist_free(struct conflist *c); /* accepts NULL; the file stays */
+DEFINE_FREEP(struct conflist, conflist_free)
+/* Writes it if the agent is ready and it is not as it should be, and again whenever that changes.
+ */
+void conflist_keep(struct conflist *c);
 
 /* view.c */
 int view_init(struct pods *p);
