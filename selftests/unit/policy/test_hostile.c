@@ -165,6 +165,85 @@ static void prefixes_within_what_thousands_of_rules_name(void **state)
 	assert_true(cluster_ingress(&c, "x/b", &out, TCP, 8000));
 }
 
+/* `n` rules of `ports` ports, about 11.0.0.0/8 without `excepts` prefixes that no other has. */
+static void excepts_of_rules(int n, int excepts, int ports)
+{
+	begin("{\"podSelector\":{},\"ingress\":[{\"ports\":[{\"port\":60000}]}");
+	for (int i = 0; i < n; i++) {
+		fputs(",{\"from\":[{\"ipBlock\":{\"cidr\":\"11.0.0.0/8\",\"except\":["
+		      "\"11.255.0.0/16\"",
+		      spec.f);
+		for (int k = i * excepts; k < (i + 1) * excepts; k++)
+			fprintf(spec.f, ",\"11.%d.%d.0/24\"", k / 256, k % 256);
+		fputs("]}}],\"ports\":[{\"port\":1}", spec.f);
+		for (int k = 1; k < ports; k++)
+			fprintf(spec.f, ",{\"port\":%d}", k * 2 + 1);
+		fputs("]}", spec.f);
+	}
+	end("]}");
+}
+
+static void excepts_within_what_many_rules_name(void **state)
+{
+	const union loom_addr in = ipv4("11.200.7.7"), between = ipv4("11.0.7.7");
+	const struct policy_entry *entry;
+
+	add_pod("b", "b");
+	/* As many as somebody may want. */
+	excepts_of_rules(50, 20, 20);
+	assert_is_cheap("some");
+	assert_true(cluster_ingress(&c, "x/b", &in, TCP, 39));
+	assert_true(cluster_ingress(&c, "x/b", &between, TCP, 39));
+	assert_false(cluster_ingress(&c, "x/b", &in, TCP, 41));
+	world_set_policy(c.world, "x/some", NULL, NULL);
+	excepts_of_rules(100, 100, 240);
+	assert_is_cheap("many");
+	entry = entry_of("networkpolicy x/many");
+	assert_non_null(entry->unfit);
+	assert_non_null(strstr(entry->unfit, "too many excepts within CIDRs of too many rules"));
+	assert_false(cluster_ingress(&c, "x/b", &in, TCP, 60000));
+}
+
+/* Each has too many ports for one peer, and names thousands of others. */
+static int count_unfit(const char *why)
+{
+	char name[32];
+	int n = 0;
+
+	for (int i = 0; i < 24; i++) {
+		snprintf(name, sizeof(name), "networkpolicy x/long%d", i);
+		n += strstr(entry_of(name)->unfit, why) != NULL;
+	}
+	return n;
+}
+
+static void policies_that_are_long_to_try(void **state)
+{
+	char name[16];
+
+	add_pod("b", "b");
+	add_remote_pods(1, "");
+	for (int i = 0; i < 24; i++) {
+		begin("{\"podSelector\":{},\"ingress\":[{\"from\":[{\"podSelector\":"
+		      "{\"matchLabels\":{\"app\":\"r0\"}}}],\"ports\":[{\"port\":1}");
+		for (int k = 1; k < 300; k++)
+			fprintf(spec.f, ",{\"port\":%d}", k * 2 + 1);
+		fputs("]},{\"from\":[{\"ipBlock\":{\"cidr\":\"11.0.0.0/24\"}}", spec.f);
+		for (int k = 1; k < 6000; k++)
+			fprintf(spec.f, ",{\"ipBlock\":{\"cidr\":\"11.%d.%d.0/24\"}}", k / 256,
+				k % 256);
+		end("]}]}");
+		snprintf(name, sizeof(name), "long%d", i);
+		apply(name, spec.text);
+		free(spec.text);
+	}
+	assert_int_equal(world_commit(c.world, c.now), 0);
+	assert_in_range(count_unfit(" is not tried yet"), 1, 23);
+	for (int i = 0; i < 24; i++)
+		cluster_settle(&c);
+	assert_int_equal(count_unfit(" does not fit"), 24);
+}
+
 static void a_pod_of_thousands_of_named_ports(void **state)
 {
 	_json_ *pod = NULL;
@@ -294,6 +373,8 @@ int main(void)
 		TEST(a_rule_for_each_port),
 		TEST(blocks_around_pods_with_named_ports),
 		TEST(prefixes_within_what_thousands_of_rules_name),
+		TEST(excepts_within_what_many_rules_name),
+		TEST(policies_that_are_long_to_try),
 		TEST(a_pod_of_thousands_of_named_ports),
 		TEST(a_node_of_thousands_of_addresses),
 		cmocka_unit_test(spans_have_what_the_blocks_have),

@@ -318,7 +318,7 @@ static int compile_sets(struct rulesets *s, struct ruleset *r, const struct rule
 	int err = rulesets_add_classes(s);
 
 	err = err ?: ruleset_compile_identities(s, r);
-	err = err ?: ruleset_compile_classes(s, r);
+	err = err ?: ruleset_compile_classes(s, r, e);
 	err = err ?: put_any(s, r, any);
 	return err == -ENOSPC ? no_room(s, e) : err;
 }
@@ -339,7 +339,7 @@ static int compile(struct rulesets *s, struct ruleset *r, struct err *e)
 	err = err ?: list_classes(s, r, e);
 	err = err ?: compile_sets(s, r, &any, e);
 	rules_fini(&any);
-	if (err == -E2BIG)
+	if (err == -E2BIG && !e->code)
 		err_set(e, err, "a peer's rules are more than %u ports", LOOM_POLSET_MAX);
 	return err;
 }

@@ -166,6 +166,7 @@ bool host_is_named(const struct rule *rule, const struct host *h);
 int ruleset_compile_identities(struct rulesets *s, struct ruleset *r);
 /* It is about to go: they have fewer sets. */
 void ruleset_uncount_identities(struct rulesets *s, struct ruleset *r);
-int ruleset_compile_classes(struct rulesets *s, struct ruleset *r);
+/* -E2BIG and `e`: it would take seconds; or, without `e`, more rules than a set can hold. */
+int ruleset_compile_classes(struct rulesets *s, struct ruleset *r, struct err *e);
 /* Sets of classes that are new, as those above them have it, in all rule sets. */
 int rulesets_add_classes(struct rulesets *s);

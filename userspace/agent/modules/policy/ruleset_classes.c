@@ -25,7 +25,16 @@ struct marks {
 	uint32_t turn;	  /* of the class whose rules are collected */
 	uint32_t *held;	  /* by group: the turn in which it was found to hold */
 	uint32_t *hidden; /* by block: the turn in which an except of it was met */
+	bool excepts;	  /* there are some */
 };
+
+/*
+ * The marks and ports that the excepts of a rule set may be compared with: what is left around each
+ * of them is collected anew, so that a thousand rules about 0.0.0.0/0 with an except each are a
+ * million. A port takes as long as many marks, most of which are skipped.
+ */
+#define MAX_LOOKS  (1u << 27)
+#define PORT_LOOKS 128
 
 static int mark(struct rulesets *s, struct marks *m, const struct prefix *p, struct mark what)
 {
@@ -83,6 +92,7 @@ static int mark_block(struct rulesets *s, const struct block *b, uint32_t rule, 
 	int err = mark(s, m, &b->cidr, what);
 
 	what.except = true;
+	m->excepts |= b->n_except;
 	for (size_t i = 0; !err && i < b->n_except; i++)
 		err = mark(s, m, &b->except[i], what);
 	return err;
@@ -125,6 +135,45 @@ static bool is_whole(const struct marks *m, const struct class *class)
 		if (m->v[i].except)
 			return false;
 	return true;
+}
+
+static uint64_t looks_at(const struct ruleset *r, const struct marks *m, const struct class *class)
+{
+	uint64_t looks = 0;
+
+	for (uint32_t i = class->marks; i; i = m->v[i].next) {
+		const struct rule *rule = r->rules[m->v[i].group / 2].rule;
+
+		looks++;
+		/* The last of a rule's. */
+		if (m->v[i].skip == m->v[i].next)
+			looks += PORT_LOOKS * (rule->any_port ? 1 : rule->n_ports);
+	}
+	return looks;
+}
+
+/* Before they are made: who tries what fits is not to pay for it each time. */
+static int bound_excepts(const struct rulesets *s, const struct ruleset *r, const struct marks *m,
+			 struct err *e)
+{
+	_cleanup_(freep) uint64_t *above = m->excepts ? calloc(s->classes.n, sizeof(*above)) : NULL;
+	uint64_t looks = 0;
+
+	if (!m->excepts)
+		return 0;
+	if (!above)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < s->classes.n; i++) {
+		const struct class *class = s->classes.v[i];
+
+		above[i] = looks_at(r, m, class) + (class->parent ? above[class->parent->at] : 0);
+		if (!is_whole(m, class))
+			looks += above[i];
+	}
+	if (looks > MAX_LOOKS)
+		return err_set(e, -E2BIG,
+			       "too many excepts within CIDRs of too many rules and ports");
+	return 0;
 }
 
 /* What holds for those above it, which has its set by now. */
@@ -176,13 +225,14 @@ static int add_inherited(struct rulesets *s, struct ruleset *r, const struct cla
 	return list ? set_put(s, r, LOOM_PEER_CLASS, class->number, list_ref(list)) : 0;
 }
 
-int ruleset_compile_classes(struct rulesets *s, struct ruleset *r)
+int ruleset_compile_classes(struct rulesets *s, struct ruleset *r, struct err *e)
 {
 	struct marks marks = {};
 	struct rules rules = {};
 	struct list *list;
 	int err = r->n_classes ? mark_all(s, r, &marks) : 0;
 
+	err = err ?: bound_excepts(s, r, &marks, e);
 	for (uint32_t i = 0; r->n_classes && !err && i < s->classes.n; i++) {
 		const struct class *class = s->classes.v[i];
 

@@ -168,6 +168,7 @@ struct fit {
 	enum policy_use *most;	 /* of each: how it came */
 	size_t n;
 	unsigned int trials;
+	size_t effort;
 	bool too_much; /* there were no more trials: `e` is of the last */
 	struct err e;  /* of the last that did not fit */
 	/* Of it, see policy_entry: what room could not help. */
@@ -176,9 +177,13 @@ struct fit {
 	bool names_hosts; /* they come and go */
 };
 
-/* What may be tried to see which policies of a pod, in one direction, fit together. Each costs what
- * compiling them all costs. */
+/*
+ * What may be tried to see which policies of a pod, in one direction, fit together. Each costs what
+ * compiling them all costs; where these are long, there are fewer, yet enough to come down to one.
+ */
 #define MAX_TRIALS 64
+#define MIN_TRIALS 16
+#define MAX_EFFORT 500000 /* of weight() */
 
 static size_t weight(const struct policy *p)
 {
@@ -211,6 +216,19 @@ static int by_suspicion(const void *va, const void *vb)
 	return strcmp(a->key, b->key);
 }
 
+static void count_trial(struct fit *f)
+{
+	f->trials++;
+	for (size_t i = 0; i < f->n; i++)
+		if (f->v[i]->use != USE_CLOSED)
+			f->effort += weight(f->v[i]->policy);
+}
+
+static bool is_enough(const struct fit *f)
+{
+	return f->trials >= MAX_TRIALS || (f->trials >= MIN_TRIALS && f->effort >= MAX_EFFORT);
+}
+
 static bool fits(struct fit *f)
 {
 	struct rulesets *sets = &f->w->sets;
@@ -218,7 +236,7 @@ static bool fits(struct fit *f)
 	struct ruleset *r = NULL;
 	struct err e = {};
 
-	f->trials++;
+	count_trial(f);
 	if (find_rules(f->w, f->id, f->dir, &r, &e) < 0) {
 		f->e = e;
 		f->lasting = e.code == -E2BIG && !f->names_hosts;
@@ -308,7 +326,7 @@ static void admit(struct fit *f, size_t from, size_t to)
 {
 	size_t half = from + (to - from) / 2;
 
-	if (f->trials >= MAX_TRIALS) {
+	if (is_enough(f)) {
 		admit_untried(f, from, to);
 		return;
 	}
