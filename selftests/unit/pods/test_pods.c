@@ -435,71 +435,6 @@ static void the_name_of_a_pod_belongs_to_its_newest_container(void **state)
 	assert_null(fake_get(a->published, KEY));
 }
 
-static void the_conflist_is_written_once_and_whole(void **state)
-{
-	struct agent *a = *state;
-	char path[160], text[4096] = "";
-	struct stat before, after;
-	_json_ *o = NULL;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/05-netloom.conflist", a->cfg.cni.conf_dir);
-	fd = open(path, O_RDONLY);
-	assert_true(read(fd, text, sizeof(text)) > 0);
-	assert_int_equal(fstat(fd, &before), 0);
-	close(fd);
-	assert_int_equal(json_parse(text, strlen(text), &o, NULL), 0);
-	assert_non_null(strstr(text, "\"netloom-cni\""));
-	assert_non_null(strstr(text, a->cfg.cni.socket));
-	a->on_ready(a, true);
-	assert_int_equal(stat(path, &after), 0);
-	assert_int_equal(before.st_ino, after.st_ino);
-	fd = open(path, O_WRONLY | O_TRUNC);
-	close(fd);
-	a->on_ready(a, true);
-	assert_int_equal(stat(path, &after), 0);
-	assert_int_equal(after.st_size, before.st_size);
-	unlink(path);
-	a->cfg.cni.conflist = false;
-	a->on_ready(a, true);
-	assert_int_equal(access(path, F_OK), -1);
-	assert_int_equal(rmdir(a->cfg.cni.conf_dir), 0);
-}
-
-static void await_file(struct agent *a, const char *path, off_t size)
-{
-	struct stat st;
-
-	while (stat(path, &st) < 0 || st.st_size != size)
-		event_base_loop(a->base, EVLOOP_ONCE);
-}
-
-/* Other installers clear the folder, some of them with its end. */
-static void a_conflist_that_somebody_takes_away_is_written_again(void **state)
-{
-	struct agent *a = *state;
-	char path[160];
-	struct stat st;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/05-netloom.conflist", a->cfg.cni.conf_dir);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(unlink(path), 0);
-	await_file(a, path, st.st_size);
-	fd = open(path, O_WRONLY | O_TRUNC);
-	close(fd);
-	await_file(a, path, st.st_size);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(a->cfg.cni.conf_dir), 0);
-	await_file(a, path, st.st_size);
-	/* A node that can serve no pod does not call for them. */
-	a->on_ready(a, false);
-	assert_int_equal(unlink(path), 0);
-	event_base_loop(a->base, EVLOOP_NONBLOCK);
-	a->on_ready(a, true);
-	assert_int_equal(access(path, F_OK), 0);
-}
-
 static void what_happened_can_be_seen(void **state)
 {
 	struct agent *a = *state;
@@ -623,8 +558,6 @@ int main(void)
 		with_agent(a_container_in_a_new_namespace_replaces_the_old_one),
 		with_agent(before_the_first_resync_dels_wait_and_adds_do_not),
 		with_agent(the_name_of_a_pod_belongs_to_its_newest_container),
-		with_agent(the_conflist_is_written_once_and_whole),
-		with_agent(a_conflist_that_somebody_takes_away_is_written_again),
 		with_agent(what_happened_can_be_seen),
 		with_agent(an_event_tells_the_trace_that_it_belongs_to),
 		with_agent(a_namespace_is_found_where_the_runtime_sees_it),
