@@ -217,13 +217,13 @@ struct answer read_key(const char *key)
 
 void until_written_again(void)
 {
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < 600; i++) {
 		base = agent_base(agent);
 		turn_for(50);
 		if (read_key(KEY_NODE "me").n)
 			return;
 	}
-	fail_msg("what is published was not written again within 15 s; told: %s", told);
+	fail_msg("what is published was not written again within 30 s; told: %s", told);
 }
 
 /* ---- around a test ---- */
