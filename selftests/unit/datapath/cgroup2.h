@@ -2,14 +2,15 @@
 #pragma once
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /*
- * A path for a control group of this process alone, "nlt-NAME-PID" below where cgroup2 is mounted.
- * 0, -ENOENT: it is not mounted, or -ENAMETOOLONG.
+ * Makes a control group of this process alone, "nlt-NAME-" and something that nobody else has: who
+ * shares the machine's groups need not share its process numbers. 0, -ENOENT: cgroup2 is not
+ * mounted, or a negative errno of mkdir().
  */
-static inline int cgroup2_path(const char *name, char *ret, size_t len)
+static inline int cgroup2_make(const char *name, char *ret, size_t len)
 {
 	FILE *f = fopen("/proc/self/mounts", "re");
 	char line[512], path[256], type[32];
@@ -17,10 +18,12 @@ static inline int cgroup2_path(const char *name, char *ret, size_t len)
 
 	while (f && err && fgets(line, sizeof(line), f))
 		if (sscanf(line, "%*s %255s %31s", path, type) == 2 && !strcmp(type, "cgroup2"))
-			err = snprintf(ret, len, "%s/nlt-%s-%d", path, name, getpid()) < (int)len
-				      ? 0
-				      : -ENAMETOOLONG;
+			err = 0;
 	if (f)
 		fclose(f);
-	return err;
+	if (err)
+		return err;
+	if (snprintf(ret, len, "%s/nlt-%s-XXXXXX", path, name) >= (int)len)
+		return -ENAMETOOLONG;
+	return mkdtemp(ret) ? 0 : -errno;
 }

@@ -124,11 +124,11 @@ int sock_teardown(void **state)
 
 int in_a_cgroup(int (*run)(void))
 {
-	int status = 1;
+	int status = 1, err = cgroup2_make("sock", cgroup, sizeof(cgroup));
 	pid_t pid;
 
-	if (cgroup2_path("sock", cgroup, sizeof(cgroup)) < 0 || mkdir(cgroup, 0755) < 0) {
-		fprintf(stderr, "needs root and cgroup2: %s\n", strerror(errno));
+	if (err < 0) {
+		fprintf(stderr, "needs root and cgroup2: %s\n", strerror(-err));
 		return 1;
 	}
 	pid = fork();

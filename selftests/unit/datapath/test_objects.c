@@ -154,11 +154,6 @@ void a_shared_map_of_another_size_is_one_map_again(void **state)
 
 /* ---- control groups ---- */
 
-static int make_cgroup(char *ret, size_t len)
-{
-	return cgroup2_path("objects", ret, len) ?: mkdir(ret, 0755);
-}
-
 static void dump(struct cgroup_items *c, struct seen_list *ret)
 {
 	struct err e = {};
@@ -211,7 +206,7 @@ void socket_programs_are_attached_once_and_replaced_in_place(void **state)
 	uint32_t link;
 	void *item;
 
-	if (make_cgroup(path, sizeof(path)) < 0)
+	if (cgroup2_make("objects", path, sizeof(path)) < 0)
 		skip();
 	c = (struct cgroup_items){ fixture_load(fixture_dir("group", dir), &image, false), dir };
 	item = wanted(path);
