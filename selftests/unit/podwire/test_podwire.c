@@ -436,7 +436,7 @@ static void the_first_packet_to_a_new_pod_arrives(void **state)
 		assert_int_equal(
 			sendto(tx, frame, sizeof(frame), 0, (struct sockaddr *)&to, sizeof(to)),
 			sizeof(frame));
-		assert_int_equal(poll(&(struct pollfd){ rx, POLLIN, 0 }, 1, 3000), 1);
+		assert_int_equal(poll(&(struct pollfd){ rx, POLLIN, 0 }, 1, 30000), 1);
 		ok(pod_link_delete(nl, p.link.host_ifname, &e), &e);
 		close(rx);
 		close(tx);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
+#include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,6 +45,29 @@ static int teardown(void **state)
 	return 0;
 }
 
+static void ignore(const struct nl_change *c, void *arg)
+{
+}
+
+/* The kernel sees the carrier of a link that is up a little later, and tells. */
+static void wait_until_it_runs(unsigned int ifindex)
+{
+	_cleanup_(nl_monitor_closep) struct nl_monitor *m = NULL;
+	struct nl_link link;
+	struct err e = {};
+
+	ok(nl_monitor_open(&m, &e), &e);
+	for (;;) {
+		struct pollfd p = { nl_monitor_fd(m), POLLIN, 0 };
+
+		ok(nl_link_get(nl, ifindex, NULL, &link, &e), &e);
+		if (link.flags & IFF_RUNNING)
+			return;
+		assert_int_equal(poll(&p, 1, 30000), 1);
+		assert_int_equal(nl_monitor_read(m, ignore, NULL), 0);
+	}
+}
+
 static void add_link(const char *name, unsigned int ifindex, unsigned int mtu, const char *addr4,
 		     const char *addr6)
 {
@@ -59,6 +83,7 @@ static void add_link(const char *name, unsigned int ifindex, unsigned int mtu, c
 	ok(nl_link_get(nl, 0, v.peer.name, &peer, &e), &e);
 	ok(nl_link_set(nl, &(struct nl_link_set){ .ifindex = peer.ifindex, .up = NL_ON }, &e), &e);
 	ok(nl_link_set(nl, &(struct nl_link_set){ .ifindex = ifindex, .up = NL_ON }, &e), &e);
+	wait_until_it_runs(ifindex);
 	if (addr4[0])
 		ok(nl_addr_add(nl, &a4, &e), &e);
 	if (addr6[0])
