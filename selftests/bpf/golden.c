@@ -18,6 +18,7 @@ struct run {
 	const struct golden_step *s;
 	int family;
 	__u16 nat_port;
+	struct timespec sent; /* the latest packet */
 };
 
 #define check(r, ok)                                                                         \
@@ -316,6 +317,7 @@ static void run_packet(struct run *r)
 	}
 	before = counter(r);
 	check_eq(r, r->t->run(s->hook, &bytes, &v), 0);
+	clock_gettime(CLOCK_MONOTONIC, &r->sent);
 	check_eq(r, v.kind, s->kind);
 	if (r->t->has_xdp && tells_xdp(r->g))
 		check_eq(r, v.xdp, s->xdp);
@@ -340,14 +342,11 @@ static void run_packet(struct run *r)
 static void run_gc(struct run *r)
 {
 	struct loom_gc_args args = { .addr = world_addr(r->s->src, r->family) };
-	struct timespec ts;
-	__u64 later;
+	__u64 later = (r->sent.tv_sec + r->s->seconds) * 1000000000ull + r->sent.tv_nsec;
 
 	args.mode = r->s->act == DO_GC_ADDR	  ? LOOM_GC_ADDR
 		    : r->s->act == DO_GC_SERVICES ? LOOM_GC_SERVICES
 						  : LOOM_GC_IDLE;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	later = (ts.tv_sec + r->s->seconds) * 1000000000ull + ts.tv_nsec;
 	args.now = later >> LOOM_TICK_SHIFT;
 	check_eq(r, r->t->gc(&args), 0);
 	check_eq(r, args.error, 0);
