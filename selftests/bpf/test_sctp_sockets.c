@@ -221,11 +221,13 @@ static void set_offload(const struct end *end, bool on)
 static int new_socket(int place, int family)
 {
 	struct timeval limit = { .tv_sec = 60 };
-	int fd;
+	int fd, on = 1;
 
 	enter(place);
 	fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP);
 	assert_true(fd >= 0);
+	/* What talked here before may still be about to end. */
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	return fd;
