@@ -174,7 +174,9 @@ static struct child python(const char *role, const char *path, const char *want)
 	if (c.pid == 0) {
 		dup2(in[0], 0);
 		dup2(out[1], 1);
-		execl("/usr/bin/python3", "python3", PEER, role, path, NULL);
+		/* By its whole name: it looks for its modules beside whatever the path has for it.
+		 */
+		execl("/usr/bin/python3", "/usr/bin/python3", PEER, role, path, NULL);
 		_exit(127);
 	}
 	close(in[0]);
