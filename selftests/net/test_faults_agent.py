@@ -100,9 +100,9 @@ def test_flows_look_again_after_a_route_changed_while_the_agent_was_away(cluster
 )
 def test_a_link_that_somebody_takes_away_is_put_back(cluster, what):
     cluster.pods(("hit", "node1"), ("far", "node2"))
-    links = json.loads(cluster.node("node1", "ip", "-j", "link"))
-    pod_link = next(n for n in (x["ifname"] for x in links) if re.fullmatch(r"nl[0-9a-f]{12}", n))
-    cluster.node("node1", "ip", "link", *what.replace("POD", pod_link).split())
+    pods = json.loads(cluster.node("node1", "netloom", "pods", "-o", "json"))["pods"]
+    link = next(p["hostInterface"] for p in pods if p["name"] == "hit")
+    cluster.node("node1", "ip", "link", *what.replace("POD", link).split())
 
     def whole():
         from_host = [cluster.node("node1", "ping", "-nqc1", "-W1", ip) for ip in cluster.ips("hit")]
