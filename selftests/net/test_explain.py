@@ -367,6 +367,19 @@ def test_a_pair_across_nodes_has_one_verdict_wherever_it_is_asked(world, denied)
         relax(world)
 
 
+@pytest.mark.parametrize("family", ["v4", "v6"])
+def test_an_address_that_no_pod_has_ends_on_the_node_whose_range_it_is_of(world, family):
+    nodes = json.loads(world.net.node("node1", NETLOOM, "nodes", "-o", "json"))["nodes"]
+    ranges = next(node["podCIDRs"] for node in nodes if node["name"] == "node3")
+    prefix = next(one for one in ranges if (":" in one) == (family == "v6")).split("/")[0]
+    target = f"[{prefix}fade]:80" if family == "v6" else f"{prefix.rsplit('.', 1)[0]}.222:80"
+    for source in ("default/client", "node1"):
+        for node in NODES:
+            (answer,) = world.explain_whole(node, [(source, target)])
+            assert (answer["verdict"], answer["reason"], answer["node"]) == ("dropped", "no_route", "node3"), answer
+            assert [half["node"] for half in answer["halves"]] == ["node1", "node3"], answer
+
+
 def test_a_rule_of_thousands_of_peers_is_told_in_part(world):
     blocks = [{"ipBlock": {"cidr": f"172.30.{i // 256}.{i % 256}/32"}} for i in range(2000)]
     blocks += of_groups("a")

@@ -412,6 +412,29 @@ static void what_can_t_be_told_is_said(void **state)
 	}
 }
 
+/* The node before knows this one's range, and not which of its addresses have a pod. */
+static void what_the_node_before_sends_here_comes_by(void **state)
+{
+	static const enum who senders_there[] = { C, NODE2 };
+
+	world_build(&target_bpf, LOOM_HOOK_FROM_POD);
+	for (size_t i = 0; i < ARRAY_SIZE(senders_there); i++) {
+		struct flow f = {
+			LOOM_HOOK_FROM_OVERLAY, senders_there[i], HOLE, 80, IPPROTO_TCP, 4
+		};
+		struct target_verdict v;
+		_json_ *unasked = node_explain_half(&f, false);
+		_json_ *half = node_explain_half(&f, true);
+		int reason = node_send(&f, &v);
+
+		assert_string_equal(json_object_get_string(json_field(unasked, "verdict")),
+				    "unseen");
+		assert_int_equal(reason, LOOM_DROP_NO_ROUTE);
+		assert_string_equal(json_object_get_string(json_field(half, "verdict")), "dropped");
+		assert_string_equal(json_object_get_string(json_field(half, "reason")), "no_route");
+	}
+}
+
 static void names_need_the_agent_and_addresses_do_not(void **state)
 {
 	struct said s = node_explain("/nonexistent/s", false, 0, "default/a", "10.1.1.12");
@@ -553,6 +576,7 @@ int main(void)
 		cmocka_unit_test(the_objects_behind_a_number_are_named),
 		cmocka_unit_test(a_service_is_told_with_backend_and_node),
 		cmocka_unit_test(what_can_t_be_told_is_said),
+		cmocka_unit_test(what_the_node_before_sends_here_comes_by),
 		cmocka_unit_test(names_need_the_agent_and_addresses_do_not),
 		cmocka_unit_test(the_other_node_is_asked_through_the_agent),
 		cmocka_unit_test(what_nobody_can_be_asked_is_not_known),

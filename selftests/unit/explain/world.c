@@ -14,6 +14,7 @@
 #include "lib/base/addr.h"
 #include "lib/bpf/pins.h"
 #include "lib/bpf/walk.h"
+#include "lib/explain/explain.h"
 #include "lib/json/json.h"
 
 static char bpffs[] = "/tmp/nlt-explain-XXXXXX";
@@ -162,6 +163,19 @@ struct said node_explain_flow(const struct flow *f)
 	else
 		snprintf(place, sizeof(place), "%s", dst);
 	return node_explain("/nonexistent/agent.sock", true, 0, src, place);
+}
+
+struct json_object *node_explain_half(const struct flow *f, bool arrives)
+{
+	const struct explain_names nobody = {};
+	struct explain_question q = { .src = world_addr(f->from, f->family),
+				      .dst = world_addr(f->to, f->family),
+				      .port = f->port,
+				      .proto = f->proto,
+				      .arrives = arrives };
+	struct json_object *half = NULL;
+
+	return explain_half(&q, dir, &nobody, 0, &half, NULL) < 0 ? NULL : half;
 }
 
 void said_release(struct said *s)

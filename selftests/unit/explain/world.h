@@ -39,6 +39,8 @@ struct said node_explain(const char *socket, bool json, unsigned int flow, const
 struct said node_explain_way(const char *socket, bool json, const char *from, const char *to);
 /* node_explain() for a flow, in JSON, without an agent. */
 struct said node_explain_flow(const struct flow *f);
+/* This node's half, in JSON; `arrives`: as the node before asks that has sent the packet here. */
+struct json_object *node_explain_half(const struct flow *f, bool arrives);
 void said_release(struct said *s);
 /* Text of the first step of that name, or "". Borrowed. */
 const char *said_step(const struct said *s, const char *step);

@@ -26,11 +26,13 @@ struct explain_question {
 	uint8_t proto; /* IPPROTO_TCP, _UDP, _SCTP; IPPROTO_ICMP: an echo request of either family
 			*/
 	bool host;     /* src stands for a node itself, whichever of its addresses it sends from */
+	bool arrives;  /* the node before has sent it here, so it comes by, whoever it is for */
 };
 
 /*
- * {"from": "10.1.1.5", "to": "10.1.2.6", "port": 80, "protocol": "TCP", "flow": 0, "host": false};
- * without a port it is ICMP, with one TCP unless it says another. -EINVAL names the field.
+ * {"from": "10.1.1.5", "to": "10.1.2.6", "port": 80, "protocol": "TCP", "flow": 0, "host": false,
+ * "arrives": false}; without a port it is ICMP, with one TCP unless it says another. -EINVAL names
+ * the field.
  */
 int explain_question_parse(struct json_object *o, struct explain_question *ret, struct err *e);
 /* NULL: out of memory. */

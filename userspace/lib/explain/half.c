@@ -38,6 +38,7 @@ static void add_after(struct run *r, struct json_object *result)
 	if (!next || r->elsewhere)
 		return;
 	q.host = false;
+	q.arrives = true;
 	if (!*r->past) {
 		run_wire(r, &w);
 		q.src = w.src;
@@ -68,12 +69,15 @@ static struct json_object *end_json(const struct explain_names *n, const union l
 /* Before the sender's socket has had its say. */
 static void result_begin(struct run *r, struct json_object *o)
 {
+	struct explain_question start = r->q;
+
+	start.arrives = false;
 	json_add(o, "from", end_json(r->names, &r->q.src, 0));
 	json_add(o, "to", end_json(r->names, &r->q.dst, r->q.port));
 	json_add_str(o, "protocol", explain_proto_name(r->q.proto));
 	json_add_str(o, "node", who_node(r->names, r->st.node_id) ?: "");
-	add_other(r, o, "before", run_node_before(r), &r->q);
-	add_other(r, o, "instead", run_node_instead(r), &r->q);
+	add_other(r, o, "before", run_node_before(r), &start);
+	add_other(r, o, "instead", run_node_instead(r), &start);
 }
 
 static void result_end(struct run *r, struct json_object *o)

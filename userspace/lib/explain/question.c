@@ -93,7 +93,8 @@ int explain_question_parse(struct json_object *o, struct explain_question *ret, 
 		return err_set(e, -EINVAL, "from and to: want addresses of one family");
 	if (json_opt_int(o, "port", 0, UINT16_MAX, &port, e) < 0 ||
 	    json_opt_int(o, "flow", 0, UINT16_MAX, &flow, e) < 0 ||
-	    json_opt_bool(o, "host", &q.host, e) < 0)
+	    json_opt_bool(o, "host", &q.host, e) < 0 ||
+	    json_opt_bool(o, "arrives", &q.arrives, e) < 0)
 		return -EINVAL;
 	q.port = port;
 	q.flow = flow;
@@ -119,6 +120,8 @@ struct json_object *explain_question_json(const struct explain_question *q)
 		json_add_int(o, "flow", q->flow);
 	if (q->host)
 		json_add_bool(o, "host", true);
+	if (q->arrives)
+		json_add_bool(o, "arrives", true);
 	return o;
 }
 

@@ -136,18 +136,39 @@ static int enter_host(struct run *r, struct err *e)
 	return 0;
 }
 
+/* A pod's address of this node's range that no pod has: the sender's node knows the range only. */
+static bool is_vacant(struct run *r)
+{
+	const struct loom_remote *remote = run_remote(r, &r->q.dst);
+
+	return remote &&
+	       (remote->node == r->st.node_id || (remote->flags & LOOM_REMOTE_UNREACHABLE));
+}
+
+/* The uplink's program leaves such a packet to the host, whose routes lead it to loom_host. */
+static void enter_vacant(struct run *r, const struct loom_ep *ep)
+{
+	if (!r->q.arrives || ep || !is_vacant(r))
+		return;
+	r->hook = LOOM_HOOK_FROM_HOST;
+	r->ctx.ifindex = r->st.host_ifindex;
+}
+
 /* From another node: tunnels carry what pods send, and nodes to pods. */
 static void enter_far(struct run *r)
 {
 	const struct loom_remote *remote = run_remote(r, &r->q.src);
 	const struct loom_ep *ep = endpoint(r, &r->q.dst);
+	bool to_pod = ep ? !(ep->flags & LOOM_EP_HOST) : is_vacant(r);
 	const struct loom_node *node;
 	uint32_t id = remote ? remote->node : 0;
 
 	node = id ? run_peek(r, "loom_node", &id) : NULL;
-	if (!node || !(node->flags & LOOM_NODE_TUNNEL))
+	if (!node || !(node->flags & LOOM_NODE_TUNNEL)) {
+		enter_vacant(r, ep);
 		return;
-	if ((remote->flags & LOOM_REMOTE_NODE) && (!ep || (ep->flags & LOOM_EP_HOST)))
+	}
+	if ((remote->flags & LOOM_REMOTE_NODE) && !to_pod)
 		return;
 	r->hook = LOOM_HOOK_FROM_OVERLAY;
 	r->via_node = id;
@@ -156,12 +177,13 @@ static void enter_far(struct run *r)
 	r->ctx.tunnel_src = node->underlay;
 }
 
-/* What another node sends to what is not here does not come by this one. */
+/* What another node sends to what is not here does not come by this one, unless it said so. */
 static bool passes_elsewhere(struct run *r)
 {
 	const struct loom_remote *remote = run_remote(r, &r->q.src);
 
-	return r->sender == SENDER_FAR && remote && remote->node && !endpoint(r, &r->q.dst);
+	return !r->q.arrives && r->sender == SENDER_FAR && remote && remote->node &&
+	       !endpoint(r, &r->q.dst);
 }
 
 static uint8_t wire_proto(const struct explain_question *q)
