@@ -35,6 +35,7 @@ def cmd_up(args, instance):
         "cnp_crd": args.cnp_crd,
         "log_level": args.log_level,
         "agent_config": json.loads(args.agent_config),
+        "build": build_dir(),
     }
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     lifecycle.up(
@@ -60,7 +61,7 @@ def _exec(instance, part, argv, env=None):
         argv = [os.environ.get("SHELL", "/bin/sh")]
     environment = {
         **os.environ,
-        "PATH": f"{build_dir()}:{os.environ['PATH']}",
+        "PATH": f"{instance.programs()}:{os.environ['PATH']}",
         "ETCDCTL_API": "3",
         "ETCDCTL_ENDPOINTS": instance.etcd_url,
         "KUBECONFIG": instance.kubeconfig,

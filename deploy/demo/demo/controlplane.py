@@ -8,7 +8,7 @@ import sys
 import yaml
 
 from . import pki, sandbox
-from .instance import LOAD_BALANCER_CIDRS, POD_CIDRS, SERVICE_CIDRS, build_dir
+from .instance import LOAD_BALANCER_CIDRS, POD_CIDRS, SERVICE_CIDRS
 from .proc import Processes
 
 KSR_PORT = 9991
@@ -136,7 +136,7 @@ class ControlPlane:
         with open(inst.path(name + ".yaml"), "w", encoding="utf-8") as file:
             yaml.safe_dump(config, file, sort_keys=False)
         self._define(
-            name, [os.path.join(build_dir(), "netloom-ksr"), "--config", inst.path(name + ".yaml")]
+            name, [os.path.join(inst.programs(), "netloom-ksr"), "--config", inst.path(name + ".yaml")]
         )
         return name
 

@@ -27,10 +27,10 @@ FAMILIES = {"v4": (4,), "v6": (6,), "dual": (4, 6)}
 ROUTER_HOST, CONTROL_HOST, NODE_HOST, EXTERNAL_HOST = 1, 2, 10, 10
 
 
-def build_dir():
-    return os.path.abspath(
-        os.environ.get("O") or os.environ.get("NETLOOM_BUILD") or os.path.join(REPO, "build")
-    )
+def build_dir(default=None):
+    """Where programs are: $O, $NETLOOM_BUILD, or the default."""
+    chosen = os.environ.get("O") or os.environ.get("NETLOOM_BUILD")
+    return os.path.abspath(chosen or default or os.path.join(REPO, "build"))
 
 
 class Instance:
@@ -79,6 +79,10 @@ class Instance:
     @property
     def families(self):
         return FAMILIES[self.options["family"]]
+
+    def programs(self):
+        """Those that it was brought up with, unless the caller says others."""
+        return build_dir(self.options.get("build"))
 
     def netns(self, part):
         return f"nl-{self.name}-{part}"
