@@ -221,6 +221,24 @@ def test_a_new_pod_is_never_open_before_its_policy(world):
     net.delete("late")
 
 
+def test_a_pod_that_stays_closed_is_told_with_the_reason(world):
+    net = world.net
+    net.apply(policy("some", "late", ingress=[]))
+    poll(lambda: metric(net, "node2", "policies") == 1, 60, "the policy is known")
+    net.demo("ksr", "stop")
+    try:
+        net.apply(server("default", "late", "node2", {"app": "late"}, [8080]))
+        poll(lambda: metric(net, "node2", "policy_pods_closed") == 1, 60, "its Pod object does not come")
+        assert re.search(r"late +\d+ +closed +closed +closed\n", net.node("node2", "netloom", "policies"))
+        assert "ingress: closed" in net.node("node2", "netloom", "policies", "default/late")
+        status = net.node("node2", "netloom", "status")
+        assert "policy: pod 'default/late' is closed: its Pod object is not known\n      try: " in status
+    finally:
+        net.demo("ksr", "start", "--wait")
+    poll(lambda: "problem: " not in net.node("node2", "netloom", "status"), 60, "it is open")
+    net.delete("late")
+
+
 def test_the_nodes_own_host_may_always_and_others_not(world):
     net = world.net
     net.apply(policy("closed", "b", ingress=[]))

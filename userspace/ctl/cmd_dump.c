@@ -99,6 +99,19 @@ static void list_tables(FILE *out)
 		fprintf(out, "  %-9s %s (%s)\n", t->name, t->about, t->map);
 }
 
+static struct json_object *table_list(struct json_object *list)
+{
+	for (const struct table *t = tables; t->name; t++) {
+		struct json_object *o = json_object_new_object();
+
+		json_add_str(o, "name", t->name);
+		json_add_str(o, "map", t->map);
+		json_add_str(o, "about", t->about);
+		json_append(list, o);
+	}
+	return list;
+}
+
 static int read_table(const struct ctl *c, const struct table *t, struct dump *d, struct err *e)
 {
 	_cleanup_(closep) int fd = pin_open_map_readonly(c->bpf_dir, t->map, e);
@@ -142,7 +155,10 @@ int cmd_dump(const struct ctl *c)
 	int err;
 
 	if (!c->arg) {
-		list_tables(c->out);
+		if (c->json)
+			print_json(c->out, table_list(rows));
+		else
+			list_tables(c->out);
 		return CTL_OK;
 	}
 	t = table_find(c->arg);

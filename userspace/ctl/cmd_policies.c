@@ -43,13 +43,14 @@ static size_t length(struct json_object *list)
 	return json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
 }
 
-/* "open", "2 policies, isolated", "1 policy, isolated, log only" */
+/* "open", "closed", "2 policies, isolated", "1 policy, isolated, log only" */
 static void summarize(struct json_object *pod, const char *dir)
 {
 	struct json_object *o = json_field(pod, dir);
 	size_t n = length(json_field(o, "policies"));
-	char text[64] = "open", field[32];
+	char text[64], field[32];
 
+	snprintf(text, sizeof(text), "%s", is_true(pod, "open") ? "open" : "closed");
 	if (n)
 		snprintf(text, sizeof(text), "%zu polic%s%s%s", n, n == 1 ? "y" : "ies",
 			 is_true(o, "isolated") ? ", isolated" : "",
@@ -79,7 +80,9 @@ static void print_direction(const struct ctl *c, struct json_object *pod, const 
 	const char *log_only = is_true(o, "logOnly") ? "; what is denied passes and is logged" : "";
 
 	if (!length(policies)) {
-		fprintf(c->out, "\n%s: open, no policy is about it\n", dir);
+		fprintf(c->out, "\n%s: %s\n", dir,
+			is_true(pod, "open") ? "open, no policy is about it"
+					     : "closed, its policies are not known yet");
 		return;
 	}
 	fprintf(c->out, "\n%s: %s%s\n", dir,

@@ -144,6 +144,17 @@ static int64_t count_ready(struct json_object *backends)
 	return n;
 }
 
+/* The service's own, and those of this port's frontends, which another service may have. */
+static int64_t count_problems(struct json_object *svc, struct json_object *port)
+{
+	struct json_object *fronts = list_of(port, "frontends");
+	int64_t n = length(list_of(svc, "problems"));
+
+	for (size_t i = 0; i < length(fronts); i++)
+		n += *str(json_object_array_get_idx(fronts, i), "problem") != '\0';
+	return n;
+}
+
 static struct json_object *frontend_texts(struct json_object *frontends)
 {
 	struct json_object *texts = json_object_new_array();
@@ -176,7 +187,7 @@ static int add_row(struct json_object *rows, struct json_object *svc, struct jso
 	      json_add(row, "frontendText", frontend_texts(list_of(port, "frontends"))) ?:
 	      json_add_int(row, "ready", count_ready(list_of(port, "backends"))) ?:
 	      json_add_int(row, "total", length(list_of(port, "backends"))) ?:
-	      json_add_int(row, "problemCount", length(list_of(svc, "problems"))) ?:
+	      json_add_int(row, "problemCount", count_problems(svc, port)) ?:
 	      json_append(rows, json_object_get(row));
 	json_object_put(row);
 	return err;
@@ -237,10 +248,12 @@ static void print_policy(FILE *out, struct json_object *policy)
 		return;
 	json_object_object_foreach(policy, name, v)
 	{
-		const char *text = json_object_get_string(v) ?: "";
+		const struct column plain = { "", name, COLUMN_PLAIN, false };
+		char text[512];
 
+		(void)v;
 		fprintf(out, "  %-22s", name);
-		print_text_line(out, " ", text);
+		print_text_line(out, " ", column_text(&plain, policy, text, sizeof(text)));
 	}
 }
 
@@ -252,6 +265,8 @@ static void print_one(const struct ctl *c, struct json_object *svc, const struct
 	snprintf(title, sizeof(title), "%s/%s: %s", str(svc, "namespace"), str(svc, "name"),
 		 str(svc, "type"));
 	print_text_line(c->out, "", title);
+	if (*str(svc, "notServed"))
+		print_text_line(c->out, "  not served: ", str(svc, "notServed"));
 	print_policy(c->out, json_field(svc, "policy"));
 	for (size_t i = 0; i < length(problems); i++)
 		print_text_line(c->out, "  problem: ",

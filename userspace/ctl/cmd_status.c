@@ -25,6 +25,8 @@ static const struct {
 		       "netloom dump ct" },
 	{ "uplink", "name the right link in uplink.interface, and see that it is up and has an "
 		    "address: ip addr" },
+	{ "object is not known",
+	  "see that netloom-ksr runs and is ready: what Kubernetes has comes by it" },
 	{ "pool", "the node's pod range is used up: netloom ipam shows by whom" },
 	{ "node id", "an id is claimed in etcd: see that it can be written" },
 	{ "pod CIDR",
@@ -134,7 +136,8 @@ static size_t facts(struct json_object *o, const char *prefix, char *buf, size_t
 		char deeper[96];
 
 		snprintf(deeper, sizeof(deeper), "%s%s%s", prefix, *prefix ? "." : "", name);
-		if (!v || is_problem_field(name) || at >= len)
+		if (!v || at >= len ||
+		    (is_problem_field(name) && !json_object_is_type(v, json_type_int)))
 			continue;
 		if (json_object_is_type(v, json_type_object))
 			at = facts(v, deeper, buf, len, at);
@@ -170,8 +173,10 @@ static void print_datapath(const struct ctl *c, struct json_object *o)
 		(long long)entries, (long long)room, (long long)(room ? entries * 100 / room : 0),
 		(long long)number(o, "conntrack.halfOpen"));
 	if (number(o, "dropEvents") + number(o, "dropEventsLost"))
-		fprintf(c->out, "  %-10s %lld told, %lld not told: netloom events\n", "drops",
-			(long long)number(o, "dropEvents"), (long long)number(o, "dropEventsLost"));
+		fprintf(c->out,
+			"  %-10s %lld events, %lld lost to the rate limit: netloom events\n",
+			"drops", (long long)number(o, "dropEvents"),
+			(long long)number(o, "dropEventsLost"));
 }
 
 static void print_totals(const struct ctl *c, struct json_object *status)
@@ -214,9 +219,11 @@ static void print_status(const struct ctl *c, struct json_object *status, bool r
 	print_problems(c, "", status);
 	print_waiting(c, json_field(status, "waiting"));
 	print_failed_items(c, status);
-	print_totals(c, status);
 	if (json_object_is_type(modules, json_type_object)) {
 		json_object_object_foreach(modules, bad, o) print_problems(c, bad, o);
+	}
+	print_totals(c, status);
+	if (json_object_is_type(modules, json_type_object)) {
 		json_object_object_foreach(modules, name, part) print_module(c, name, part);
 	}
 }

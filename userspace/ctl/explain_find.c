@@ -165,10 +165,16 @@ static bool port_is(struct json_object *port, const struct ask *ask, size_t n_po
 	return json_object_get_int64(json_field(port, "port")) == ask->port;
 }
 
-static int no_port(struct json_object *ports, const struct ask *ask, struct err *e)
+static int no_port(struct json_object *svc, const struct ask *ask, struct err *e)
 {
+	struct json_object *ports = json_field(svc, "ports");
 	char list[256] = "";
 	size_t used = 0;
+
+	if (!length(ports))
+		return err_set(e, -EINVAL, "service '%s' is not served: %s; name one of its pods",
+			       ask->to.text,
+			       *str(svc, "notServed") ? str(svc, "notServed") : "it has no ports");
 
 	for (size_t i = 0; i < length(ports) && used < sizeof(list); i++)
 		used += snprintf(list + used, sizeof(list) - used, "%s%d/%s", i ? ", " : "",
@@ -199,7 +205,7 @@ static int take_port(struct json_object *port, struct ask *ask, struct err *e)
 
 static int resolve_service(struct found *f, struct ask *ask, struct err *e)
 {
-	struct json_object *ports = NULL, *chosen = NULL;
+	struct json_object *svc = NULL, *ports, *chosen = NULL;
 	_json_ *answer = NULL;
 	char path[700];
 	int err;
@@ -210,13 +216,14 @@ static int resolve_service(struct found *f, struct ask *ask, struct err *e)
 		return err_set(e, -EINVAL, "there is no service '%s'", ask->to.text);
 	if (err < 0)
 		return err;
-	for (size_t i = 0; i < length(answer) && !ports; i++)
+	for (size_t i = 0; i < length(answer) && !svc; i++)
 		if (is_called(at(answer, i), ask->to.text))
-			ports = json_field(at(answer, i), "ports");
+			svc = at(answer, i);
+	ports = json_field(svc, "ports");
 	for (size_t i = 0; i < length(ports) && !chosen; i++)
 		if (port_is(at(ports, i), ask, length(ports)))
 			chosen = at(ports, i);
-	return chosen ? take_port(chosen, ask, e) : no_port(ports, ask, e);
+	return chosen ? take_port(chosen, ask, e) : no_port(svc, ask, e);
 }
 
 /* ---- pods and nodes ---- */

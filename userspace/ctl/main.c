@@ -6,6 +6,7 @@
 
 #include "api/paths.h"
 #include "ctl/ctl.h"
+#include "lib/config/config.h"
 #include "version.h"
 
 enum option_key {
@@ -74,15 +75,14 @@ static const struct command {
 	{ "nodes", "", "the cluster's nodes as this one sees them", NULL, cmd_nodes },
 	{ "pods", "", "pods on this node", NULL, cmd_pods },
 	{ "ipam", "", "addresses of this node's pods, used and free", NULL, cmd_ipam },
-	{ "services", "[NAMESPACE/NAME]", "services as this node serves them; or all about one",
-	  NULL, cmd_services },
-	{ "policies", "[NAMESPACE/POD]",
-	  "which policies hold for this node's pods; or the rules for one, in words", NULL,
+	{ "services", "[NAMESPACE/NAME]", "services as this node serves them, or one in full", NULL,
+	  cmd_services },
+	{ "policies", "[NAMESPACE/POD]", "policies of this node's pods, or one pod's rules", NULL,
 	  cmd_policies },
-	{ "denied", "[NAMESPACE[/POD]]",
-	  "what policy denied: to whom, from whom, and how many packets", NULL, cmd_denied },
-	{ "dump", "[TABLE]", "the data plane's live tables; without TABLE, which there are",
-	  dump_options, cmd_dump },
+	{ "denied", "[NAMESPACE[/POD]]", "what policy denied, whose, and how many packets", NULL,
+	  cmd_denied },
+	{ "dump", "[TABLE]", "the data plane's live tables, or a list of them", dump_options,
+	  cmd_dump },
 	{ "events", "", "packets that were dropped, and why", events_options, cmd_events },
 	{ "history", "", "what the agent did, and what came of it", history_options, cmd_history },
 	{ "explain", "FROM [service] TO", "what becomes of a packet, on each node, and why",
@@ -90,6 +90,21 @@ static const struct command {
 	{ "version", "", "of this program and of the agent", NULL, cmd_version },
 	{},
 };
+
+/* "; did you mean 'status'?", or "". */
+static const char *meant(const char *name, char *buf, size_t len)
+{
+	const char *names[ARRAY_SIZE(commands)], *nearest;
+	size_t n = 0;
+
+	for (const struct command *cmd = commands; cmd->name; cmd++)
+		names[n++] = cmd->name;
+	nearest = config_nearest(name, names, n);
+	buf[0] = '\0';
+	if (nearest)
+		snprintf(buf, len, "; did you mean '%s'?", nearest);
+	return buf;
+}
 
 static const struct command *command_find(const char *name)
 {
@@ -237,6 +252,7 @@ struct top {
 static error_t parse_top(int key, char *arg, struct argp_state *state)
 {
 	struct top *top = state->input;
+	char hint[64];
 
 	switch (key) {
 	case ARGP_KEY_INIT:
@@ -244,7 +260,8 @@ static error_t parse_top(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (!command_find(arg))
-			argp_error(state, "there is no command '%s'", arg);
+			argp_error(state, "there is no command '%s'%s", arg,
+				   meant(arg, hint, sizeof(hint)));
 		top->command_at = state->next - 1;
 		state->next = state->argc;
 		return 0;
@@ -269,7 +286,7 @@ static char *list_commands(int key, const char *text, void *input)
 		return (char *)text;
 	fputs("Looks at netloom on this node.\n\nCommands:\n", f);
 	for (const struct command *cmd = commands; cmd->name; cmd++)
-		fprintf(f, "  %-8s %-16s %s\n", cmd->name, cmd->args, cmd->about);
+		fprintf(f, "  %-8s %-17s %s\n", cmd->name, cmd->args, cmd->about);
 	fputs("\n'netloom COMMAND --help' says more. Exit codes: 0 well, 1 not healthy or failed, "
 	      "2 wrong usage, 3 the agent can't be reached.\n",
 	      f);

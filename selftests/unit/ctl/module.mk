@@ -4,3 +4,6 @@ test_ctl_LIBS := -lcurl -ljson-c -lbpf -lelf -lz -lmnl
 UNIT_TESTS += test_ctl_denied
 test_ctl_denied_SRCS = $(addprefix selftests/unit/ctl/,test_ctl_denied.c fake_agent.c) $(ctl_CORE)
 test_ctl_denied_LIBS := -lcurl -ljson-c -lbpf -lelf -lz -lmnl
+UNIT_TESTS += test_ctl_trouble
+test_ctl_trouble_SRCS = $(addprefix selftests/unit/ctl/,test_ctl_trouble.c fake_agent.c) $(ctl_CORE)
+test_ctl_trouble_LIBS := -lcurl -ljson-c -lbpf -lelf -lz -lmnl

@@ -284,16 +284,17 @@ static const struct {
 	const char *name, *object, *problem; /* first of them; NULL: none */
 	size_t n_addrs, n_ports;
 } services[] = {
-	{ "ExternalName is nothing", "'spec':{'type':'ExternalName','ports':[{'port':80}]}", NULL,
-	  0, 0 },
+	{ "ExternalName is nothing", "'spec':{'type':'ExternalName','ports':[{'port':80}]}",
+	  "an ExternalName is", 0, 0 },
 	{ "headless is nothing",
-	  "'spec':{'clusterIP':'None','clusterIPs':['None'],'ports':[{'port':80}]}", NULL, 0, 0 },
+	  "'spec':{'clusterIP':'None','clusterIPs':['None'],'ports':[{'port':80}]}",
+	  "it is headless", 0, 0 },
 	{ "headless by its list alone", "'spec':{'clusterIPs':['None'],'ports':[{'port':80}]}",
-	  NULL, 0, 0 },
+	  "it is headless", 0, 0 },
 	{ "another proxy's, whatever the label says",
 	  "'metadata':{'labels':{'service.kubernetes.io/service-proxy-name':null}},"
 	  "'spec':{'clusterIPs':['10.96.0.1'],'ports':[{'port':80}]}",
-	  NULL, 0, 0 },
+	  "its label service.kubernetes.io/service-proxy-name", 0, 0 },
 	{ "both families", "'spec':{'clusterIPs':['10.96.0.1','fd00:96::1'],'ports':[{'port':80}]}",
 	  NULL, 2, 1 },
 	{ "one field for old servers", "'spec':{'clusterIP':'10.96.0.1','ports':[{'port':80}]}",
@@ -350,7 +351,7 @@ static void services_tell_what_is_wrong_and_keep_the_rest(void **state)
 
 		svc = service_object_new(o);
 		assert_non_null(svc);
-		told = svc->problems.n ? svc->problems.v[0] : "";
+		told = svc->problems.n ? svc->problems.v[0] : svc->not_served ?: "";
 		if (svc->n_addrs != services[i].n_addrs || svc->n_ports != services[i].n_ports)
 			fail_msg("%s: %zu addresses, %zu ports", services[i].name, svc->n_addrs,
 				 svc->n_ports);

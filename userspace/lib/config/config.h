@@ -51,3 +51,6 @@ int config_load(const struct config_field *fields, size_t n, const char *path, v
 void config_free(const struct config_field *fields, size_t n, void *cfg);
 /* The documented default file; heap. */
 char *config_template(const struct config_field *fields, size_t n);
+
+/* Of `n` words, the one that `word` was likely meant to be, or NULL. */
+const char *config_nearest(const char *word, const char *const *words, size_t n);

@@ -11,6 +11,3 @@ void config_value_free(const struct config_field *f, void *cfg);
 
 /* "1h30m" and the like, in milliseconds. */
 int config_duration_parse(const char *text, int64_t *ret_ms);
-
-/* Of `n` words, the one that `word` was likely meant to be, or NULL. */
-const char *config_nearest(const char *word, const char *const *words, size_t n);

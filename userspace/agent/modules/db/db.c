@@ -310,9 +310,11 @@ static struct json_object *db_status(struct agent *a)
 {
 	const struct db *db = db_of(a);
 	struct json_object *o = json_object_new_object();
+	char text[sizeof(db->last_error) + 32];
 
 	if (!o)
 		return NULL;
+	snprintf(text, sizeof(text), "etcd is away: %s", db->last_error);
 	json_add_str(o, "state", origin_word(db->origin));
 	json_add_bool(o, "connected", store_connected(db->store));
 	json_add_int(o, "revision", db->revision);
@@ -321,7 +323,7 @@ static struct json_object *db_status(struct agent *a)
 	json_add_int(o, "lostKeys", db_table_lost(db->table));
 	json_add_int(o, "unpublished", db_publisher_pending(db->publisher));
 	if (db->last_error[0] && !store_connected(db->store))
-		json_add_str(o, "error", db->last_error);
+		json_add_str(o, "error", text);
 	return o;
 }
 

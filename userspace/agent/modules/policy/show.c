@@ -234,12 +234,31 @@ static bool add_problem(struct json_object *list, const char *text)
 	return json_object_array_length(list) < MAX_PROBLEMS;
 }
 
+/* One for all pods that are closed, if only for a moment: with the first that comes. */
+static void add_closed(struct json_object *list, const struct world *w, size_t n)
+{
+	char text[600], others[48] = "";
+
+	for (const struct endpoint *ep = w->endpoints; ep; ep = ep->hh.next) {
+		if (ep->written.flags & LOOM_EPOL_KNOWN || !ep->pod || ep->pod->ended)
+			continue;
+		if (n > 1)
+			snprintf(others, sizeof(others), " (and %zu more are closed)", n - 1);
+		snprintf(text, sizeof(text), "pod '%s' is %s%s", ep->pod->key, endpoint_why(ep),
+			 others);
+		add_problem(list, text);
+		return;
+	}
+}
+
 /* The first of those policies that are refused, and of peers that there is no room for. */
-static void add_problems(struct json_object *o, const struct world *w)
+static void add_problems(struct json_object *o, const struct world *w, size_t closed)
 {
 	struct json_object *list = json_object_new_array();
 	char text[300];
 
+	if (list && closed)
+		add_closed(list, w, closed);
 	if (list && w->some_unwritten)
 		add_problem(list, "no room for the addresses of all pods and nodes");
 	for (const struct policy_entry *e = w->policies; list && e; e = e->hh.next)
@@ -275,6 +294,6 @@ struct json_object *policy_status(struct agent *a)
 	json_add_int(o, "closedPods", c.closed);
 	json_add_int(o, "outdatedPods", c.starved);
 	json_add_int(o, "identities", HASH_COUNT(p->world->ids.all));
-	add_problems(o, p->world);
+	add_problems(o, p->world, p->loaded ? c.closed : 0);
 	return o;
 }

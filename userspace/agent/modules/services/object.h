@@ -46,7 +46,8 @@ struct service_object {
 	bool local_out, local_in, affinity;
 	bool host_ports; /* not a Service, but a pod's hostPorts: node_port is hostPort */
 	uint32_t affinity_s;
-	uint16_t health_port; /* 0: none */
+	uint16_t health_port;	/* 0: none */
+	const char *not_served; /* why nothing of it is: a sentence; NULL: it is */
 	struct problems problems;
 };
 /* Headless and ExternalName services, and those of another proxy, have neither addresses nor ports.

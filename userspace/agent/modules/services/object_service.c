@@ -301,13 +301,11 @@ static int read_policies(struct service_object *s, const struct place *p)
 	return s->distribution ? 0 : -ENOMEM;
 }
 
-/* Nothing to translate: DNS alone knows these. */
-static bool is_only_a_name(const struct service_object *s, const struct place *p)
+static bool is_headless(const struct place *p)
 {
 	struct json_object *list;
 
-	if (strcmp(s->type, "ExternalName") == 0 ||
-	    strcasecmp(read_text(p, "spec.clusterIP"), "None") == 0)
+	if (strcasecmp(read_text(p, "spec.clusterIP"), "None") == 0)
 		return true;
 	list = json_path(p->obj, "spec.clusterIPs");
 	if (!json_object_is_type(list, json_type_array) || !json_object_array_length(list))
@@ -315,6 +313,17 @@ static bool is_only_a_name(const struct service_object *s, const struct place *p
 	list = json_object_array_get_idx(list, 0);
 	return json_object_is_type(list, json_type_string) &&
 	       strcasecmp(json_object_get_string(list), "None") == 0;
+}
+
+static const char *why_not_served(const struct service_object *s, const struct place *p)
+{
+	if (strcmp(s->type, "ExternalName") == 0)
+		return "an ExternalName is for DNS alone";
+	if (is_headless(p))
+		return "it is headless: it has no address, DNS answers with its pods'";
+	return read_is_for_others(p) ? "its label service.kubernetes.io/service-proxy-name "
+				       "leaves it to another proxy"
+				     : NULL;
 }
 
 struct service_object *service_object_new(struct json_object *obj)
@@ -332,7 +341,8 @@ struct service_object *service_object_new(struct json_object *obj)
 		return NULL;
 	if (!*s->type)
 		s->type = "ClusterIP";
-	if (is_only_a_name(s, &p) || read_is_for_others(&p))
+	s->not_served = why_not_served(s, &p);
+	if (s->not_served)
 		return TAKE_PTR(s);
 	if (read_addresses(s, &p) < 0 || read_ports(s, &p) < 0 || read_ranges(s, &p) < 0 ||
 	    read_policies(s, &p) < 0)

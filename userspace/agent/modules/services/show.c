@@ -216,6 +216,8 @@ static struct json_object *show_service(const struct services *s, const struct s
 	json_add_str(o, "namespace", ns);
 	json_add_str(o, "name", slash ? slash + 1 : svc->title);
 	json_add_str(o, "type", svc->obj->type);
+	if (svc->obj->not_served)
+		json_add_str(o, "notServed", svc->obj->not_served);
 	json_add(o, "policy", show_policy(s, svc->obj));
 	json_add(o, "ports", all_ports(s, svc));
 	json_add(o, "problems", all_problems(svc));
