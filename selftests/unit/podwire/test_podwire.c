@@ -249,6 +249,88 @@ static void what_is_made_is_what_is_dumped(void **state)
 	pod_release(&p);
 }
 
+/* The pod's end must not be made anew: who is in there has used it. */
+static void what_somebody_did_to_the_hosts_end_is_mended_in_place(void **state)
+{
+	const uint8_t other[6] = { 2, 9, 9, 9, 9, 9 };
+	struct nl_link before, after;
+	struct pod_link *dumped = NULL;
+	struct err e = {};
+	struct pod p;
+
+	pod_new(&p, "mended", "10.1.1.9", "");
+	ok(pod_link_create(nl, &p.link, -1, &e), &e);
+	ok(nl_link_get(p.nl, 0, "eth0", &before, &e), &e);
+	ok(nl_link_set(nl,
+		       &(struct nl_link_set){
+			       .ifindex = p.link.host_ifindex, .mtu = 1300, .mac = other },
+		       &e),
+	   &e);
+	ok(pod_link_foreach(nl, keep, &dumped, &e), &e);
+	assert_false(pod_link_equal(dumped, &p.link));
+	ok(pod_link_update(nl, dumped, &p.link, &e), &e);
+	pod_link_free(dumped);
+	dumped = NULL;
+	ok(pod_link_foreach(nl, keep, &dumped, &e), &e);
+	assert_true(pod_link_equal(dumped, &p.link));
+	pod_link_free(dumped);
+	ok(nl_link_get(p.nl, 0, "eth0", &after, &e), &e);
+	assert_int_equal(after.ifindex, before.ifindex);
+	ok(pod_link_check(nl, &p.link, p.fd, &e), &e);
+	ok(pod_link_delete(nl, p.link.host_ifname, &e), &e);
+	pod_release(&p);
+}
+
+static void write_sysctl(const char *path, const char *value)
+{
+	_cleanup_(closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(write(fd, value, strlen(value)), strlen(value));
+}
+
+/* A byte to an address of the pod's own, in its namespace: 0 or -errno. The kernel makes an IPv6
+ * address a local one a moment after it has been added. */
+static int speak_to_itself(const char *text)
+{
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6 };
+	socklen_t len = sizeof(to);
+	_cleanup_(closep) int in = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct pollfd wait = { .fd = in, .events = POLLIN };
+
+	assert_int_equal(inet_pton(AF_INET6, text, &to.sin6_addr), 1);
+	if (bind(in, (struct sockaddr *)&to, sizeof(to)) < 0 ||
+	    getsockname(in, (struct sockaddr *)&to, &len) < 0)
+		return -errno;
+	for (int i = 0; i < 100; i++) {
+		if (sendto(in, "x", 1, 0, (struct sockaddr *)&to, len) < 0)
+			return -errno;
+		if (poll(&wait, 1, 50) == 1)
+			return 0;
+	}
+	return -ETIMEDOUT;
+}
+
+static void ipv6_works_where_the_runtime_has_turned_it_off(void **state)
+{
+	int to_itself[2], old;
+	struct err e = {};
+	struct pod p;
+
+	pod_new(&p, "off", "10.1.1.10", "fd00:1::a");
+	ok(netns_enter(p.fd, &old, &e), &e);
+	write_sysctl("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
+	netns_leave(&old);
+	ok(pod_link_create(nl, &p.link, -1, &e), &e);
+	ok(netns_enter(p.fd, &old, &e), &e);
+	to_itself[0] = speak_to_itself("::1");
+	to_itself[1] = speak_to_itself("fd00:1::a");
+	netns_leave(&old);
+	assert_int_equal(to_itself[0], 0);
+	assert_int_equal(to_itself[1], 0);
+	ok(pod_link_delete(nl, p.link.host_ifname, &e), &e);
+	pod_release(&p);
+}
+
 static void an_interface_that_is_there_already_is_an_error_and_stays(void **state)
 {
 	struct nl_veth v = { .mtu = 1500,
@@ -469,6 +551,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_wired_pod_has_all_that_it_needs),
 		cmocka_unit_test(what_is_made_is_what_is_dumped),
+		cmocka_unit_test(what_somebody_did_to_the_hosts_end_is_mended_in_place),
+		cmocka_unit_test(ipv6_works_where_the_runtime_has_turned_it_off),
 		cmocka_unit_test(an_interface_that_is_there_already_is_an_error_and_stays),
 		cmocka_unit_test(a_failure_halfway_leaves_nothing),
 		cmocka_unit_test(retired_links_carry_nothing_and_go_together),

@@ -193,6 +193,9 @@ static int make(struct nl_sock *nl, const struct pod_link *l, int netns_fd, bool
 	if (err < 0)
 		return err;
 	if (!addr_is_zero(&l->ips.ip6)) {
+		/* Some runtimes turn it off where they know of no network; a pod's own addresses
+		 * are reached by lo. */
+		set_sysctl("lo", "disable_ipv6", "0");
 		set_sysctl(l->ifname, "disable_ipv6", "0");
 		set_sysctl(l->ifname, "accept_ra", "0");
 	}
@@ -224,13 +227,19 @@ int pod_link_create(struct nl_sock *nl, const struct pod_link *l, int netns_fd, 
 	return err;
 }
 
+/* A link made anew would take with it what the pod's plugins and processes did to their end. */
 int pod_link_update(struct nl_sock *nl, const struct pod_link *old, const struct pod_link *new,
 		    struct err *e)
 {
-	if (old->host_ifindex != new->host_ifindex || old->mtu != new->mtu ||
-	    memcmp(old->hmac, new->hmac, sizeof(old->hmac)) != 0)
+	struct nl_link_set back = { .ifindex = new->host_ifindex, .mtu = new->mtu };
+	int err;
+
+	if (old->host_ifindex != new->host_ifindex)
 		return -EOPNOTSUPP;
-	return set_up_host_end(nl, new, e);
+	if (memcmp(old->hmac, new->hmac, sizeof(old->hmac)) != 0)
+		back.mac = new->hmac;
+	err = nl_link_set(nl, &back, e);
+	return err < 0 ? err : set_up_host_end(nl, new, e);
 }
 
 int pod_link_delete(struct nl_sock *nl, const char *host_ifname, struct err *e)

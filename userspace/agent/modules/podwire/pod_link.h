@@ -30,7 +30,7 @@ bool pod_link_equal(const struct pod_link *a, const struct pod_link *b);
  * -EEXIST: the pod has such an interface already, or the host such a link.
  */
 int pod_link_create(struct nl_sock *nl, const struct pod_link *l, int netns_fd, struct err *e);
-/* MTU, alias and state of the host's end. -EOPNOTSUPP: made of other things. */
+/* MTU, MAC, alias and state of the host's end. -EOPNOTSUPP: another link. */
 int pod_link_update(struct nl_sock *nl, const struct pod_link *old, const struct pod_link *new,
 		    struct err *e);
 /* Succeeds when there is none. */
