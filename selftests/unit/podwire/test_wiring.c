@@ -7,8 +7,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -243,6 +246,52 @@ static void an_agent_that_restarts_leaves_a_pod_alone(void **state)
 	close(fd2);
 }
 
+static void make(const char *root, const char *folder)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", root, folder);
+	assert_int_equal(mkdir(path, 0700), 0);
+}
+
+/* The agent sees the host's files below a folder, where /var/run leads to /run of the host. */
+static void a_link_is_made_again_in_the_namespace_that_the_runtime_named(void **state)
+{
+	char root[] = "/tmp/nlt-wiring-XXXXXX", from[64], to[128];
+	struct nl_link link;
+	struct attachment att;
+	struct err e = {};
+	int fd;
+
+	assert_int_equal(unshare(CLONE_NEWNS), 0);
+	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	assert_non_null(mkdtemp(root));
+	assert_int_equal(mount("tmpfs", root, "tmpfs", 0, NULL), 0);
+	make(root, "run");
+	make(root, "var");
+	snprintf(to, sizeof(to), "%s/var/run", root);
+	assert_int_equal(symlink("/run", to), 0);
+	applied(&(struct txn_stats){});
+	fd = new_pod(&att, "found");
+	snprintf(to, sizeof(to), "%s/run/nlt-found", root);
+	snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
+	close(open(to, O_WRONLY | O_CREAT, 0600));
+	assert_int_equal(mount(from, to, NULL, MS_BIND, NULL), 0);
+	att.netns = "/var/run/nlt-found";
+	f.cfg.cni.netns_prefix = root;
+	ok(fake_add(&f, &att, fd, &e), &e);
+	event_base_loop(f.base, EVLOOP_NONBLOCK); /* the ADD's own descriptor is closed */
+	ok(nl_link_get(nl, 0, att.host_ifname, &link, &e), &e);
+	ok(nl_link_del(nl, link.ifindex, &e), &e);
+	assert_int_equal(index_of(fd, "eth0"), 0);
+	applied(&(struct txn_stats){});
+	ok(podwire_check(fake_agent(&f), &att, fd, &e), &e);
+	ok(fake_del(&f, &att, &e), &e);
+	close(fd);
+	umount2(root, MNT_DETACH);
+	rmdir(root);
+}
+
 static void an_add_that_fails_gives_everything_back(void **state)
 {
 	struct attachment att, again;
@@ -320,6 +369,9 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(an_agent_that_restarts_leaves_a_pod_alone, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			a_link_is_made_again_in_the_namespace_that_the_runtime_named, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(an_add_that_fails_gives_everything_back, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(links_of_nobody_are_removed_at_a_resync, setup,

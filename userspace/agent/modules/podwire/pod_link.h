@@ -14,7 +14,7 @@ struct pod_link {
 	uint8_t mac[6], hmac[6]; /* of the pod's end, of the host's end */
 	struct pod_ips ips;
 	char *alias;		       /* of the host's end: "netloom <ns>/<pod> <container id>" */
-	char *netns;		       /* path */
+	char *netns;		       /* path, as the runtime gave it */
 	uint64_t netns_dev, netns_ino; /* 0: not checked */
 	bool up;		       /* dumped: host's end is up */
 };

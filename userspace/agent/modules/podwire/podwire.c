@@ -11,6 +11,7 @@
 #include "agent/core/module.h"
 #include "agent/modules/datapath/datapath.h"
 #include "agent/modules/modules.h"
+#include "agent/modules/pods/netns_path.h"
 #include "agent/modules/podwire/identity.h"
 #include "agent/modules/podwire/pod_link.h"
 #include "agent/modules/podwire/reaper.h"
@@ -45,15 +46,36 @@ static struct podwire *get(struct agent *a)
 
 /* ---- descriptor ---- */
 
+/* A path of the runtime's: netns_path.h says how it is looked up. */
+static int open_netns(struct podwire *m, const struct pod_link *l, int *ret_fd, struct err *e)
+{
+	const struct netns_peer nobody = { 0, -1 };
+	const char *root = agent_cfg(m->agent)->cni.netns_prefix;
+	struct netns_path ns = { .fd = -1 };
+
+	if (netns_path_open(root ? root : "", l->netns, nobody, &ns, e) < 0)
+		return e->code = -EBADF;
+	if (ns.dev != l->netns_dev || ns.ino != l->netns_ino) {
+		close(ns.fd);
+		return err_set(e, -EBADF,
+			       "'%.200s' is not the namespace that the pod was added with",
+			       l->netns);
+	}
+	*ret_fd = ns.fd;
+	return 0;
+}
+
 static int op_create(void *ctx, const char *name, const void *value, struct err *e)
 {
 	const struct pod_link *l = value;
 	struct podwire *m = ctx;
+	_cleanup_(closep) int opened = -1;
 	bool fresh =
 		m->fresh.fd >= 0 && m->fresh.dev == l->netns_dev && m->fresh.ino == l->netns_ino;
-	int fd = fresh ? m->fresh.fd : -1;
-	int err = pod_link_create(m->nl, l, fd, e);
+	int err = fresh ? 0 : open_netns(m, l, &opened, e), fd = fresh ? m->fresh.fd : opened;
 
+	if (!err)
+		err = pod_link_create(m->nl, l, fd, e);
 	/* What is in the way may be on its way out: this name's last link, or this namespace's. */
 	if (err == -EEXIST && reaper_wait(m->reaper)) {
 		*e = (struct err){};
@@ -157,16 +179,6 @@ static const struct descriptor pod_link_descriptor = {
 
 /* ---- items of an attachment ---- */
 
-/* The runtime's path as it is below cni.hostRoot; heap. */
-static char *netns_path(struct agent *a, const char *path)
-{
-	const char *root = agent_cfg(a)->cni.netns_prefix;
-	char text[4096];
-
-	snprintf(text, sizeof(text), "%s%s", root ? root : "", path ? path : "");
-	return strdup(text);
-}
-
 static int link_new(struct agent *a, const struct attachment *att, struct pod_link **ret)
 {
 	_cleanup_(pod_link_freep) struct pod_link *l = calloc(1, sizeof(*l));
@@ -183,7 +195,7 @@ static int link_new(struct agent *a, const struct attachment *att, struct pod_li
 	l->netns_dev = att->netns_dev;
 	l->netns_ino = att->netns_ino;
 	l->up = true;
-	l->netns = netns_path(a, att->netns);
+	l->netns = strdup(att->netns ? att->netns : "");
 	l->alias = podwire_alias(att);
 	if (!l->netns || !l->alias)
 		return -ENOMEM;
