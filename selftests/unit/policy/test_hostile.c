@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "agent/modules/policy/reach.h"
+#include "agent/modules/policy/rules.h"
 #include "lib/json/json.h"
 
 #define LARGEST (1500 * 1024) /* of etcd */
@@ -365,6 +366,100 @@ static void spans_have_what_the_blocks_have(void **state)
 	}
 }
 
+/* ---- many rules ---- */
+
+static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP };
+
+/* Of the np tier, which accepts; every tenth of an administrator's. */
+static struct loom_polrule random_rule(uint16_t order)
+{
+	bool admin = random_below(10) == 0;
+	struct loom_polrule r = {
+		.order = order,
+		.proto = random_below(3000) ? protos[random_below(3)] : 0,
+		.lo = random_below(400) * 5,
+		.verdict = admin ? LOOM_TIER_ADMIN << 4 | random_below(3)
+				 : LOOM_TIER_NP << 4 | LOOM_POL_ACCEPT,
+	};
+
+	if (random_below(300) == 0)
+		r.lo = 65535 - random_below(200);
+	r.hi = MIN(r.lo + random_below(random_below(20) ? 8 : 200), 65535u);
+	if (!r.proto)
+		r.lo = r.hi = 0;
+	return r;
+}
+
+/* The verdict of a tier there; -1: none. */
+static int decision(const struct loom_polrule *v, size_t n, unsigned int tier, uint8_t proto,
+		    uint16_t port)
+{
+	const struct loom_polrule *best = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		bool is_about =
+			!v[i].proto || (v[i].proto == proto && v[i].lo <= port && port <= v[i].hi);
+
+		if (v[i].verdict >> 4 == tier && is_about && (!best || v[i].order < best->order))
+			best = &v[i];
+	}
+	return best ? best->verdict : -1;
+}
+
+static void rules_of_any_number_decide_as_one_by_one(void **state)
+{
+	_cleanup_(freep) struct loom_polrule *all = calloc(4000, sizeof(*all));
+	struct rules rules = {};
+
+	for (int round = 0; round < 40; round++) {
+		size_t n = 100 + random_below(3900);
+
+		for (size_t i = 0; i < n; i++) {
+			all[i] = random_rule(i);
+			assert_int_equal(rules_add_new(&rules, &all[i]), 0);
+		}
+		/* They may be more than a set holds: then all are there still. */
+		assert_in_range(-rules_settle(&rules), 0, E2BIG);
+		for (int i = 0; i < 300; i++) {
+			uint16_t port = i % 10 ? random_below(2010) : 65535 - random_below(210);
+			uint8_t proto = protos[i % 3];
+			unsigned int tier = i % 2 ? LOOM_TIER_NP : LOOM_TIER_ADMIN;
+
+			assert_int_equal(decision(all, n, tier, proto, port),
+					 decision(rules.v, rules.n, tier, proto, port));
+		}
+		rules.n = 0;
+	}
+	rules_fini(&rules);
+}
+
+static void peers_that_no_two_rules_choose_alike(void **state)
+{
+	const union loom_addr r7 = ipv4("10.100.0.8");
+
+	add_pod("b", "b");
+	add_remote_pods(2000, "");
+	begin("{\"podSelector\":{},\"ingress\":[{\"ports\":[{\"port\":1}]}");
+	for (int i = 0; i < 80; i++) {
+		fputs(",{\"from\":[{\"podSelector\":{\"matchExpressions\":[{\"key\":\"app\","
+		      "\"operator\":\"In\",\"values\":[\"r7\"",
+		      spec.f);
+		for (int k = 0; k < 2000; k++)
+			if (k != 7 && random_below(2))
+				fprintf(spec.f, ",\"r%d\"", k);
+		fprintf(spec.f, "]}]}}],\"ports\":[{\"port\":%d}", i * 2 + 1001);
+		for (int k = 1; k < 170; k++)
+			fprintf(spec.f, ",{\"port\":%d}", k * 2 + 1);
+		fputs("]}", spec.f);
+	}
+	end("]}");
+	assert_is_cheap("halves");
+	assert_true(cluster_ingress(&c, "x/b", &r7, TCP, 1159));
+	assert_true(cluster_ingress(&c, "x/b", &r7, TCP, 339));
+	assert_false(cluster_ingress(&c, "x/b", &r7, TCP, 340));
+	assert_false(cluster_ingress(&c, "x/b", &r7, TCP, 1161));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, x_setup, x_teardown)
@@ -377,6 +472,8 @@ int main(void)
 		TEST(policies_that_are_long_to_try),
 		TEST(a_pod_of_thousands_of_named_ports),
 		TEST(a_node_of_thousands_of_addresses),
+		TEST(peers_that_no_two_rules_choose_alike),
+		cmocka_unit_test(rules_of_any_number_decide_as_one_by_one),
 		cmocka_unit_test(spans_have_what_the_blocks_have),
 	};
 

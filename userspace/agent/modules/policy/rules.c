@@ -2,6 +2,7 @@
 #include "agent/modules/policy/rules.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,15 +21,122 @@ int rules_add(struct rules *r, const struct loom_polrule *rule)
 void rules_fini(struct rules *r)
 {
 	free(r->v);
+	free(r->wide);
 	*r = (struct rules){};
 }
-
-/* ---- order ---- */
 
 static unsigned int tier_of(const struct loom_polrule *r)
 {
 	return r->verdict >> 4;
 }
+
+/* ---- many ---- */
+
+/* Of the np tier, where all accept, by protocol and number. */
+struct wide {
+	bool used, any;
+	uint16_t order; /* the least */
+	uint64_t ports[3][65536 / 64];
+};
+static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP };
+#define MANY (2 * LOOM_POLSET_MAX)
+
+static uint64_t *ports_of(struct wide *w, uint8_t proto)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(protos); i++)
+		if (protos[i] == proto)
+			return w->ports[i];
+	return NULL;
+}
+
+static void set_ports(uint64_t *ports, uint32_t lo, uint32_t hi)
+{
+	for (; lo <= hi && lo % 64; lo++)
+		ports[lo / 64] |= 1ull << lo % 64;
+	for (; lo + 63 <= hi; lo += 64)
+		ports[lo / 64] = ~0ull;
+	for (; lo <= hi; lo++)
+		ports[lo / 64] |= 1ull << lo % 64;
+}
+
+static bool widen(struct wide *w, const struct loom_polrule *rule)
+{
+	uint64_t *ports = ports_of(w, rule->proto);
+
+	if (tier_of(rule) != LOOM_TIER_NP || (rule->proto && !ports))
+		return false;
+	if (ports)
+		set_ports(ports, rule->lo, rule->hi);
+	w->any |= !ports;
+	w->order = MIN(w->order, rule->order);
+	return true;
+}
+
+/* Those that are there by now too. */
+static int go_wide(struct rules *r)
+{
+	size_t kept = 0;
+
+	if (!r->wide)
+		r->wide = malloc(sizeof(*r->wide));
+	if (!r->wide)
+		return -ENOMEM;
+	*r->wide = (struct wide){ .used = true, .order = UINT16_MAX };
+	for (size_t i = 0; i < r->n; i++)
+		if (!widen(r->wide, &r->v[i]))
+			r->v[kept++] = r->v[i];
+	r->n = kept;
+	return 0;
+}
+
+/* The next port from `at` on that is set, or is not; 65536: there is none. */
+static uint32_t next_port(const uint64_t *ports, uint32_t at, bool set)
+{
+	while (at < 65536) {
+		uint64_t word = (set ? ports[at / 64] : ~ports[at / 64]) >> at % 64;
+
+		if (word)
+			return at + __builtin_ctzll(word);
+		at += 64 - at % 64;
+	}
+	return at;
+}
+
+static int narrow_ports(struct rules *r, size_t proto)
+{
+	struct loom_polrule rule = {
+		.order = r->wide->order,
+		.proto = protos[proto],
+		.verdict = LOOM_TIER_NP << 4 | LOOM_POL_ACCEPT,
+	};
+	const uint64_t *ports = r->wide->ports[proto];
+	uint32_t lo, hi;
+	int err = 0;
+
+	for (lo = next_port(ports, 0, true); lo < 65536 && !err; lo = next_port(ports, hi, true)) {
+		hi = next_port(ports, lo, false);
+		rule.lo = lo;
+		rule.hi = hi - 1;
+		err = rules_add(r, &rule);
+	}
+	return err;
+}
+
+static int narrow(struct rules *r)
+{
+	const struct loom_polrule any = {
+		.order = r->wide->order,
+		.verdict = LOOM_TIER_NP << 4 | LOOM_POL_ACCEPT,
+	};
+	int err = r->wide->any ? rules_add(r, &any) : 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(protos) && !err && !r->wide->any; i++)
+		err = narrow_ports(r, i);
+	r->wide->used = false;
+	return err;
+}
+
+/* ---- order ---- */
 
 static int compare(long a, long b)
 {
@@ -89,6 +197,10 @@ int rules_add_new(struct rules *r, const struct loom_polrule *rule)
 
 	if (last && covers(last, rule) && last->order <= rule->order)
 		return 0;
+	if (r->n == MANY && (!r->wide || !r->wide->used) && go_wide(r) < 0)
+		return -ENOMEM;
+	if (r->wide && r->wide->used && widen(r->wide, rule))
+		return 0;
 	return rules_add(r, rule);
 }
 
@@ -138,6 +250,8 @@ void rules_drop_tier(struct rules *r, unsigned int tier)
 {
 	size_t kept = 0;
 
+	if (r->wide && tier == LOOM_TIER_NP)
+		r->wide->used = false;
 	for (size_t i = 0; i < r->n; i++)
 		if (tier_of(&r->v[i]) != tier)
 			r->v[kept++] = r->v[i];
@@ -146,6 +260,8 @@ void rules_drop_tier(struct rules *r, unsigned int tier)
 
 int rules_settle(struct rules *r)
 {
+	if (r->wide && r->wide->used && narrow(r) < 0)
+		return -ENOMEM;
 	if (!r->n)
 		return 0;
 	if (!drop_covered(r)) {

@@ -9,9 +9,13 @@
 
 #include "shared/loom_pol.h"
 
+struct wide;
+
 struct rules {
 	struct loom_polrule *v;
 	size_t n, room;
+	struct wide *wide; /* ports of the np tier, once there are more of them than a list is good
+			      for */
 };
 
 /* 0 or -ENOMEM. */
