@@ -36,7 +36,6 @@ def agent_config(instance, node):
                 "maxEntries": 65536,
                 "maxNewEntries": 16384,
             },  # several nodes share one machine's memory
-            "paths": {"objects": os.path.join(build_dir(), "bpf")},
         },
         instance.options.get("agent_config", {}),
     )

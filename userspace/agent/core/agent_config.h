@@ -100,8 +100,8 @@ struct agent_config {
 	} api;
 
 	struct {
-		char *state_dir, *bpf_dir, *object_dir; /* paths.state, paths.bpf, paths.objects */
-		char *cgroup_dir;			/* paths.cgroup */
+		char *state_dir, *bpf_dir; /* paths.state, paths.bpf */
+		char *cgroup_dir;	   /* paths.cgroup */
 	} paths;
 
 	struct {

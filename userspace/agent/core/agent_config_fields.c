@@ -203,8 +203,6 @@ const struct config_field agent_config_fields[] = {
 	      "Control group (version 2) of which services.socketLB translates the sockets: all of "
 	      "the machine's, as a rule.",
 	      PATH),
-	FIELD("paths.objects", CONFIG_STRING, paths.object_dir, NETLOOM_BPF_OBJECT_DIR,
-	      "Folder of the BPF object files.", PATH),
 
 	FIELD("controller.retryMin", CONFIG_DURATION, controller.retry_min_ms, "1s",
 	      "Wait before a failed operation on the node is tried again; doubles each time.",
