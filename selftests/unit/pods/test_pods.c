@@ -19,8 +19,8 @@
 #include <sys/wait.h>
 
 #include "agent/modules/modules.h"
-#include "agent/modules/pods/netns_path.h"
 #include "lib/json/json.h"
+#include "lib/netlink/netns_path.h"
 #include "selftests/unit/pods/fake_core.h"
 
 #define KEY "/netloom/endpoint/shop/web-0"

@@ -4,7 +4,7 @@ test_podwire_SRCS := selftests/unit/podwire/test_podwire.c \
 test_podwire_LIBS := -lmnl
 test_wiring_SRCS := selftests/unit/podwire/test_wiring.c selftests/unit/podwire/fake_agent.c \
 	$(foreach m,uplink hostlink nodesync ipam podwire,$(sort $(wildcard userspace/agent/modules/$(m)/*.c))) \
-	$(sort $(wildcard userspace/agent/core/sched*.c)) userspace/agent/modules/pods/netns_path.c
+	$(sort $(wildcard userspace/agent/core/sched*.c))
 test_wiring_LIBS := -lmnl -ljson-c -levent -lbpf
 test_ipv4_only_SRCS := selftests/unit/podwire/test_ipv4_only.c \
 	$(addprefix userspace/agent/modules/podwire/,pod_link.c check.c)

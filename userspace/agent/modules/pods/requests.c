@@ -5,7 +5,6 @@
 
 #include "agent/core/agent_config.h"
 #include "agent/modules/ipam/ipam.h"
-#include "agent/modules/pods/netns_path.h"
 #include "agent/modules/pods/pods_int.h"
 #include "agent/modules/podwire/podwire.h"
 #include "api/cni_spool.h"
@@ -15,6 +14,7 @@
 #include "lib/base/log.h"
 #include "lib/cni/cni_names.h"
 #include "lib/json/json.h"
+#include "lib/netlink/netns_path.h"
 
 int request_new(struct pods *p, enum cni_verb verb, struct request **ret)
 {

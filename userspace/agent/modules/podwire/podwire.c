@@ -11,7 +11,6 @@
 #include "agent/core/module.h"
 #include "agent/modules/datapath/datapath.h"
 #include "agent/modules/modules.h"
-#include "agent/modules/pods/netns_path.h"
 #include "agent/modules/podwire/identity.h"
 #include "agent/modules/podwire/pod_link.h"
 #include "agent/modules/podwire/reaper.h"
@@ -20,6 +19,7 @@
 #include "lib/base/log.h"
 #include "lib/httpd/httpd.h"
 #include "lib/json/json.h"
+#include "lib/netlink/netns_path.h"
 
 #define ITEM_LINK "pod-link"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/modules/pods/netns_path.h"
+#include "lib/netlink/netns_path.h"
 
 #include <errno.h>
 #include <fcntl.h>
