@@ -28,13 +28,19 @@ int fixture_setup(void **state)
 	return 0;
 }
 
-int fixture_teardown(void **state)
+int fixture_forget(void **state)
 {
 	char bpffs[64];
 
 	snprintf(bpffs, sizeof(bpffs), "%s/bpf", base);
 	umount2(bpffs, MNT_DETACH);
 	rmdir(bpffs);
+	return 0;
+}
+
+int fixture_teardown(void **state)
+{
+	fixture_forget(state);
 	return rmdir(base);
 }
 

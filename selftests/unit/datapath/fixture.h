@@ -22,6 +22,8 @@ struct seen_list {
 /* cmocka group functions. */
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
+/* After each test: the bpffs goes, and with it what was pinned. All of it together is gigabytes. */
+int fixture_forget(void **state);
 /* A folder below the test's bpffs, not made yet. */
 const char *fixture_dir(const char *name, char buf[static 128]);
 int fixture_veth(const char *name, unsigned int ifindex); /* 0: the kernel chooses */

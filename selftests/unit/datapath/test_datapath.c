@@ -536,7 +536,7 @@ static void an_object_of_another_version_is_refused(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
+	struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_restart_changes_nothing),
 		cmocka_unit_test(a_missing_pin_makes_all_load_anew),
 		cmocka_unit_test(a_new_configuration_replaces_programs_in_place),
@@ -582,5 +582,7 @@ int main(void)
 		cmocka_unit_test(a_pods_attachment_waits_for_its_link_and_entry),
 	};
 
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
+		tests[i].teardown_func = fixture_forget;
 	return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
