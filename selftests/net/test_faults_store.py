@@ -53,9 +53,9 @@ def test_an_agent_starts_from_its_mirror_while_etcd_is_absent(pair):
 def test_pods_are_wired_while_etcd_is_away_and_known_when_it_is_back(pair):
     pair.demo("etcd", "kill")
     pair.pods(("orphan", "node1"))
-    assert reaches(pair, "left", "orphan") or pair.peer("left")
-    pair.demo("etcd", "start", "--wait")
     pair.peer("orphan")
+    assert reaches(pair, "left", "orphan")
+    pair.demo("etcd", "start", "--wait")
     poll(lambda: reaches(pair, "right", "orphan"), 120, "right reaches orphan")
     pair.part("orphan")
     pair.delete("orphan")

@@ -42,6 +42,9 @@ def test_an_agent_restarted_amid_ten_thousand_updates_ends_in_the_right_state(ne
     """Twice: while they come, and while they go."""
     net.apply(backend("many", "node2"))
     net.ready("many")
+    made = {(s["metadata"]["namespace"], s["metadata"]["name"]) for s in net.get("services", "-A")["items"]}
+    for node in ("node1", "node3"):
+        poll(lambda: {*net.services(node)} == made, 60, lambda: f"{node}: {made} and {net.services(node)}")
     net.demo("ksr", "stop")  # it would remove what Kubernetes knows nothing of
     before, writer = frontends(net, "node1"), net.peer("node1", "manyservices.py")
     to = {"address": of_family(net.ips("many"), "v4"), "node": "node2"}
