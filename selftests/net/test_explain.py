@@ -63,8 +63,8 @@ class World:
             cluster.kubectl("label", "pod", name, f"group={group}")
         cluster.ready(*SERVERS)
         for name in ONE_EACH:
-            serves(cluster, f"to-{name}", name, nodes=("node1", "node2"))
-        serves(cluster, "empty", nodes=("node1", "node2"))
+            serves(cluster, f"to-{name}", name, nodes=NODES)
+        serves(cluster, "empty", nodes=NODES)
         self.addresses = {name: cluster.ips(name) for name in ("client", *SERVERS)}
         for node in cluster.get("nodes")["items"]:
             found = [a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP"]
@@ -296,7 +296,8 @@ def test_explain_agrees_with_real_packets_under_policies(world):
         print(f"seed {seed}")
         try:
             enforce(world, seed)
-            pairs = random.Random(seed).choices(world.pairs(), k=500)
+            # Twice at most: ICMP errors, as for a port that nobody listens on, are a few a second.
+            pairs = random.Random(seed).sample(world.pairs() * 2, k=500)
             verdicts = compare(world, pairs)
         finally:
             relax(world)
