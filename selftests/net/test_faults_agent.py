@@ -135,6 +135,13 @@ def test_routes_that_go_are_put_back(cluster):
     cluster.delete("asked")
 
 
+def test_sysctls_that_somebody_sets_are_set_back(cluster):
+    for path in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+        value = lambda: cluster.node("node1", "cat", f"/proc/sys/net/{path}").strip()  # noqa: B023,E731
+        cluster.node("node1", "sh", "-c", f"echo 0 > /proc/sys/net/{path}")
+        poll(lambda: value() == "1", 60, path)
+
+
 def test_an_agent_killed_in_the_middle_of_adds_wires_all_pods_once(cluster):
     names = [f"mid-{i}" for i in range(AT_ONCE)]
     cluster.apply(*(pod(name, "node1") for name in names))

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/neighbour.h>
+#include <linux/netconf.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
 #include <sched.h>
@@ -303,6 +304,30 @@ static void changes_are_told(void **state)
 	assert_true(seen[0] >= 1 && seen[1] >= 1 && seen[2] >= 1);
 }
 
+static void note_conf(const struct nl_change *c, void *arg)
+{
+	int *seen = arg;
+
+	if (c->kind == NL_CHANGE_CONF && c->conf_ifindex == NETCONFA_IFINDEX_ALL)
+		(*seen)++;
+}
+
+static void changed_sysctls_are_told(void **state)
+{
+	_cleanup_(nl_monitor_closep) struct nl_monitor *m = NULL;
+	_cleanup_(closep) int fd = open("/proc/sys/net/ipv4/ip_forward", O_RDWR | O_CLOEXEC);
+	struct err e = {};
+	int seen = 0;
+	char was;
+
+	ok(nl_monitor_open_conf(&m, &e), &e);
+	assert_int_equal(pread(fd, &was, 1, 0), 1);
+	assert_int_equal(pwrite(fd, was == '0' ? "1" : "0", 1, 0), 1);
+	assert_int_equal(poll(&(struct pollfd){ nl_monitor_fd(m), POLLIN, 0 }, 1, 5000), 1);
+	assert_int_equal(nl_monitor_read(m, note_conf, &seen), 0);
+	assert_true(seen >= 1);
+}
+
 static void count_lost(const struct nl_change *c, void *arg)
 {
 	*(int *)arg += c->kind == NL_CHANGE_LOST;
@@ -337,6 +362,7 @@ int main(void)
 		cmocka_unit_test(a_socket_stays_in_the_namespace_it_was_opened_in),
 		cmocka_unit_test(something_else_than_a_namespace_is_refused),
 		cmocka_unit_test(changes_are_told),
+		cmocka_unit_test(changed_sysctls_are_told),
 		cmocka_unit_test(a_flood_of_changes_is_told_as_lost),
 	};
 

@@ -52,6 +52,11 @@ int txn_put(struct txn *t, void *value, const char *fmt, ...)
 	return 0;
 }
 
+const void *scheduler_applied(struct scheduler *s, const char *fmt, ...)
+{
+	return s; /* as the test says */
+}
+
 static void dump_release(void)
 {
 	for (size_t i = 0; i < n_dumped; i++)
@@ -339,6 +344,26 @@ static void a_sysctl_that_is_right_is_found_and_a_wrong_one_is_not(void **state)
 	host_sysctls_clear(&all);
 }
 
+static void a_sysctl_that_somebody_else_sets_is_missed(void **state)
+{
+	struct scheduler *applied = (struct scheduler *)&put_key;
+	struct host_sysctls all = {};
+	struct err e = {};
+
+	set_rp_filter(&all, "2", "1");
+	assert_null(host_sysctls_lost(&all, applied));
+	host_sysctls_clear(&all);
+	set_rp_filter(&all, "1", NULL);
+	assert_null(host_sysctls_lost(&all, applied));
+	ok(host_sysctl_descriptor.create(&all, RP_FILTER,
+					 &(struct host_sysctl){ "0", NULL, "somebody else" }, &e),
+	   &e);
+	assert_string_equal(host_sysctls_lost(&all, applied), RP_FILTER);
+	/* One that could not be set is retried by itself. */
+	assert_null(host_sysctls_lost(&all, NULL));
+	host_sysctls_clear(&all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +374,7 @@ int main(void)
 		cmocka_unit_test(cluster_routes_are_found_again),
 		cmocka_unit_test(a_sysctl_is_written_only_when_it_has_to_be),
 		cmocka_unit_test(a_sysctl_that_is_right_is_found_and_a_wrong_one_is_not),
+		cmocka_unit_test(a_sysctl_that_somebody_else_sets_is_missed),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

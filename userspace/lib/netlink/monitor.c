@@ -2,6 +2,7 @@
 #include "lib/netlink/message.h"
 
 #include <errno.h>
+#include <linux/netconf.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -10,10 +11,8 @@ struct nl_monitor {
 	char in[64 * 1024] __attribute__((aligned(8)));
 };
 
-int nl_monitor_open(struct nl_monitor **ret, struct err *e)
+static int open_groups(const int *groups, size_t n, struct nl_monitor **ret, struct err *e)
 {
-	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-				      RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE };
 	_cleanup_(nl_monitor_closep) struct nl_monitor *m = calloc(1, sizeof(*m));
 	struct sockaddr_nl self = { .nl_family = AF_NETLINK };
 	int room = 1024 * 1024;
@@ -29,12 +28,27 @@ int nl_monitor_open(struct nl_monitor **ret, struct err *e)
 	/* An unbound socket has the kernel's own port number and is left out of what it tells. */
 	if (bind(m->fd, (struct sockaddr *)&self, sizeof(self)) < 0)
 		return err_errno(e, -errno, "netlink monitor");
-	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
+	for (size_t i = 0; i < n; i++)
 		if (setsockopt(m->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i],
 			       sizeof(groups[i])) < 0)
 			return err_errno(e, -errno, "netlink monitor: group %d", groups[i]);
 	*ret = TAKE_PTR(m);
 	return 0;
+}
+
+int nl_monitor_open(struct nl_monitor **ret, struct err *e)
+{
+	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+				      RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE };
+
+	return open_groups(groups, ARRAY_SIZE(groups), ret, e);
+}
+
+int nl_monitor_open_conf(struct nl_monitor **ret, struct err *e)
+{
+	static const int groups[] = { RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF };
+
+	return open_groups(groups, ARRAY_SIZE(groups), ret, e);
 }
 
 void nl_monitor_close(struct nl_monitor *m)
@@ -48,6 +62,19 @@ void nl_monitor_close(struct nl_monitor *m)
 int nl_monitor_fd(const struct nl_monitor *m)
 {
 	return m->fd;
+}
+
+static int parse_conf(const struct nlmsghdr *nlh, int *ret_ifindex)
+{
+	const struct nlattr *tb[NETCONFA_MAX + 1];
+
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(struct netconfmsg))
+		return -ENOENT;
+	nl_attrs(nlh, sizeof(struct netconfmsg), tb, NETCONFA_MAX);
+	if (!nl_attr_holds(tb[NETCONFA_IFINDEX], 4))
+		return -ENOENT;
+	*ret_ifindex = mnl_attr_get_u32(tb[NETCONFA_IFINDEX]);
+	return 0;
 }
 
 static void tell(const struct nlmsghdr *nlh, void (*fn)(const struct nl_change *c, void *arg),
@@ -72,6 +99,11 @@ static void tell(const struct nlmsghdr *nlh, void (*fn)(const struct nl_change *
 	case RTM_DELROUTE:
 		c.kind = NL_CHANGE_ROUTE;
 		if (nl_parse_route(nlh, &c.route) < 0)
+			return;
+		break;
+	case RTM_NEWNETCONF:
+		c.kind = NL_CHANGE_CONF;
+		if (parse_conf(nlh, &c.conf_ifindex) < 0)
 			return;
 		break;
 	default:

@@ -167,18 +167,27 @@ int nl_neigh_foreach(struct nl_sock *nl, int (*fn)(const struct nl_neigh *neigh,
 /* ---- changes ---- */
 
 struct nl_monitor;
-enum nl_change_kind { NL_CHANGE_LINK, NL_CHANGE_ADDR, NL_CHANGE_ROUTE, NL_CHANGE_LOST };
+enum nl_change_kind {
+	NL_CHANGE_LINK,
+	NL_CHANGE_ADDR,
+	NL_CHANGE_ROUTE,
+	NL_CHANGE_CONF, /* forwarding or rp_filter of conf_ifindex */
+	NL_CHANGE_LOST, /* events were lost, everything may have changed */
+};
 struct nl_change {
-	enum nl_change_kind kind; /* LOST: events were lost, everything may have changed */
+	enum nl_change_kind kind;
 	bool gone;
 	union {
 		struct nl_link link;
 		struct nl_addr addr;
 		struct nl_route route;
+		int conf_ifindex; /* NETCONFA_IFINDEX_ALL, _DEFAULT, or a link's index */
 	};
 };
 /* Follows links, addresses and routes of the thread's own namespace. Non-blocking. */
 int nl_monitor_open(struct nl_monitor **ret, struct err *e);
+/* Follows sysctls below net/ipv4/conf and net/ipv6/conf, those that the kernel tells of. */
+int nl_monitor_open_conf(struct nl_monitor **ret, struct err *e);
 void nl_monitor_close(struct nl_monitor *m);
 DEFINE_FREEP(struct nl_monitor, nl_monitor_close)
 int nl_monitor_fd(const struct nl_monitor *m);

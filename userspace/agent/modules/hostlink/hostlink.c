@@ -14,6 +14,7 @@
 #include "agent/core/module.h"
 #include "agent/modules/datapath/datapath.h"
 #include "agent/modules/hostlink/items.h"
+#include "agent/modules/hostlink/sysctl_watch.h"
 #include "agent/modules/modules.h"
 #include "agent/modules/uplink/uplink.h"
 #include "api/paths.h"
@@ -28,6 +29,7 @@ struct hostlink {
 	unsigned int host_ifindex, overlay_ifindex;
 	struct uplink last; /* what the present items were made for */
 	struct host_sysctls sysctls;
+	struct sysctl_watch *watch;
 };
 
 static struct hostlink *get(struct agent *a)
@@ -301,6 +303,7 @@ static void hostlink_fini(struct agent *a)
 
 	if (!m)
 		return;
+	sysctl_watch_free(m->watch);
 	nl_close(m->nl);
 	host_sysctls_clear(&m->sysctls);
 	free(m);
@@ -321,7 +324,7 @@ static int hostlink_init(struct agent *a, struct err *e)
 		err = scheduler_register(agent_scheduler(a), all[i], m->nl);
 	if (!err)
 		err = scheduler_register(agent_scheduler(a), &host_sysctl_descriptor, &m->sysctls);
-	return err;
+	return err ? err : sysctl_watch_new(a, &m->sysctls, &m->watch, e);
 }
 
 const struct module hostlink_module = {

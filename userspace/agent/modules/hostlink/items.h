@@ -28,6 +28,8 @@ struct host_sysctls {
 	size_t n;
 };
 void host_sysctls_clear(struct host_sysctls *s);
+/* Path of the first that is applied, and is not as it should be any more; borrowed, or NULL. */
+const char *host_sysctls_lost(const struct host_sysctls *all, struct scheduler *s);
 
 extern const struct descriptor host_link_descriptor, host_route_descriptor, host_sysctl_descriptor;
 

@@ -1,1 +1,1 @@
-AGENT_SRCS += $(addprefix userspace/agent/modules/hostlink/,hostlink.c link_item.c route_item.c sysctl_item.c)
+AGENT_SRCS += $(addprefix userspace/agent/modules/hostlink/,hostlink.c link_item.c route_item.c sysctl_item.c sysctl_watch.c)

@@ -132,6 +132,20 @@ static int op_dump(void *ctx, struct dump_list *ret, struct err *e)
 	return 0;
 }
 
+const char *host_sysctls_lost(const struct host_sysctls *all, struct scheduler *s)
+{
+	char found[32];
+
+	for (size_t i = 0; i < all->n; i++) {
+		const struct host_sysctl_wish *w = &all->v[i];
+
+		if (host_sysctl_read(w->path, found, sizeof(found)) == 0 &&
+		    !satisfied(&w->s, found) && scheduler_applied(s, "host-sysctl/%s", w->path))
+			return w->path;
+	}
+	return NULL;
+}
+
 static struct json_object *op_describe(const char *name, const void *value)
 {
 	const struct host_sysctl *s = value;
