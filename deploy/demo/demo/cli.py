@@ -34,7 +34,7 @@ def cmd_up(args, instance):
         "source": args.source,
         "cnp_crd": args.cnp_crd,
         "log_level": args.log_level,
-        "agent_config": json.loads(args.agent_config),
+        "agent_config": args.agent_config,
         "build": build_dir(),
     }
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -238,6 +238,22 @@ def cmd_run(args, instance):
     import_module(f"demo.{module}").main(args.argv)
 
 
+def node_count(text):
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"want a number from 1 to 100, found {text!r}")
+    return int(text)
+
+
+def keys(text):
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError(f"want a JSON object, found {text!r}")
+    return found
+
+
 def parser():
     top = argparse.ArgumentParser(
         prog="netloom-demo", description="A cluster in network namespaces; no Kubernetes needed."
@@ -253,7 +269,7 @@ def parser():
         return sub
 
     sub = command("up", cmd_up, "bring a cluster up; returns when all is ready")
-    sub.add_argument("--nodes", type=int, default=3, choices=range(1, 101), metavar="N")
+    sub.add_argument("--nodes", type=node_count, default=3, metavar="N", help="from 1 to 100")
     sub.add_argument("--transport", choices=("vxlan", "native"), default="vxlan")
     sub.add_argument("--family", choices=("v4", "v6", "dual"), default="dual")
     sub.add_argument("--xdp", choices=("auto", "on", "off"), default="auto")
@@ -289,7 +305,8 @@ def parser():
     )
     sub.add_argument(
         "--agent-config",
-        default="{}",
+        type=keys,
+        default={},
         metavar="JSON",
         help="keys for agent.yaml, merged over the demo's own",
     )
