@@ -114,14 +114,11 @@ static struct json_object *table_list(struct json_object *list)
 
 static int read_table(const struct ctl *c, const struct table *t, struct dump *d, struct err *e)
 {
-	_cleanup_(closep) int fd = pin_open_map_readonly(c->bpf_dir, t->map, e);
 	_cleanup_(names_freep) struct names *names = NULL;
+	_cleanup_(closep) int fd = -1;
 	struct table_names resolver;
-	int err;
+	int err = names_new(c, &names);
 
-	if (fd < 0)
-		return fd;
-	err = names_new(c, &names);
 	if (err < 0)
 		return err;
 	if (c->pod && !names_known(names))
@@ -129,6 +126,13 @@ static int read_table(const struct ctl *c, const struct table *t, struct dump *d
 			       "--pod: names are known to the agent, and none answers at '%s'; "
 			       "--ip works without",
 			       c->socket);
+	if (c->pod && !names_has(names, c->pod))
+		return err_set(e, -ESRCH,
+			       "--pod: no pod '%s' on this node; --ip finds those of other nodes",
+			       c->pod);
+	fd = pin_open_map_readonly(c->bpf_dir, t->map, e);
+	if (fd < 0)
+		return fd;
 	resolver = names_resolver(names);
 	resolver.now_tick = clock_ns() >> LOOM_TICK_SHIFT;
 	return table_read(fd, t, &resolver, on_record, d, e);
@@ -169,6 +173,10 @@ int cmd_dump(const struct ctl *c)
 	}
 	if (c->ip && addr_parse(c->ip, &d.ip, &e) < 0) {
 		fprintf(c->complain, "netloom: --ip %s\n", e.msg);
+		return CTL_USAGE;
+	}
+	if (c->pod && !strchr(c->pod, '/')) {
+		fprintf(c->complain, "netloom: --pod: want NAMESPACE/NAME, found '%s'\n", c->pod);
 		return CTL_USAGE;
 	}
 	err = read_table(c, t, &d, &e);

@@ -70,4 +70,6 @@ int names_new(const struct ctl *c, struct names **ret);
 void names_free(struct names *n); /* accepts NULL */
 DEFINE_FREEP(struct names, names_free)
 bool names_known(const struct names *n); /* the agent answered */
+/* Whether anything is called so: a pod of this node ("namespace/name"), a node. */
+bool names_has(const struct names *n, const char *text);
 struct table_names names_resolver(struct names *n);

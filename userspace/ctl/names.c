@@ -161,6 +161,14 @@ bool names_known(const struct names *n)
 	return n->known;
 }
 
+bool names_has(const struct names *n, const char *text)
+{
+	for (const struct name *name = n->all; name; name = name->hh.next)
+		if (strcmp(name->text, text) == 0)
+			return true;
+	return false;
+}
+
 static const char *of_addr(void *arg, uint32_t scope, const union loom_addr *addr)
 {
 	return scope ? NULL : find(arg, (struct name_key){ .kind = NAME_ADDR, .addr = *addr });

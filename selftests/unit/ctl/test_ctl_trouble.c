@@ -9,9 +9,12 @@
 
 #include <cmocka.h>
 
+#include <bpf/bpf.h>
+
 #include "ctl/ctl.h"
 #include "lib/json/json.h"
 #include "selftests/unit/ctl/fake_agent.h"
+#include "shared/loom_svc.h"
 
 #define CLOSED                                                                         \
 	"{\"namespace\":\"shop\",\"name\":\"new-0\",\"endpoint\":4,\"open\":false,"    \
@@ -34,6 +37,7 @@ static const struct fake_answer answers[] = {
 	  "\"etcd is away: connection refused\"},\"policy\":{\"closedPods\":1,"
 	  "\"problems\":[\"pod 'shop/new-0' is closed: its Pod object is not known\"]},"
 	  "\"services\":{\"services\":3,\"problems\":2}}}" },
+	{ "/v1/nodes", 200, "{\"nodes\":[{\"id\":1,\"name\":\"n1\"}]}" },
 	{ "/v1/policies", 200, "[" CLOSED "]" },
 	{ "/v1/policies/shop/new-0", 200, "[" CLOSED "]" },
 	{ "/v1/services", 200, "[" EXTERNAL "," HEADLESS "]" },
@@ -134,6 +138,51 @@ static void the_list_of_tables_is_json_too(void **state)
 		tables[0].name);
 }
 
+/* An empty table would say that such a pod has no connections. */
+static void a_pod_that_is_not_here_is_no_empty_table(void **state)
+{
+	static const struct {
+		const char *pod, *said;
+		int code;
+	} pods[] = {
+		{ "web", "--pod: want NAMESPACE/NAME, found 'web'", CTL_USAGE },
+		{ "shop/web", "--pod: no pod 'shop/web' on this node", CTL_FAILED },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(pods); i++) {
+		_cleanup_(freep) char *out = NULL;
+		size_t len;
+		struct ctl c = ctl_of((struct ctl){ .arg = "ct", .pod = pods[i].pod }, &out, &len);
+		int code = cmd_dump(&c);
+
+		fclose(c.out);
+		if (code != pods[i].code || !strstr(out, pods[i].said))
+			fail_msg("%s: exit code %d\n%s", pods[i].pod, code, out);
+	}
+}
+
+static int count_record(struct json_object *record, void *arg)
+{
+	json_object_put(record);
+	++*(int *)arg;
+	return 0;
+}
+
+static void numbers_of_backends_that_are_free_are_not_listed(void **state)
+{
+	struct loom_backend used = { .flags = LOOM_BACKEND_PRESENT, .gen = 1 },
+			    freed = { .gen = 1 };
+	_cleanup_(closep) int fd =
+		bpf_map_create(BPF_MAP_TYPE_ARRAY, "loom_backend", 4, sizeof(used), 8, NULL);
+	int n = 0;
+
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_map_update_elem(fd, &(uint32_t){ 3 }, &used, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(fd, &(uint32_t){ 4 }, &freed, BPF_ANY), 0);
+	assert_int_equal(table_read(fd, table_find("backends"), NULL, count_record, &n, NULL), 0);
+	assert_int_equal(n, 1);
+}
+
 static int setup(void **state)
 {
 	return fake_agent_start(&agent, answers);
@@ -151,6 +200,8 @@ int main(void)
 		cmocka_unit_test(trouble_is_seen),
 		cmocka_unit_test(a_service_that_is_not_served_has_nothing_to_explain),
 		cmocka_unit_test(the_list_of_tables_is_json_too),
+		cmocka_unit_test(a_pod_that_is_not_here_is_no_empty_table),
+		cmocka_unit_test(numbers_of_backends_that_are_free_are_not_listed),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

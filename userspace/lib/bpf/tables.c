@@ -311,6 +311,16 @@ struct reading {
 	void *arg;
 };
 
+/* The zeros that arrays begin with; and a backend's number that is free keeps its generation. */
+static bool is_unused(const struct reading *r, const void *value)
+{
+	if (!map_is_array(&r->shape))
+		return false;
+	if (r->table->record == record_backend)
+		return !((const struct loom_backend *)value)->flags;
+	return map_value_is_zero(value, r->table->value_size);
+}
+
 static int read_entry(const void *key, const void *value, void *arg)
 {
 	const struct reading *r = arg;
@@ -321,7 +331,7 @@ static int read_entry(const void *key, const void *value, void *arg)
 		map_percpu_sum(value, r->table->value_size, sum);
 		value = sum;
 	}
-	if (map_is_array(&r->shape) && map_value_is_zero(value, r->table->value_size))
+	if (is_unused(r, value))
 		return 0;
 	record = table_record(r->table, key, value, r->names);
 	return record ? r->fn(record, r->arg) : -ENOMEM;
