@@ -5,6 +5,7 @@
  * that the agent could not take, which goes to the spool.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #include "cni/params.h"
 #include "cni/spool.h"
 #include "headers/api/cni.pb-c.h"
+#include "lib/base/clock.h"
 #include "lib/base/utf8.h"
 #include "lib/grpc/grpc.h"
 #include "lib/json/json.h"
@@ -36,7 +38,7 @@ static const struct verb verbs[] = {
 	{ "GC", SERVICE "Gc", PARAM_PATH, CNI_1_1_0, CNI_TRY_AGAIN },
 	{ "STATUS", SERVICE "Status", 0, CNI_1_1_0, CNI_UNAVAILABLE },
 };
-static const struct verb *const verb_del = &verbs[1];
+static const struct verb *const verb_del = &verbs[1], *const verb_status = &verbs[4];
 static const char *const versions[] = CNI_VERSIONS;
 
 /* The runtime may be gone: then there is nobody to tell. */
@@ -211,6 +213,28 @@ static int print_reply(const struct network_config *c, const struct grpc_reply *
 	return ret;
 }
 
+/*
+ * An agent that is started again is back within seconds. A runtime that heard of that would call
+ * the node's network not ready, and Kubernetes would take all pods of the node out of their
+ * Services: the pods, who have lost no packet. So STATUS waits a little for an agent that is away.
+ */
+static int ask_patiently(const struct verb *v, const struct network_config *c, const uint8_t *msg,
+			 size_t len, struct grpc_reply *reply, struct err *e)
+{
+	uint64_t until = clock_ms() + (v == verb_status ? c->status_wait_ms : 0);
+
+	for (;;) {
+		int err = grpc_unary(c->socket, v->method, msg, len, c->timeout_ms, reply, e);
+		bool away = err < 0 ? err != -ETIMEDOUT : reply->status == GRPC_UNAVAILABLE;
+
+		if (!away || clock_ms() >= until)
+			return err;
+		grpc_reply_clear(reply);
+		*e = (struct err){};
+		poll(NULL, 0, 100);
+	}
+}
+
 static int ask(const struct verb *v, const struct network_config *c, const struct params *p,
 	       const char *conf, size_t conf_len, struct failure *f)
 {
@@ -223,7 +247,7 @@ static int ask(const struct verb *v, const struct network_config *c, const struc
 	msg = pack(p, conf, conf_len, &len);
 	if (!msg)
 		return fail(f, CNI_TRY_AGAIN, NULL, "out of memory");
-	err = grpc_unary(c->socket, v->method, msg, len, c->timeout_ms, &reply, &e);
+	err = ask_patiently(v, c, msg, len, &reply, &e);
 	if (err == 0 && reply.status == GRPC_OK)
 		return print_reply(c, &reply, f);
 	if (v == verb_del)

@@ -12,7 +12,8 @@
 #include "lib/cni/cni_names.h"
 #include "lib/json/json.h"
 
-#define DEFAULT_TIMEOUT_MS 30000
+#define DEFAULT_TIMEOUT_MS     30000
+#define DEFAULT_STATUS_WAIT_MS 10000
 
 int fail(struct failure *f, enum cni_code code, const char *details, const char *fmt, ...)
 {
@@ -116,7 +117,7 @@ static int parse_version(struct network_config *c, struct failure *f)
 
 static int parse_keys(struct network_config *c, struct failure *f)
 {
-	int64_t timeout_ms = DEFAULT_TIMEOUT_MS;
+	int64_t timeout_ms = DEFAULT_TIMEOUT_MS, status_wait_ms = DEFAULT_STATUS_WAIT_MS;
 	const char *name = NULL;
 	struct err e = {};
 
@@ -124,7 +125,8 @@ static int parse_keys(struct network_config *c, struct failure *f)
 	if (json_opt_str(c->json, "name", &name, &e) < 0 ||
 	    json_opt_str(c->json, "socket", &c->socket, &e) < 0 ||
 	    json_opt_str(c->json, "spoolDir", &c->spool_dir, &e) < 0 ||
-	    json_opt_int(c->json, "timeoutMs", 1, 600000, &timeout_ms, &e) < 0)
+	    json_opt_int(c->json, "timeoutMs", 1, 600000, &timeout_ms, &e) < 0 ||
+	    json_opt_int(c->json, "statusWaitMs", 0, 60000, &status_wait_ms, &e) < 0)
 		return fail(f, CNI_BAD_CONFIG, e.msg, "network configuration is invalid");
 	if (name && !cni_identifier_valid(name))
 		return fail(f, CNI_BAD_CONFIG, "it has to match [a-zA-Z0-9][a-zA-Z0-9_.-]*",
@@ -134,6 +136,7 @@ static int parse_keys(struct network_config *c, struct failure *f)
 			    c->socket[0] != '/' ? "socket" : "spoolDir",
 			    c->socket[0] != '/' ? c->socket : c->spool_dir);
 	c->timeout_ms = timeout_ms;
+	c->status_wait_ms = status_wait_ms;
 	return 0;
 }
 
@@ -146,7 +149,8 @@ int network_config_parse(const char *text, size_t len, struct network_config *re
 	*ret = (struct network_config){ .version = CNI_1_1_0,
 					.socket = NETLOOM_CNI_SOCKET,
 					.spool_dir = NETLOOM_CNI_SPOOL,
-					.timeout_ms = DEFAULT_TIMEOUT_MS };
+					.timeout_ms = DEFAULT_TIMEOUT_MS,
+					.status_wait_ms = DEFAULT_STATUS_WAIT_MS };
 	if (json_parse(text, len, &ret->json, &e) < 0)
 		return fail(f, CNI_DECODE, e.msg, "network configuration is no JSON");
 	if (!json_object_is_type(ret->json, json_type_object))

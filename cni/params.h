@@ -36,7 +36,7 @@ struct network_config {
 	struct json_object *json; /* owned; NULL until parsed */
 	enum cni_version version;
 	const char *socket, *spool_dir;
-	unsigned int timeout_ms;
+	unsigned int timeout_ms, status_wait_ms;
 };
 void network_config_clear(struct network_config *c);
 /*

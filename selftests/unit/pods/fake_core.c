@@ -573,7 +573,7 @@ const char *config_for(const struct agent *a, const char *version, const char *m
 
 	snprintf(buf, sizeof(buf),
 		 "{\"cniVersion\":\"%s\",\"name\":\"netloom\",\"type\":\"netloom-cni\","
-		 "\"socket\":\"%s\",\"spoolDir\":\"%s\",\"timeoutMs\":10000%s}",
+		 "\"socket\":\"%s\",\"spoolDir\":\"%s\",\"timeoutMs\":10000,\"statusWaitMs\":0%s}",
 		 version, a->cfg.cni.socket, a->cfg.cni.spool_dir, more);
 	return buf;
 }

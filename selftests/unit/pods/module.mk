@@ -2,7 +2,7 @@
 PODS_TEST_SRCS := selftests/unit/pods/fake_core.c $(wildcard userspace/agent/modules/pods/*.c)
 PODS_TEST_LIBS := -lnghttp2 -lprotobuf-c -ljson-c -levent_core
 
-UNIT_TESTS += test_pods test_conflist test_host_ports test_port_mappings test_cni
+UNIT_TESTS += test_pods test_conflist test_host_ports test_port_mappings test_cni test_status
 test_pods_SRCS := selftests/unit/pods/test_pods.c $(PODS_TEST_SRCS)
 test_pods_LIBS := $(PODS_TEST_LIBS)
 test_conflist_SRCS := selftests/unit/pods/test_conflist.c $(PODS_TEST_SRCS)
@@ -14,5 +14,7 @@ test_port_mappings_SRCS := selftests/unit/pods/test_port_mappings.c \
 test_port_mappings_LIBS := -ljson-c
 test_cni_SRCS := selftests/unit/cni/test_cni.c $(PODS_TEST_SRCS)
 test_cni_LIBS := $(PODS_TEST_LIBS)
+test_status_SRCS := selftests/unit/cni/test_status.c $(PODS_TEST_SRCS)
+test_status_LIBS := $(PODS_TEST_LIBS)
 # These run the real binary.
-$(O)/test_pods $(O)/test_conflist $(O)/test_host_ports $(O)/test_cni: | $(O)/netloom-cni
+$(O)/test_pods $(O)/test_conflist $(O)/test_host_ports $(O)/test_cni $(O)/test_status: | $(O)/netloom-cni

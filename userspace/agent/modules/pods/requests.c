@@ -109,6 +109,14 @@ void request_fail(struct request *r, const struct cni_error *f)
 	request_free(r);
 }
 
+/* The one who asks may ask again. Frees. */
+static void request_turn_away(struct request *r, const char *why)
+{
+	grpc_call_finish(TAKE_PTR(r->call), GRPC_UNAVAILABLE, why, NULL, 0);
+	view_count(r->pods, r, CNI_UNAVAILABLE);
+	request_free(r);
+}
+
 /* ---- reading ---- */
 
 static int take_names(struct request *r, const Netloom__Cni__V1__CniRequest *msg,
@@ -147,9 +155,9 @@ static int open_netns(struct request *r, struct cni_error *f)
 	return 0;
 }
 
-static int check_started(const struct pods *p, enum cni_code code, struct cni_error *f)
+static int check_started(const struct pods *p, struct cni_error *f)
 {
-	return p->synced ? 0 : cni_fail(f, code, NULL, "the agent is starting");
+	return p->synced ? 0 : cni_fail(f, CNI_TRY_AGAIN, NULL, "the agent is starting");
 }
 
 /* ---- verbs: 0 when somebody else answers later ---- */
@@ -157,7 +165,7 @@ static int check_started(const struct pods *p, enum cni_code code, struct cni_er
 static int do_add(struct request *r, const Netloom__Cni__V1__CniRequest *msg, struct cni_error *f)
 {
 	if (take_names(r, msg, f) < 0 || cni_args_parse(msg->args, &r->args, f) < 0 ||
-	    check_started(r->pods, CNI_TRY_AGAIN, f) < 0 || open_netns(r, f) < 0)
+	    check_started(r->pods, f) < 0 || open_netns(r, f) < 0)
 		return -EINVAL;
 	work_add(r);
 	return 0;
@@ -193,7 +201,7 @@ static int do_check(struct request *r, const Netloom__Cni__V1__CniRequest *msg, 
 {
 	struct record *rec;
 
-	if (take_names(r, msg, f) < 0 || check_started(r->pods, CNI_TRY_AGAIN, f) < 0)
+	if (take_names(r, msg, f) < 0 || check_started(r->pods, f) < 0)
 		return -EINVAL;
 	rec = record_find(r->pods, r->container_id, r->ifname);
 	if (!rec || (rec->work == WORK_NONE && rec->att.state != ATTACHMENT_UP))
@@ -210,7 +218,7 @@ static int do_check(struct request *r, const Netloom__Cni__V1__CniRequest *msg, 
 
 static int do_gc(struct request *r, const Netloom__Cni__V1__CniRequest *msg, struct cni_error *f)
 {
-	if (check_started(r->pods, CNI_TRY_AGAIN, f) < 0)
+	if (check_started(r->pods, f) < 0)
 		return -EINVAL;
 	work_gc(r);
 	return 0;
@@ -221,8 +229,10 @@ static int do_status(struct request *r, const Netloom__Cni__V1__CniRequest *msg,
 {
 	struct err e = {};
 
-	if (check_started(r->pods, CNI_UNAVAILABLE, f) < 0)
-		return -EINVAL;
+	if (!r->pods->synced) {
+		request_turn_away(r, "the agent is starting");
+		return 0;
+	}
 	/* A full pool too: pods that are there have all their connectivity, so it is not 51. */
 	if (ipam_room(r->pods->agent, &e) < 0)
 		return cni_fail(f, CNI_UNAVAILABLE, NULL, "%s", e.msg);
