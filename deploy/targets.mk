@@ -38,7 +38,7 @@ tidy: all ## clang-tidy over the userspace sources
 	$(Q)clang-tidy-14 --quiet $(filter-out %.bpf.c,$(filter userspace/%.c ksr/%.c cni/%.c,$(C_FILES))) -- $(ALL_CFLAGS)
 
 coverage: ## unit tests' line coverage into $(O)-cov
-	@$(MAKE) --no-print-directory O=$(O)-cov CFLAGS='-O0 -g --coverage' tools
+	@$(MAKE) --no-print-directory O=$(O)-cov CFLAGS='-Og -g --coverage' LDFLAGS=--coverage tools
 	@O=$(abspath $(O)-cov) selftests/run --only unit && cd $(O)-cov && gcov -r -s . $$(find obj -name '*.gcda') >coverage.txt; tail -1 coverage.txt
 
 install: all ## copy programs and BPF objects below DESTDIR
