@@ -28,7 +28,7 @@
 	X(NAT_PROTO, "protocol can't be translated")                                \
 	X(ICMP_UNRELATED, "ICMP error for no known connection")                     \
 	X(MULTICAST, "multicast or broadcast is not forwarded")                     \
-	X(LINK_LOCAL, "link-local traffic that is not for the gateway")             \
+	X(LINK_LOCAL, "link-local traffic is not forwarded")                        \
 	X(TUNNEL_PEER, "tunnel packet from an unknown node")                        \
 	X(TUNNEL_VNI, "tunnel packet of an unknown network")                        \
 	X(TUNNEL_KEY, "tunnel metadata can't be read or set")                       \

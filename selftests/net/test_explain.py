@@ -381,6 +381,15 @@ def test_an_address_that_no_pod_has_ends_on_the_node_whose_range_it_is_of(world,
             assert [half["node"] for half in answer["halves"]] == ["node1", "node3"], answer
 
 
+@pytest.mark.parametrize("family", ["v4", "v6"])
+def test_a_cluster_address_asked_from_outside_ends_at_the_host(world, family):
+    target = world.address("to-web-1", family)
+    target = f"[{target}]:80" if family == "v6" else f"{target}:80"
+    (answer,) = world.explain_whole("node1", [(world.address("external", family), target)])
+    assert (answer["code"], answer["verdict"], answer["reason"]) == (1, "dropped", "no_route"), answer
+    assert "the host's own routes lead it to 'loom_host'" in texts(answer), answer
+
+
 def test_a_rule_of_thousands_of_peers_is_told_in_part(world):
     blocks = [{"ipBlock": {"cidr": f"172.30.{i // 256}.{i % 256}/32"}} for i in range(2000)]
     blocks += of_groups("a")

@@ -54,6 +54,7 @@ struct run {
 	struct plat_ctx ctx;
 	uint32_t len;	     /* of the packet as it came in */
 	int result;	     /* native_run()'s */
+	bool by_host;	     /* it ends at loom_host, where the host's routes lead it */
 	unsigned int reason; /* enum loom_drop_reason that it was counted under; 0: it goes on */
 	bool logged;	     /* policy denies it, but log only */
 	char because[1024];  /* what policy denied it by; "": it did not */

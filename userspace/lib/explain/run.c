@@ -145,15 +145,6 @@ static bool is_vacant(struct run *r)
 	       (remote->node == r->st.node_id || (remote->flags & LOOM_REMOTE_UNREACHABLE));
 }
 
-/* The uplink's program leaves such a packet to the host, whose routes lead it to loom_host. */
-static void enter_vacant(struct run *r, const struct loom_ep *ep)
-{
-	if (!r->q.arrives || ep || !is_vacant(r))
-		return;
-	r->hook = LOOM_HOOK_FROM_HOST;
-	r->ctx.ifindex = r->st.host_ifindex;
-}
-
 /* From another node: tunnels carry what pods send, and nodes to pods. */
 static void enter_far(struct run *r)
 {
@@ -164,10 +155,8 @@ static void enter_far(struct run *r)
 	uint32_t id = remote ? remote->node : 0;
 
 	node = id ? run_peek(r, "loom_node", &id) : NULL;
-	if (!node || !(node->flags & LOOM_NODE_TUNNEL)) {
-		enter_vacant(r, ep);
+	if (!node || !(node->flags & LOOM_NODE_TUNNEL))
 		return;
-	}
 	if ((remote->flags & LOOM_REMOTE_NODE) && !to_pod)
 		return;
 	r->hook = LOOM_HOOK_FROM_OVERLAY;
@@ -256,6 +245,22 @@ static void count(struct run *r)
 	}
 }
 
+/*
+ * What the uplink's program leaves to the host comes to the next one where the host's routes lead
+ * to loom_host, as for all of the cluster's ranges; what nobody has of these is dropped there.
+ */
+static void follow_host(struct run *r)
+{
+	struct nl_route route;
+
+	if (r->hook != LOOM_HOOK_FROM_NET || r->reason || !(r->ctx.pkt.flags & PKT_PASS) ||
+	    endpoint(r, &r->q.dst) || !is_vacant(r))
+		return;
+	if (route_get(r, &r->q.dst, &route, NULL) < 0 || route.ifindex != r->st.host_ifindex)
+		return;
+	r->by_host = true;
+}
+
 void run_packet(struct run *r)
 {
 	const struct loom_ifcfg *cfg = link_of(r, r->ctx.ifindex);
@@ -282,6 +287,7 @@ void run_packet(struct run *r)
 	r->result = native_run(&r->ctx, r->hook);
 	r->overlay->quiet = true;
 	count(r);
+	follow_host(r);
 }
 
 void run_release(struct run *r)

@@ -163,6 +163,17 @@ static void step_drop(struct run *r)
 		     loom_drop_name(r->reason));
 }
 
+/* The program there finds no way either, and tells the sender nothing. */
+static void end_by_host(struct run *r)
+{
+	char link[IF_NAMESIZE];
+
+	step_add(r->steps, "route", "the host's own routes lead it to '%s'",
+		 link_name(r->st.host_ifindex, link));
+	r->reason = LOOM_DROP_NO_ROUTE;
+	r->result = -LOOM_DROP_NO_ROUTE;
+}
+
 void steps_write(struct run *r)
 {
 	const struct loom_ct *ct;
@@ -175,6 +186,8 @@ void steps_write(struct run *r)
 	step_flow(r, ct, known && ct);
 	steps_service(r, ct);
 	steps_policy(r);
+	if (r->by_host)
+		end_by_host(r);
 	if (r->reason) {
 		step_drop(r);
 		return;
