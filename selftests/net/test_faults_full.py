@@ -58,6 +58,12 @@ def datapath(cluster):
     return status["modules"]["datapath"]
 
 
+def collections(cluster):
+    """Runs of conntrack's collector, each of which counts."""
+    text = cluster.node("node1", "curl", "-fsS", "http://127.0.0.1:9990/metrics")
+    return int(re.search(r"^netloom_conntrack_gc_runs_total (\d+)$", text, re.M)[1])
+
+
 def answers(cluster, target):
     return cluster.peer("one").ask("tcp", cluster.ips(target)[0])[1] is None
 
@@ -95,6 +101,8 @@ def test_a_full_conntrack_keeps_its_flows_says_so_and_empties_by_itself(small):
     poll(lambda: not datapath(small)["alarms"], 90, lambda: f"room again: {datapath(small)}")
     before = datapath(small)["conntrack"]["didNotFit"]
     assert answers(small, "two")
+    counted = collections(small)
+    poll(lambda: collections(small) > counted, 60, "what did not fit is counted again")
     assert datapath(small)["conntrack"]["didNotFit"] == before
     assert_nothing_was_lost(pinging)
     out = talk.communicate(timeout=180)[0]
