@@ -135,6 +135,20 @@ def test_routes_that_go_are_put_back(cluster):
     cluster.delete("asked")
 
 
+@pytest.mark.parametrize("what", ["tc qdisc del dev POD clsact", "tc filter del dev POD ingress"])
+def test_programs_that_somebody_takes_away_are_put_back(cluster, what):
+    cluster.pods(("bare", "node1"))
+    links = json.loads(cluster.node("node1", "ip", "-j", "link"))
+    link = next(n for n in (x["ifname"] for x in links) if re.fullmatch(r"nl[0-9a-f]{12}", n))
+    filters = lambda: cluster.node("node1", "tc", "filter", "show", "dev", link, "ingress", check=False)  # noqa: E731
+    assert "loom" in filters()
+    cluster.node("node1", *what.replace("POD", link).split())
+    poll(lambda: "loom" in filters(), 60, lambda: f"programs after '{what}': {filters()}")
+    for ip in cluster.ips("bare"):
+        cluster.node("node1", "ping", "-nqc1", "-W5", ip)
+    cluster.delete("bare")
+
+
 def test_sysctls_that_somebody_sets_are_set_back(cluster):
     for path in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
         value = lambda: cluster.node("node1", "cat", f"/proc/sys/net/{path}").strip()  # noqa: B023,E731

@@ -286,6 +286,8 @@ static void note(const struct nl_change *c, void *arg)
 		seen[c->gone]++;
 	if (c->kind == NL_CHANGE_ADDR)
 		seen[2]++;
+	if (c->kind == NL_CHANGE_TC)
+		fail_msg("a link without programs has lost none");
 }
 
 static void changes_are_told(void **state)

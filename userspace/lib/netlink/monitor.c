@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/netconf.h>
+#include <linux/pkt_sched.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -38,8 +39,8 @@ static int open_groups(const int *groups, size_t n, struct nl_monitor **ret, str
 
 int nl_monitor_open(struct nl_monitor **ret, struct err *e)
 {
-	static const int groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-				      RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE };
+	static const int groups[] = { RTNLGRP_LINK,	  RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+				      RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,  RTNLGRP_TC };
 
 	return open_groups(groups, ARRAY_SIZE(groups), ret, e);
 }
@@ -77,6 +78,19 @@ static int parse_conf(const struct nlmsghdr *nlh, int *ret_ifindex)
 	return 0;
 }
 
+static int parse_tc(const struct nlmsghdr *nlh, struct nl_change *ret)
+{
+	const struct tcmsg *tc = mnl_nlmsg_get_payload(nlh);
+	bool qdisc = nlh->nlmsg_type == RTM_DELQDISC;
+
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*tc) ||
+	    (qdisc && tc->tcm_parent != TC_H_CLSACT))
+		return -ENOENT;
+	ret->tc.ifindex = tc->tcm_ifindex;
+	ret->tc.priority = qdisc ? 0 : TC_H_MAJ(tc->tcm_info) >> 16;
+	return 0;
+}
+
 static void tell(const struct nlmsghdr *nlh, void (*fn)(const struct nl_change *c, void *arg),
 		 void *arg)
 {
@@ -106,11 +120,17 @@ static void tell(const struct nlmsghdr *nlh, void (*fn)(const struct nl_change *
 		if (parse_conf(nlh, &c.conf_ifindex) < 0)
 			return;
 		break;
+	case RTM_DELQDISC:
+	case RTM_DELTFILTER:
+		c.kind = NL_CHANGE_TC;
+		if (parse_tc(nlh, &c) < 0)
+			return;
+		break;
 	default:
 		return;
 	}
 	c.gone = nlh->nlmsg_type == RTM_DELLINK || nlh->nlmsg_type == RTM_DELADDR ||
-		 nlh->nlmsg_type == RTM_DELROUTE;
+		 nlh->nlmsg_type == RTM_DELROUTE || c.kind == NL_CHANGE_TC;
 	fn(&c, arg);
 }
 

@@ -172,6 +172,7 @@ enum nl_change_kind {
 	NL_CHANGE_ADDR,
 	NL_CHANGE_ROUTE,
 	NL_CHANGE_CONF, /* forwarding or rp_filter of conf_ifindex */
+	NL_CHANGE_TC,	/* gone: the clsact qdisc of tc.ifindex, or a filter of it */
 	NL_CHANGE_LOST, /* events were lost, everything may have changed */
 };
 struct nl_change {
@@ -181,10 +182,14 @@ struct nl_change {
 		struct nl_link link;
 		struct nl_addr addr;
 		struct nl_route route;
+		struct {
+			unsigned int ifindex, priority; /* priority 0: of all filters */
+		} tc;
 		int conf_ifindex; /* NETCONFA_IFINDEX_ALL, _DEFAULT, or a link's index */
 	};
 };
-/* Follows links, addresses and routes of the thread's own namespace. Non-blocking. */
+/* Follows links, addresses, routes and lost programs of the thread's own namespace. Non-blocking.
+ */
 int nl_monitor_open(struct nl_monitor **ret, struct err *e);
 /* Follows sysctls below net/ipv4/conf and net/ipv6/conf, those that the kernel tells of. */
 int nl_monitor_open_conf(struct nl_monitor **ret, struct err *e);

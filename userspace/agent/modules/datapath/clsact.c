@@ -6,8 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define FILTER_HANDLE	1
-#define FILTER_PRIORITY 0x4c4d
+#define FILTER_HANDLE 1
 
 static struct bpf_tc_hook tc_hook(unsigned int ifindex, bool egress)
 {
@@ -22,8 +21,9 @@ int clsact_put(const struct attach_hook *hook, int prog_fd, const char *ifname,
 	       unsigned int ifindex, struct err *e)
 {
 	struct bpf_tc_hook tc = tc_hook(ifindex, hook->egress);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY,
-		    .prog_fd = prog_fd, .flags = BPF_TC_F_REPLACE);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE,
+		    .priority = DATAPATH_FILTER_PRIORITY, .prog_fd = prog_fd,
+		    .flags = BPF_TC_F_REPLACE);
 	int err = bpf_tc_hook_create(&tc);
 
 	if (err < 0 && err != -EEXIST)
@@ -39,7 +39,8 @@ int clsact_del(const struct attach_hook *hook, const char *ifname, struct err *e
 {
 	unsigned int ifindex = if_nametoindex(ifname);
 	struct bpf_tc_hook tc = tc_hook(ifindex, hook->egress);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE,
+		    .priority = DATAPATH_FILTER_PRIORITY);
 	int err;
 
 	if (!ifindex)
@@ -71,7 +72,8 @@ static int look_at(const struct if_nameindex *link, bool egress,
 		   int (*fn)(const struct attached *at, void *arg), void *arg)
 {
 	struct bpf_tc_hook tc = tc_hook(link->if_index, egress);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE,
+		    .priority = DATAPATH_FILTER_PRIORITY);
 	struct attached at = { .ifindex = link->if_index, .egress = egress };
 	const struct attach_hook *hook;
 

@@ -32,6 +32,7 @@ int datapath_del_cidr(struct txn *t, uint32_t scope, const struct prefix *p);
 int datapath_put_node(struct txn *t, uint32_t node_id, const struct loom_node *node);
 int datapath_del_node(struct txn *t, uint32_t node_id);
 
+#define DATAPATH_FILTER_PRIORITY 0x4c4du /* of filters that hang on a clsact qdisc */
 enum datapath_role { DATAPATH_POD, DATAPATH_HOST, DATAPATH_UPLINK, DATAPATH_OVERLAY };
 /* Programs of the role on the link (tcx, or clsact before 6.6). `needs_key`: the item of the link
  * itself, or NULL. */

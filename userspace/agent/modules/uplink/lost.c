@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/modules/datapath/datapath.h"
 #include "api/paths.h"
 
 static bool wanted(struct scheduler *s, const char *name)
@@ -24,6 +25,28 @@ bool link_is_lost(struct scheduler *s, struct nl_sock *nl, const struct nl_chang
 		return false;
 	err = nl_link_get(nl, c->link.ifindex, NULL, &now, NULL);
 	return err == -ENODEV || (err == 0 && !(now.flags & IFF_UP));
+}
+
+bool programs_are_lost(struct scheduler *s, struct nl_sock *nl, const struct nl_change *c,
+		       char ret[static IFNAMSIZ])
+{
+	static const char *const roles[] = { "pod", "host", "uplink", "overlay" };
+	struct nl_link link;
+
+	/* Others hang filters of their own on the uplink. */
+	if (c->kind != NL_CHANGE_TC ||
+	    (c->tc.priority && c->tc.priority != DATAPATH_FILTER_PRIORITY))
+		return false;
+	/* With the link they go as well, and then it is the link that is lost. */
+	if (nl_link_get(nl, c->tc.ifindex, NULL, &link, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(roles); i++) {
+		if (!scheduler_applied(s, "bpf-attach/%s-%s", roles[i], link.name))
+			continue;
+		memcpy(ret, link.name, IFNAMSIZ);
+		return true;
+	}
+	return false;
 }
 
 #define ROUTES "host-route/"

@@ -211,8 +211,13 @@ static void on_change(const struct nl_change *c, void *arg)
 {
 	struct uplink_module *m = arg;
 	bool lost = link_is_lost(agent_scheduler(m->agent), m->nl, c);
+	char name[IFNAMSIZ];
 
-	if (lost)
+	if (programs_are_lost(agent_scheduler(m->agent), m->nl, c, name))
+		snprintf(m->lost, sizeof(m->lost), "programs of link '%s' are gone", name);
+	else if (c->kind == NL_CHANGE_TC)
+		return;
+	else if (lost)
 		snprintf(m->lost, sizeof(m->lost), "link '%s' is %s", c->link.name,
 			 c->gone ? "gone" : "down");
 	else if (c->kind == NL_CHANGE_LOST)
