@@ -129,27 +129,42 @@ void spool_replay(struct pods *p)
 		closedir(d);
 }
 
+/* The same folder twice is one watch. */
+static int watch(const struct pods *p)
+{
+	int err = make_folders(spool_dir(p), 0700);
+
+	if (!err && inotify_add_watch(p->inotify_fd, spool_dir(p),
+				      IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF) < 0)
+		err = -errno;
+	return err;
+}
+
 static void on_change(evutil_socket_t fd, short what, void *arg)
 {
 	struct pods *p = arg;
 	char buf[4096];
+	int err;
 
 	while (read(fd, buf, sizeof(buf)) > 0)
 		;
+	/* Somebody may have taken the folder away, and the plugin have made another. */
+	err = watch(p);
+	if (err < 0)
+		log_limited(LOG_LVL_ERROR, 1, "cni.spoolDir: '%s': %s", spool_dir(p),
+			    strerror(-err));
 	if (p->synced)
 		spool_replay(p);
 }
 
 int spool_open(struct pods *p, struct err *e)
 {
-	const char *dir = spool_dir(p);
-	int err = make_folders(dir, 0700);
+	int err;
 
-	if (err < 0)
-		return err_errno(e, err, "cni.spoolDir: '%s'", dir);
 	p->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (p->inotify_fd < 0 || inotify_add_watch(p->inotify_fd, dir, IN_MOVED_TO) < 0)
-		return err_errno(e, -errno, "cni.spoolDir: '%s'", dir);
+	err = p->inotify_fd < 0 ? -errno : watch(p);
+	if (err < 0)
+		return err_errno(e, err, "cni.spoolDir: '%s'", spool_dir(p));
 	p->inotify_ev =
 		event_new(agent_base(p->agent), p->inotify_fd, EV_READ | EV_PERSIST, on_change, p);
 	if (!p->inotify_ev || event_add(p->inotify_ev, NULL) < 0)
