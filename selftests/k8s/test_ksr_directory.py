@@ -139,12 +139,14 @@ def test_two_replicas_elect_in_etcd(bed):
     bed.write("a.yaml", service("a"))
     first = bed.follow_folder(election=True).wait_ready()
     second = bed.follow_folder(election=True).wait_ready()
+    lock = "/netloom/ksr/lock"
     epoch = bed.leader()["epoch"]
-    assert bed.leader()["holder"] == "ksr-1"
+    assert bed.leader()["holder"] == bed.etcd.get(lock)[lock]["holder"] == "ksr-1"
     nothing_for(2)
     assert bed.leader()["epoch"] == epoch
     assert first.stop() == 0
-    assert bed.leader().get("holder") != "ksr-1", "it gives the lead back, and does not let it expire"
+    held = bed.etcd.get(lock).get(lock, {})
+    assert held.get("holder") != "ksr-1", "it gives the lead back, and does not let it expire"
     poll(lambda: bed.leader().get("holder") == "ksr-2", 60, "the second takes over")
     bed.write("b.yaml", service("b"))
     bed.wait_keys("service", {"default/a", "default/b"})
