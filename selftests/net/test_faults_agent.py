@@ -156,6 +156,21 @@ def test_sysctls_that_somebody_sets_are_set_back(cluster):
         poll(lambda: value() == "1", 60, path)
 
 
+def test_pods_outlive_the_local_store(cluster):
+    cluster.pods(("kept", "node1"), ("asks", "node2"))
+    before = cluster.node("node1", "netloom", "pods")
+    ping = ["ping", "-nq", "-i", "0.01", "-c", "300", "-W", "10", cluster.ips("kept")[0]]
+    pings = cluster.start("exec", "default/asks", "--", *ping)
+    for loss in ("echo garbage > /var/lib/netloom/agent.mdb", "rm -f /var/lib/netloom/agent.mdb*"):
+        cluster.demo("agent", "node1", "kill")
+        cluster.node("node1", "sh", "-c", loss)
+        cluster.demo("agent", "node1", "start", "--wait")
+        poll(lambda: cluster.node("node1", "netloom", "pods") == before, 60, f"pods after '{loss}'")
+    out = pings.communicate(timeout=120)[0]
+    assert "300 packets transmitted, 300 received" in out, out
+    cluster.delete("kept", "asks")
+
+
 def test_an_agent_killed_in_the_middle_of_adds_wires_all_pods_once(cluster):
     names = [f"mid-{i}" for i in range(AT_ONCE)]
     cluster.apply(*(pod(name, "node1") for name in names))

@@ -348,6 +348,15 @@ static void drop_queue(void)
 	}
 }
 
+void fake_remove_copies(const struct agent *a)
+{
+	char folder[512];
+
+	snprintf(folder, sizeof(folder), "%.*s/attachments",
+		 (int)(strrchr(a->cfg.cni.socket, '/') - a->cfg.cni.socket), a->cfg.cni.socket);
+	nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 void fake_agent_free(struct agent *a)
 {
 	fake_agent_stop(a);

@@ -54,6 +54,8 @@ void fake_agent_await(struct agent *a, size_t n_events);
 void fake_agent_stop(struct agent *a);
 void fake_agent_crash(struct agent *a);
 const char *fake_get(struct fake_pair *list, const char *key);
+/* As a reboot does, which empties /run. */
+void fake_remove_copies(const struct agent *a);
 
 /* What GET /v1/pods answers; new object. Metrics go as lines to the FILE that stands for them. */
 struct json_object *fake_agent_get(struct agent *a);

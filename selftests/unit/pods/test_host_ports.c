@@ -140,6 +140,7 @@ static void ports_that_are_kept_wrong_harm_no_other(void **state)
 	kept = strstr(fake_get(a->local, "c1/eth0"), "\"containerPort\":");
 	assert_non_null(kept);
 	memcpy(kept, "\"containerPost\"", 15);
+	fake_remove_copies(a);
 	fake_agent_start(a, true);
 	assert_null(pods_find(a, "c1/eth0"));
 	assert_int_equal(pods_find(a, "c2/eth0")->n_ports, 1);

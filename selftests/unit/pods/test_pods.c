@@ -157,15 +157,6 @@ static void an_add_that_a_crash_cut_short_is_torn_down(void **state)
 }
 
 /* `text` in the stored attachment becomes `instead`, of the same length. */
-static void edit(struct agent *a, const char *text, const char *instead)
-{
-	char *p = strstr(fake_get(a->local, "c1/eth0"), text);
-
-	assert_non_null(p);
-	assert_int_equal(strlen(text), strlen(instead));
-	memcpy(p, instead, strlen(instead));
-}
-
 static void a_reboot_ends_every_attachment(void **state)
 {
 	struct agent *a = *state;
@@ -181,19 +172,6 @@ static void a_reboot_ends_every_attachment(void **state)
 	fake_agent_resync(a);
 	assert_null(fake_get(a->local, "c1/eth0"));
 	assert_string_equal(a->last_reserved, "c1/eth0");
-}
-
-static void an_unreadable_attachment_harms_no_other(void **state)
-{
-	struct agent *a = *state;
-
-	assert_int_equal(verb(a, "ADD", "c1"), 0);
-	assert_int_equal(verb(a, "ADD", "c2"), 0);
-	fake_agent_crash(a);
-	edit(a, "\"netnsIno\":", "\"netnsInx\":");
-	fake_agent_start(a, true);
-	assert_int_equal(up(a), 1);
-	assert_non_null(fake_get(a->local, "c1/eth0"));
 }
 
 static void a_namespace_that_is_gone_takes_its_attachment_along(void **state)
@@ -547,7 +525,6 @@ int main(void)
 		with_agent(an_attachment_is_the_same_after_a_restart),
 		with_agent(an_add_that_a_crash_cut_short_is_torn_down),
 		with_agent(a_reboot_ends_every_attachment),
-		with_agent(an_unreadable_attachment_harms_no_other),
 		with_agent(a_namespace_that_is_gone_takes_its_attachment_along),
 		with_agent(a_namespace_that_went_with_the_agent_away_is_noticed_at_start),
 		with_agent(a_del_with_the_agent_away_is_made_good_at_start),

@@ -9,6 +9,7 @@
  *	work.c       what a request does to records: the events
  *	host_ports.c which host ports a pod may have
  *	records.c    records in memory and in the local store
+ *	copies.c     what is left of records when the local store is lost
  *	publish.c    /netloom/endpoint/…
  *	spool.c      DELs from while the agent was away
  *	conflist.c   the file that makes a runtime use us; conflist_keep.c sees to it that it stays
@@ -128,6 +129,13 @@ int records_load(struct pods *p, struct err *e);
 /* The namespace is proven gone: its path does not lead to it, and the link's other end went. */
 bool record_namespace_gone(const struct record *rec);
 const char *attachment_state_name(enum attachment_state state);
+
+/* copies.c */
+void copy_save(const struct pods *p, const char *key, const char *text);
+void copy_forget(const struct pods *p, const char *key);
+char *copy_find(const struct pods *p, const char *key); /* heap; NULL: there is none */
+int copies_foreach(const struct pods *p, int (*fn)(const char *key, const char *text, void *arg),
+		   void *arg);
 
 /* publish.c */
 void publish_record(struct record *rec);

@@ -200,18 +200,24 @@ static struct json_object *record_json(const struct record *rec)
 int record_save(struct record *rec, enum attachment_state state)
 {
 	_json_ *o = NULL;
+	int err;
 
 	if (rec->att.state != state)
 		rec->since_ms = clock_real_ms();
 	rec->att.state = state;
 	o = record_json(rec);
-	return db_local_put(rec->pods->agent, TABLE, rec->key, json_text(o));
+	err = db_local_put(rec->pods->agent, TABLE, rec->key, json_text(o));
+	if (!err)
+		copy_save(rec->pods, rec->key, json_text(o));
+	return err;
 }
 
 void record_forget(struct record *rec)
 {
-	int err = db_local_del(rec->pods->agent, TABLE, rec->key);
+	int err;
 
+	copy_forget(rec->pods, rec->key);
+	err = db_local_del(rec->pods->agent, TABLE, rec->key);
 	if (err < 0 && err != -ENOENT)
 		log_error("attachment '%s' stays in the local store: %s", rec->key, strerror(-err));
 }
@@ -339,20 +345,32 @@ bool record_namespace_gone(const struct record *rec)
 	       netns_path_gone(cfg->cni.netns_prefix, att->netns, att->netns_dev, att->netns_ino);
 }
 
-static int load_one(const char *key, const char *value, void *arg)
+static int parse(struct pods *p, const char *value, struct record **ret, struct err *e)
 {
-	struct pods *p = arg;
 	_cleanup_(record_putp) struct record *rec = record_alloc(p);
-	struct err e = {};
 	_json_ *o = NULL;
+	int err;
 
 	if (!rec)
-		return -ENOMEM;
-	if (json_parse(value, strlen(value), &o, &e) < 0 || read_record(o, rec, &e) < 0) {
-		log_error("local store: attachment '%s' is unreadable and left alone: %s", key,
-			  e.msg);
-		return 0;
-	}
+		return err_set(e, -ENOMEM, "out of memory");
+	err = json_parse(value, strlen(value), &o, e);
+	if (!err)
+		err = read_record(o, rec, e);
+	if (err < 0)
+		return err;
+	*ret = TAKE_PTR(rec);
+	return 0;
+}
+
+struct loading {
+	struct pods *pods;
+	size_t n; /* in the local store */
+};
+
+static int take(struct pods *p, const char *key, struct record *loaded)
+{
+	_cleanup_(record_putp) struct record *rec = loaded;
+
 	if (!rec->leftover && record_namespace_gone(rec))
 		rec->leftover = true;
 	if (rec->leftover) {
@@ -369,10 +387,50 @@ static int load_one(const char *key, const char *value, void *arg)
 	return 0;
 }
 
+static int load_one(const char *key, const char *value, void *arg)
+{
+	struct loading *l = arg;
+	_cleanup_(freep) char *copy = NULL;
+	struct record *rec = NULL;
+	struct err e = {}, no_copy = {};
+
+	l->n++;
+	if (parse(l->pods, value, &rec, &e) < 0) {
+		copy = copy_find(l->pods, key);
+		if (!copy || parse(l->pods, copy, &rec, &no_copy) < 0) {
+			log_error("local store: attachment '%s' is unreadable and left alone: %s",
+				  key, e.msg);
+			return 0;
+		}
+		log_error("local store: attachment '%s' is unreadable, and is as its copy says: %s",
+			  key, e.msg);
+	}
+	return take(l->pods, key, rec);
+}
+
+static int load_copy(const char *key, const char *text, void *arg)
+{
+	struct pods *p = arg;
+	struct record *rec = NULL;
+	struct err e = {};
+	int err;
+
+	if (parse(p, text, &rec, &e) < 0) {
+		log_error("copy of attachment '%s' is unreadable: %s", key, e.msg);
+		return 0;
+	}
+	log_error("local store: attachment '%s' is not there, and is as its copy says", key);
+	err = take(p, key, rec);
+	return err < 0 ? err : db_local_put(p->agent, TABLE, key, text);
+}
+
 int records_load(struct pods *p, struct err *e)
 {
-	int err = db_local_foreach(p->agent, TABLE, load_one, p);
+	struct loading l = { .pods = p };
+	int err = db_local_foreach(p->agent, TABLE, load_one, &l);
 
+	if (!err && !l.n && copies_foreach(p, load_copy, p) == -ENOMEM)
+		err = -ENOMEM;
 	return err < 0 ? err_errno(e, err, "local store: attachments") : 0;
 }
 
