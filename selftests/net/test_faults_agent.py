@@ -94,15 +94,19 @@ def test_flows_look_again_after_a_route_changed_while_the_agent_was_away(cluster
     cluster.node("node1", "ip", "route", "del", "blackhole", "192.0.2.0/24")
 
 
+def link_of(cluster, name):
+    """Of a pod on node1. Links of pods that have gone may be there a little longer."""
+    pods = json.loads(cluster.node("node1", "netloom", "pods", "-o", "json"))["pods"]
+    return next(p["hostInterface"] for p in pods if p["name"] == name)
+
+
 @pytest.mark.parametrize(
     "what",
     ["del loom_host", "set loom_host down", "del loom_vxlan", "del POD", "set POD down"],
 )
 def test_a_link_that_somebody_takes_away_is_put_back(cluster, what):
     cluster.pods(("hit", "node1"), ("far", "node2"))
-    pods = json.loads(cluster.node("node1", "netloom", "pods", "-o", "json"))["pods"]
-    link = next(p["hostInterface"] for p in pods if p["name"] == "hit")
-    cluster.node("node1", "ip", "link", *what.replace("POD", link).split())
+    cluster.node("node1", "ip", "link", *what.replace("POD", link_of(cluster, "hit")).split())
 
     def whole():
         from_host = [cluster.node("node1", "ping", "-nqc1", "-W1", ip) for ip in cluster.ips("hit")]
@@ -138,8 +142,7 @@ def test_routes_that_go_are_put_back(cluster):
 @pytest.mark.parametrize("what", ["tc qdisc del dev POD clsact", "tc filter del dev POD ingress"])
 def test_programs_that_somebody_takes_away_are_put_back(cluster, what):
     cluster.pods(("bare", "node1"))
-    links = json.loads(cluster.node("node1", "ip", "-j", "link"))
-    link = next(n for n in (x["ifname"] for x in links) if re.fullmatch(r"nl[0-9a-f]{12}", n))
+    link = link_of(cluster, "bare")
     filters = lambda: cluster.node("node1", "tc", "filter", "show", "dev", link, "ingress", check=False)  # noqa: E731
     assert "loom" in filters()
     cluster.node("node1", *what.replace("POD", link).split())
