@@ -112,6 +112,7 @@ static void on_stop(const char *why, void *arg)
 	k->leading = false;
 	writer_stop(k->writer);
 	endpoints_stop(k->endpoints);
+	alive_free(TAKE_PTR(k->alive));
 	source_kube_free(TAKE_PTR(k->source_kube));
 	source_dir_free(TAKE_PTR(k->source_dir));
 	table_clear(k->table);
@@ -128,6 +129,10 @@ static void on_lead(const struct fence_value *fence, void *arg)
 	if (!k->leading)
 		err = start_source(k, &e);
 	k->leading = true;
+	if (!err && !k->alive && alive_new(k->base, k->store, &k->alive) < 0)
+		err = err_set(&e, -ENOMEM, "out of memory");
+	if (!err)
+		alive_say(k->alive, fence);
 	if (!err &&
 	    (writer_fence(k->writer, fence) < 0 || endpoints_fence(k->endpoints, fence) < 0))
 		err = err_set(&e, -ENOMEM, "out of memory");
@@ -245,6 +250,7 @@ void ksr_free(struct ksr *k)
 		return;
 	source_kube_free(k->source_kube);
 	source_dir_free(k->source_dir);
+	alive_free(k->alive);
 	lead_free(k->lead);
 	writer_free(k->writer);
 	endpoints_free(k->endpoints);

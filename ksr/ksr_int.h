@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* Shared by ksr.c and api.c only. */
+#include "ksr/alive.h"
 #include "ksr/endpoints.h"
 #include "ksr/ksr.h"
 #include "ksr/lead.h"
@@ -17,6 +18,7 @@ struct ksr {
 	struct table *table;
 	struct intake intake;
 	struct lead *lead;
+	struct alive *alive; /* while leading */
 	struct writer *writer;
 	struct endpoints *endpoints;
 	bool leading, stopping;

@@ -269,6 +269,11 @@ def writes_as(bed, holder):
     return bed.leader().get("holder") == holder
 
 
+def alive(bed):
+    """What tells agents that somebody leads."""
+    return bed.etcd.get("/netloom/ksr/alive").get("/netloom/ksr/alive")
+
+
 def test_of_two_replicas_one_writes_and_the_other_follows_on(bed, api):
     fill(api)
     bed.follow_api(api, election=True)
@@ -283,6 +288,7 @@ def test_of_two_replicas_one_writes_and_the_other_follows_on(bed, api):
     assert holders and "ksr-1" not in holders, "it gives the lead back, and does not let it expire"
     poll(lambda: writes_as(bed, "ksr-2"), 60, "the second takes over")
     assert bed.leader()["epoch"] > epoch
+    poll(lambda: alive(bed) == bed.leader(), 60, "that it leads is known")
     api.put(PODS, pod("fresh"))
     bed.wait_keys("pod", {"default/web", "default/fresh"})
     second.wait_ready()
@@ -300,9 +306,11 @@ def test_a_stopped_leader_that_wakes_up_writes_nothing(bed, api):
     api.delete(PODS, "default", "web")
     bed.wait_keys("pod", set())
     epoch = bed.leader()["epoch"]
+    poll(lambda: alive(bed) == bed.leader(), 60, "that the second leads is known")
     first.resume()
     nothing_for(4)
     assert writes_as(bed, "ksr-2") and bed.leader()["epoch"] == epoch
+    assert alive(bed) == bed.leader()
     assert bed.keys("pod") == set()
     assert first.process.poll() is None and first.get("/livez")[0] == 200
 

@@ -183,6 +183,20 @@ def test_versions_that_are_410_gone_make_ksr_list_again(pair):
     assert_new_pods_work(pair, "after-gone")
 
 
+def test_status_says_that_nobody_reflects_kubernetes(pair):
+    def problem():
+        status = json.loads(pair.node("node1", "netloom", "status", "-o", "json"))
+        return status["modules"]["db"].get("problem")
+
+    poll(lambda: problem() is None, 60, "a leader is known")
+    pair.demo("ksr", "kill")
+    told = poll(problem, 120, "it is missed")
+    assert told == "no ksr leads: what changes in Kubernetes comes to no node"
+    assert "try: see that netloom-ksr runs" in pair.node("node1", "netloom", "status")
+    pair.demo("ksr", "start", "--wait")
+    poll(lambda: problem() is None, 120, "it is back")
+
+
 def test_two_replicas_of_ksr_have_one_leader_and_the_other_takes_over(pair):
     def epoch():
         return pair.etcd("/netloom/ksr/leader").get("/netloom/ksr/leader", {}).get("epoch")

@@ -18,6 +18,9 @@
 static const struct {
 	const char *word, *fix;
 } fixes[] = {
+	{ "no ksr leads",
+	  "see that netloom-ksr runs and is ready; pods that run keep their network meanwhile, and "
+	  "policies and services stay as they are" },
 	{ "etcd",
 	  "see that etcd runs and that etcd.endpoints in the agent's configuration are right; "
 	  "pods that run keep their network meanwhile" },

@@ -317,6 +317,36 @@ static int count_k8s_nodes(void)
 	return n;
 }
 
+static bool says_no_ksr(const void *arg)
+{
+	_json_ *o = db_module.status(agent);
+	const char *problem = NULL;
+
+	json_opt_str(o, "problem", &problem, NULL);
+	return (problem && strstr(problem, "no ksr leads")) == *(const bool *)arg;
+}
+
+static void that_no_ksr_leads_is_told_where_one_did(void **state)
+{
+	static const bool yes = true, no = false;
+
+	write_key(KEY_NODE "a", "{}");
+	start();
+	until("etcd:1");
+	assert_true(says_no_ksr(&no));
+	write_key(KEY_KSR_LEADER, "{\"holder\":\"k\",\"epoch\":1}");
+	turn("that there is none", says_no_ksr, &yes);
+	write_key(KEY_KSR_ALIVE, "{\"holder\":\"k\",\"epoch\":1}");
+	turn("that there is one", says_no_ksr, &no);
+	write_key(KEY_KSR_ALIVE, NULL);
+	turn("that it went", says_no_ksr, &yes);
+	/* Then that is all there is to tell. */
+	etcd_kill(&etcd);
+	turn("that etcd is away", says_no_ksr, &no);
+	assert_int_equal(etcd_restart(&etcd), 0);
+	turn("that it is still so", says_no_ksr, &yes);
+}
+
 static bool is_busy(const void *arg)
 {
 	return status_number("revision") >= *(const int *)arg;
@@ -437,6 +467,7 @@ int main(void)
 		TEST(the_mirror_takes_etcds_place_at_start),
 		TEST(without_etcd_and_mirror_nobody_is_told_anything),
 		TEST(etcd_killed_and_restarted_loses_no_change),
+		TEST(that_no_ksr_leads_is_told_where_one_did),
 		TEST(a_compaction_costs_no_change),
 		TEST(lost_data_empty_no_node),
 		TEST(lost_data_are_noticed_behind_a_higher_revision),

@@ -306,6 +306,12 @@ static int db_ready(struct agent *a, struct err *e)
 		       db->last_error);
 }
 
+/* Where there never was one, nobody waits for it. */
+static bool ksr_leads(const struct db *db)
+{
+	return db_table_text(db->table, KEY_KSR_ALIVE) || !db_table_text(db->table, KEY_KSR_LEADER);
+}
+
 static struct json_object *db_status(struct agent *a)
 {
 	const struct db *db = db_of(a);
@@ -324,6 +330,9 @@ static struct json_object *db_status(struct agent *a)
 	json_add_int(o, "unpublished", db_publisher_pending(db->publisher));
 	if (db->last_error[0] && !store_connected(db->store))
 		json_add_str(o, "error", text);
+	if (!ksr_leads(db) && db->origin == DB_ETCD && store_connected(db->store))
+		json_add_str(o, "problem",
+			     "no ksr leads: what changes in Kubernetes comes to no node");
 	return o;
 }
 
@@ -333,6 +342,8 @@ static void db_metrics(struct agent *a, struct metrics *m)
 
 	metrics_sample(m, "netloom_etcd_connected", METRIC_GAUGE, "Whether etcd answers.",
 		       store_connected(db->store), NULL);
+	metrics_sample(m, "netloom_etcd_ksr_leads", METRIC_GAUGE,
+		       "Whether some ksr reflects Kubernetes, as etcd knows.", ksr_leads(db), NULL);
 	metrics_sample(m, "netloom_etcd_revision", METRIC_GAUGE, "Last revision seen.",
 		       db->revision, NULL);
 	metrics_sample(m, "netloom_etcd_keys", METRIC_GAUGE, "Keys held.", db_table_size(db->table),

@@ -141,13 +141,14 @@ static void on_reflected(const struct store_range_result *res, void *arg)
  * What was lost and ksr did not write again is gone for good. Asked for, since the stream of the
  * resource itself may be behind that of the marks.
  */
-static void sweep_reflected(struct db *db, const char *synced_key)
+static void sweep_reflected(struct db *db, const char *key)
 {
-	const char *resource = synced_key + strlen(KEY_KSR_SYNCED);
+	bool is_mark = strncmp(key, KEY_KSR_SYNCED, strlen(KEY_KSR_SYNCED)) == 0;
+	const char *resource = is_mark ? key + strlen(KEY_KSR_SYNCED) : "";
 	size_t len = strlen(KEY_K8S) + strlen(resource) + 2;
 	struct db_sweep *s;
 
-	if (!db_table_lost(db->table))
+	if (!is_mark || !db_table_lost(db->table))
 		return;
 	s = calloc(1, sizeof(*s) + len);
 	if (!s)
@@ -308,7 +309,7 @@ static void on_sync(const struct store_range_result *all, void *arg)
 	db_table_mark(db->table, p->prefix);
 	for (size_t i = 0; i < all->n; i++)
 		take_value(db, &all->kvs[i]);
-	for (size_t i = 0; strcmp(p->prefix, KEY_KSR_SYNCED) == 0 && i < all->n; i++)
+	for (size_t i = 0; i < all->n; i++)
 		sweep_reflected(db, all->kvs[i].key);
 	db->cluster_id = all->cluster_id;
 	seen(p, all->revision);
@@ -326,7 +327,7 @@ static void on_change(const struct store_kv *events, size_t n, int64_t revision,
 
 	for (size_t i = 0; i < n; i++) {
 		take_value(p->db, &events[i]);
-		if (events[i].value && strcmp(p->prefix, KEY_KSR_SYNCED) == 0)
+		if (events[i].value)
 			sweep_reflected(p->db, events[i].key);
 	}
 	seen(p, revision);
@@ -386,7 +387,7 @@ int db_follow_add(struct db *db, const char *prefix)
 int db_follow_init(struct db *db)
 {
 	/* ksr's marks tell a swept resource from a lost one. */
-	static const char *const always[] = { KEY_NODE, KEY_K8S_NODE, KEY_KSR_SYNCED };
+	static const char *const always[] = { KEY_NODE, KEY_K8S_NODE, KEY_KSR };
 	int err = 0;
 
 	for (size_t i = 0; !err && i < ARRAY_SIZE(always); i++)
