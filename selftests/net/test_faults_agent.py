@@ -159,6 +159,18 @@ def test_sysctls_that_somebody_sets_are_set_back(cluster):
         poll(lambda: value() == "1", 60, path)
 
 
+def test_a_filter_that_somebody_sets_cuts_no_pod_off(cluster):
+    """As udev does for each link that comes, where sysctl.d has a filter for '*'."""
+    cluster.pods(("sieved", "node1"))
+    for link in (link_of(cluster, "sieved"), "loom_host"):
+        path = f"/proc/sys/net/ipv4/conf/{link}/rp_filter"
+        cluster.node("node1", "sh", "-c", f"echo 2 > {path}")
+        poll(lambda: cluster.node("node1", "cat", path).strip() == "0", 60, path)  # noqa: B023
+    for ip in cluster.ips("sieved"):
+        cluster.node("node1", "ping", "-nqc1", "-W5", ip)
+    cluster.delete("sieved")
+
+
 def test_pods_outlive_the_local_store(cluster):
     cluster.pods(("kept", "node1"), ("asks", "node2"))
     before = cluster.node("node1", "netloom", "pods")

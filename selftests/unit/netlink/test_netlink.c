@@ -310,24 +310,37 @@ static void note_conf(const struct nl_change *c, void *arg)
 {
 	int *seen = arg;
 
-	if (c->kind == NL_CHANGE_CONF && c->conf_ifindex == NETCONFA_IFINDEX_ALL)
-		(*seen)++;
+	if (c->kind != NL_CHANGE_CONF)
+		return;
+	seen[0] += c->conf_ifindex == NETCONFA_IFINDEX_ALL;
+	if (c->conf_ifindex == 1)
+		seen[c->conf_filters ? 1 : 2]++;
 }
 
 static void changed_sysctls_are_told(void **state)
 {
 	_cleanup_(nl_monitor_closep) struct nl_monitor *m = NULL;
 	_cleanup_(closep) int fd = open("/proc/sys/net/ipv4/ip_forward", O_RDWR | O_CLOEXEC);
+	_cleanup_(closep) int filter =
+		open("/proc/sys/net/ipv4/conf/lo/rp_filter", O_RDWR | O_CLOEXEC);
+	int seen[3] = {};
 	struct err e = {};
-	int seen = 0;
 	char was;
 
 	ok(nl_monitor_open_conf(&m, &e), &e);
 	assert_int_equal(pread(fd, &was, 1, 0), 1);
 	assert_int_equal(pwrite(fd, was == '0' ? "1" : "0", 1, 0), 1);
 	assert_int_equal(poll(&(struct pollfd){ nl_monitor_fd(m), POLLIN, 0 }, 1, 5000), 1);
-	assert_int_equal(nl_monitor_read(m, note_conf, &seen), 0);
-	assert_true(seen >= 1);
+	assert_int_equal(nl_monitor_read(m, note_conf, seen), 0);
+	assert_true(seen[0] >= 1);
+	assert_int_equal(pwrite(filter, "0", 1, 0), 1);
+	assert_int_equal(nl_monitor_read(m, note_conf, seen), 0);
+	memset(seen, 0, sizeof(seen));
+	assert_int_equal(pwrite(filter, "2", 1, 0), 1);
+	assert_int_equal(pwrite(filter, "0", 1, 0), 1);
+	assert_int_equal(nl_monitor_read(m, note_conf, seen), 0);
+	assert_int_equal(seen[1], 1);
+	assert_true(seen[2] >= 1);
 }
 
 static void count_lost(const struct nl_change *c, void *arg)

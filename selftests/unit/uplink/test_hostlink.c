@@ -364,6 +364,21 @@ static void a_sysctl_that_somebody_else_sets_is_missed(void **state)
 	host_sysctls_clear(&all);
 }
 
+static void a_filter_of_a_link_goes(void **state)
+{
+	struct err e = {};
+	char found[32];
+
+	ok(host_sysctl_descriptor.create(NULL, RP_FILTER,
+					 &(struct host_sysctl){ "2", NULL, "udev" }, &e),
+	   &e);
+	assert_int_equal(host_link_unfilter("lo"), 1);
+	assert_int_equal(host_sysctl_read(RP_FILTER, found, sizeof(found)), 0);
+	assert_string_equal(found, "0");
+	assert_int_equal(host_link_unfilter("lo"), 0);
+	assert_int_equal(host_link_unfilter("none"), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -375,6 +390,7 @@ int main(void)
 		cmocka_unit_test(a_sysctl_is_written_only_when_it_has_to_be),
 		cmocka_unit_test(a_sysctl_that_is_right_is_found_and_a_wrong_one_is_not),
 		cmocka_unit_test(a_sysctl_that_somebody_else_sets_is_missed),
+		cmocka_unit_test(a_filter_of_a_link_goes),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

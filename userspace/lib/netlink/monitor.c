@@ -65,7 +65,7 @@ int nl_monitor_fd(const struct nl_monitor *m)
 	return m->fd;
 }
 
-static int parse_conf(const struct nlmsghdr *nlh, int *ret_ifindex)
+static int parse_conf(const struct nlmsghdr *nlh, struct nl_change *ret)
 {
 	const struct nlattr *tb[NETCONFA_MAX + 1];
 
@@ -74,7 +74,9 @@ static int parse_conf(const struct nlmsghdr *nlh, int *ret_ifindex)
 	nl_attrs(nlh, sizeof(struct netconfmsg), tb, NETCONFA_MAX);
 	if (!nl_attr_holds(tb[NETCONFA_IFINDEX], 4))
 		return -ENOENT;
-	*ret_ifindex = mnl_attr_get_u32(tb[NETCONFA_IFINDEX]);
+	ret->conf_ifindex = mnl_attr_get_u32(tb[NETCONFA_IFINDEX]);
+	ret->conf_filters = nl_attr_holds(tb[NETCONFA_RP_FILTER], 4) &&
+			    mnl_attr_get_u32(tb[NETCONFA_RP_FILTER]);
 	return 0;
 }
 
@@ -117,7 +119,7 @@ static void tell(const struct nlmsghdr *nlh, void (*fn)(const struct nl_change *
 		break;
 	case RTM_NEWNETCONF:
 		c.kind = NL_CHANGE_CONF;
-		if (parse_conf(nlh, &c.conf_ifindex) < 0)
+		if (parse_conf(nlh, &c) < 0)
 			return;
 		break;
 	case RTM_DELQDISC:

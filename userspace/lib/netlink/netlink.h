@@ -185,7 +185,10 @@ struct nl_change {
 		struct {
 			unsigned int ifindex, priority; /* priority 0: of all filters */
 		} tc;
-		int conf_ifindex; /* NETCONFA_IFINDEX_ALL, _DEFAULT, or a link's index */
+		struct {
+			int conf_ifindex;  /* NETCONFA_IFINDEX_ALL, _DEFAULT, or a link's index */
+			bool conf_filters; /* its rp_filter was set, and not to 0 */
+		};
 	};
 };
 /* Follows links, addresses, routes and lost programs of the thread's own namespace. Non-blocking.

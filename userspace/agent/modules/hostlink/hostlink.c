@@ -195,8 +195,7 @@ static bool cluster_has_v6(struct agent *a)
 /* The host's own links, and what new ones start with. */
 static bool keeps_filter(const char *link)
 {
-	return link[0] != '.' && strcmp(link, "all") != 0 && strncmp(link, "loom_", 5) != 0 &&
-	       strncmp(link, NETLOOM_POD_LINK_PREFIX, strlen(NETLOOM_POD_LINK_PREFIX)) != 0;
+	return link[0] != '.' && strcmp(link, "all") != 0 && !uplink_link_is_ours(link);
 }
 
 /*

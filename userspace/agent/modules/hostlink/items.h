@@ -36,6 +36,8 @@ extern const struct descriptor host_link_descriptor, host_route_descriptor, host
 int host_link_create(struct nl_sock *nl, const struct host_link *l, struct err *e);
 int host_link_find(struct nl_sock *nl, const char *name, struct host_link *ret);
 bool host_link_equal(const void *a, const void *b);
+/* The link's rp_filter is 0: 1 if that had to be written; or a negative errno. */
+int host_link_unfilter(const char *link);
 /* Value of a file below /proc/sys, without its newline. */
 int host_sysctl_read(const char *path, char *buf, size_t len);
 

@@ -43,12 +43,12 @@ static bool satisfied(const struct host_sysctl *s, const char *found)
 	return strcmp(found, s->value) == 0 || (s->accept && strcmp(found, s->accept) == 0);
 }
 
-static int op_create(void *ctx, const char *name, const void *value, struct err *e)
+/* 1: it is written; 0: it was as it should be. */
+static int set(const char *name, const struct host_sysctl *s, char *found, size_t len,
+	       struct err *e)
 {
-	const struct host_sysctl *s = value;
 	_cleanup_(closep) int fd = -1;
-	char found[32];
-	int err = host_sysctl_read(name, found, sizeof(found));
+	int err = host_sysctl_read(name, found, len);
 
 	if (err < 0)
 		return err_errno(e, err, "sysctl '%s'", name);
@@ -59,8 +59,27 @@ static int op_create(void *ctx, const char *name, const void *value, struct err 
 		return err_errno(e, fd, "sysctl '%s'", name);
 	if (write(fd, s->value, strlen(s->value)) < 0)
 		return err_errno(e, -errno, "sysctl '%s' = %s", name, s->value);
-	log_info("sysctl '%s' changed from %s to %s: %s", name, found, s->value, s->why);
-	return 0;
+	return 1;
+}
+
+static int op_create(void *ctx, const char *name, const void *value, struct err *e)
+{
+	const struct host_sysctl *s = value;
+	char found[32];
+	int err = set(name, s, found, sizeof(found), e);
+
+	if (err > 0)
+		log_info("sysctl '%s' changed from %s to %s: %s", name, found, s->value, s->why);
+	return MIN(err, 0);
+}
+
+int host_link_unfilter(const char *link)
+{
+	static const struct host_sysctl off = { "0", NULL, NULL };
+	char path[96], found[32];
+
+	snprintf(path, sizeof(path), "net/ipv4/conf/%s/rp_filter", link);
+	return set(path, &off, found, sizeof(found), NULL);
 }
 
 static int op_update(void *ctx, const char *name, const void *old_value, const void *new_value,

@@ -4,7 +4,9 @@
  * Sysctls that the node cannot do without and that somebody else sets: 'sysctl --system' of a
  * package's installation, a configuration management that knows of no pods. The kernel tells of
  * forwarding and rp_filter (not of accept_ra), and what is not as it should be then is an upstream
- * resync. What is listed is borrowed; on the loop's thread.
+ * resync. Our own links' rp_filter is just set back: where udev runs systemd-sysctl for each link
+ * that comes, and some file has a filter for '*', every pod's link gets one. What is listed is
+ * borrowed; on the loop's thread.
  */
 #include "agent/core/module.h"
 #include "agent/modules/hostlink/items.h"

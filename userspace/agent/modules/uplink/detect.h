@@ -40,7 +40,5 @@ void uplink_view_release(struct uplink_view *view);
 /* What differs, as words for the history ("link, addresses"); "" when nothing does. */
 const char *uplink_view_diff(const struct uplink_view *a, const struct uplink_view *b, char *buf,
 			     size_t len);
-/* Links that netloom makes: loom_…, and nl + 12 hexadecimal digits. */
-bool uplink_link_is_ours(const char *name);
 /* Whether a route matters to the view: not ours, not of the local table, not link-local. */
 bool uplink_route_matters(const struct nl_route *route);

@@ -37,3 +37,5 @@ int uplink_next_hop(struct agent *a, const union loom_addr *dst, unsigned int *r
 /* Fingerprint of the kernel's routes, ours left out: as long as it is the same, they are, also from
  * one run of the agent to the next. */
 uint64_t uplink_routes(struct agent *a);
+/* Links that netloom makes: loom_…, and nl + 12 hexadecimal digits. */
+bool uplink_link_is_ours(const char *name);
