@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/core/agent_config.h"
 #include "agent/modules/pods/pods_int.h"
@@ -81,12 +82,16 @@ void copy_forget(const struct pods *p, const char *key)
 /* Heap: the key, NUL, and the text; *ret_text is within. */
 static char *read_copy(int dir, const char *name, const char **ret_text)
 {
-	_cleanup_(closep) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_(closep) int fd =
+		openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	_cleanup_(freep) char *buf = malloc(MAX_COPY);
-	char *end;
+	char *end, own[32];
+	struct stat st;
 	ssize_t n;
 
-	n = fd < 0 || !buf ? -1 : read(fd, buf, MAX_COPY - 1);
+	if (fd < 0 || !buf || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return NULL;
+	n = read(fd, buf, MAX_COPY - 1);
 	if (n < 0)
 		return NULL;
 	buf[n] = 0;
@@ -94,6 +99,10 @@ static char *read_copy(int dir, const char *name, const char **ret_text)
 	if (!end)
 		return NULL;
 	*end = 0;
+	/* Somebody's copy of it has another name, and says the same again. */
+	file_name(buf, own, sizeof(own));
+	if (strcmp(own, name) != 0)
+		return NULL;
 	*ret_text = end + 1;
 	return TAKE_PTR(buf);
 }

@@ -345,9 +345,11 @@ bool record_namespace_gone(const struct record *rec)
 	       netns_path_gone(cfg->cni.netns_prefix, att->netns, att->netns_dev, att->netns_ino);
 }
 
-static int parse(struct pods *p, const char *value, struct record **ret, struct err *e)
+static int parse(struct pods *p, const char *key, const char *value, struct record **ret,
+		 struct err *e)
 {
 	_cleanup_(record_putp) struct record *rec = record_alloc(p);
+	char own[ATTACHMENT_KEY_MAX];
 	_json_ *o = NULL;
 	int err;
 
@@ -358,6 +360,8 @@ static int parse(struct pods *p, const char *value, struct record **ret, struct 
 		err = read_record(o, rec, e);
 	if (err < 0)
 		return err;
+	if (strcmp(attachment_key(&rec->att, own, sizeof(own)), key) != 0)
+		return err_set(e, -EINVAL, "it is that of '%.200s'", own);
 	*ret = TAKE_PTR(rec);
 	return 0;
 }
@@ -395,9 +399,9 @@ static int load_one(const char *key, const char *value, void *arg)
 	struct err e = {}, no_copy = {};
 
 	l->n++;
-	if (parse(l->pods, value, &rec, &e) < 0) {
+	if (parse(l->pods, key, value, &rec, &e) < 0) {
 		copy = copy_find(l->pods, key);
-		if (!copy || parse(l->pods, copy, &rec, &no_copy) < 0) {
+		if (!copy || parse(l->pods, key, copy, &rec, &no_copy) < 0) {
 			log_error("local store: attachment '%s' is unreadable and left alone: %s",
 				  key, e.msg);
 			return 0;
@@ -415,13 +419,18 @@ static int load_copy(const char *key, const char *text, void *arg)
 	struct err e = {};
 	int err;
 
-	if (parse(p, text, &rec, &e) < 0) {
+	if (parse(p, key, text, &rec, &e) < 0) {
 		log_error("copy of attachment '%s' is unreadable: %s", key, e.msg);
 		return 0;
 	}
 	log_error("local store: attachment '%s' is not there, and is as its copy says", key);
-	err = take(p, key, rec);
-	return err < 0 ? err : db_local_put(p->agent, TABLE, key, text);
+	if (take(p, key, rec) < 0)
+		return -ENOMEM;
+	/* The other copies are no worse for it, and this one is still there. */
+	err = db_local_put(p->agent, TABLE, key, text);
+	if (err < 0)
+		log_error("local store: attachment '%s': %s", key, strerror(-err));
+	return 0;
 }
 
 int records_load(struct pods *p, struct err *e)
