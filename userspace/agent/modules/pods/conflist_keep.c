@@ -54,7 +54,8 @@ void conflist_keep(struct conflist *c)
 		return;
 	}
 	if (err == 0)
-		log_info("CNI configuration written to '%s'", cfg->cni.conf_dir);
+		log_limited(LOG_LVL_INFO, 3, "CNI configuration written to '%s'",
+			    cfg->cni.conf_dir);
 	/* The folder may be of just now. */
 	if (watched < 0 && watch(c) < 0)
 		event_add(c->timer, &again);

@@ -15,12 +15,15 @@
 #include "agent/modules/uplink/detect.h"
 #include "agent/modules/uplink/lost.h"
 #include "api/etcd_keys.h"
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/httpd/httpd.h"
 #include "lib/json/json.h"
 
 /* Changes come in bursts (a link, its addresses, its routes); one look is for all of them. */
 static const struct timeval settle = { .tv_usec = 50 * 1000 };
+/* Whoever takes the same away again and again is answered no faster than that. */
+static const struct timeval again = { .tv_sec = 1 };
 
 struct uplink_module {
 	struct agent *agent;
@@ -29,7 +32,8 @@ struct uplink_module {
 	struct event *readable, *timer;
 	struct uplink_view view;
 	struct err why_none;
-	char lost[64]; /* what to look for at the next look; "" = nothing */
+	char lost[64];	    /* what to look for at the next look; "" = nothing */
+	uint64_t mended_ms; /* when it was last looked for; 0: never */
 	uint64_t changes;
 };
 
@@ -180,6 +184,11 @@ static void mend(struct uplink_module *m)
 			 prefix_format(&route, text));
 	if (!m->lost[0])
 		return;
+	if (m->mended_ms && clock_ms() - m->mended_ms < (uint64_t)again.tv_sec * 1000) {
+		event_add(m->timer, &again);
+		return;
+	}
+	m->mended_ms = clock_ms();
 	log_warn("%s: looking at all that should be there", m->lost);
 	event_push_resync(m->agent, EVENT_DOWNSTREAM_RESYNC, m->lost);
 	m->lost[0] = 0;
