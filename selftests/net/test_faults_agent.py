@@ -139,6 +139,25 @@ def test_routes_that_go_are_put_back(cluster):
     cluster.delete("asked")
 
 
+def test_the_nodes_address_follows_its_node_object(cluster):
+    """As a cloud's controller writes it, after the agent has started."""
+    node = lambda: cluster.get("node", "node1")["status"]["addresses"]  # noqa: E731
+    before, other = node(), "172.30.0.77"
+
+    def settles(addresses, want):
+        patch = json.dumps({"status": {"addresses": addresses}})
+        what = ["--subresource=status", "--type=merge", "-p", patch]
+        cluster.kubectl("patch", "node", "node1", *what)
+        shown = lambda: json.loads(cluster.node("node1", "netloom", "status", "-o", "json"))  # noqa: E731
+        poll(lambda: shown()["modules"]["uplink"]["address4"] == want, 60, lambda: f"{want}: {shown()}")
+
+    cluster.node("node1", "ip", "addr", "add", f"{other}/24", "dev", "eth0")
+    settles([{"type": "InternalIP", "address": other}, *before], other)
+    settles(before, next(a["address"] for a in before if "." in a["address"]))
+    cluster.node("node1", "ip", "addr", "del", f"{other}/24", "dev", "eth0")
+    poll(lambda: is_ready(cluster.get("node", "node1")), 60, "node1 is ready")
+
+
 @pytest.mark.parametrize("what", ["tc qdisc del dev POD clsact", "tc filter del dev POD ingress"])
 def test_programs_that_somebody_takes_away_are_put_back(cluster, what):
     cluster.pods(("bare", "node1"))

@@ -87,19 +87,27 @@ static void take_internal_ip(struct json_object *entry, struct uplink_wish *ret)
 		*slot = a;
 }
 
-/* Addresses that Kubernetes knows this node by; :: while unknown. */
-static void node_addresses(struct agent *a, struct uplink_wish *ret)
+/* Of this node's Node object. */
+static const char *node_key(struct agent *a, char *buf, size_t len)
 {
-	struct json_object *node, *addresses = NULL;
-	char key[320], host[256] = "";
 	const char *name = agent_cfg(a)->node_name;
+	char host[256] = "";
 
 	if (!name || !name[0]) {
 		gethostname(host, sizeof(host) - 1);
 		name = host;
 	}
-	snprintf(key, sizeof(key), KEY_K8S_NODE "%s", name);
-	node = db_get(a, key);
+	snprintf(buf, len, KEY_K8S_NODE "%s", name);
+	return buf;
+}
+
+/* Addresses that Kubernetes knows this node by; :: while unknown. */
+static void node_addresses(struct agent *a, struct uplink_wish *ret)
+{
+	struct json_object *node, *addresses = NULL;
+	char key[320];
+
+	node = db_get(a, node_key(a, key, sizeof(key)));
 	if (!node || json_opt_array(node, "status.addresses", &addresses, NULL) < 0 || !addresses)
 		return;
 	for (size_t i = 0; i < json_object_array_length(addresses); i++)
@@ -372,7 +380,10 @@ static int uplink_resync(struct agent *a, struct agent_event *ev, struct txn *tx
 
 static bool uplink_handles(struct agent *a, const struct agent_event *ev)
 {
-	return get(a)->why_none.code && db_change_below(ev, KEY_K8S_NODE);
+	const struct db_change *c = db_change_below(ev, KEY_K8S_NODE);
+	char own[320];
+
+	return c && strcmp(c->key, node_key(a, own, sizeof(own))) == 0;
 }
 
 static int uplink_update(struct agent *a, struct agent_event *ev, struct txn *txn, struct err *e)
