@@ -6,14 +6,29 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "api/cni_spool.h"
 #include "lib/json/json.h"
 #include "selftests/unit/pods/fake_core.h"
+
+static bool no_inotify;
+
+/* In place of libc's. */
+int inotify_init1(int flags)
+{
+	if (!no_inotify)
+		return syscall(SYS_inotify_init1, flags);
+	errno = EMFILE;
+	return -1;
+}
 
 static int start_agent(void **state)
 {
@@ -96,6 +111,27 @@ static void a_conflist_that_somebody_takes_away_is_written_again(void **state)
 	assert_int_equal(access(path, F_OK), 0);
 }
 
+static void a_machine_without_inotify_is_served_too(void **state)
+{
+	struct agent *a = *state;
+	char path[160];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/05-netloom.conflist", a->cfg.cni.conf_dir);
+	fake_agent_stop(a);
+	no_inotify = true;
+	fake_agent_start(a, true);
+	no_inotify = false;
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(unlink(path), 0);
+	await_file(a, path, st.st_size);
+	/* What nobody can read is taken out of the spool. */
+	snprintf(path, sizeof(path), "%s/1" CNI_SPOOL_SUFFIX, a->cfg.cni.spool_dir);
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+	while (access(path, F_OK) == 0)
+		event_base_loop(a->base, EVLOOP_ONCE);
+}
+
 #define with_agent(f) cmocka_unit_test_setup_teardown(f, start_agent, stop_agent)
 
 int main(void)
@@ -103,6 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with_agent(the_conflist_is_written_once_and_whole),
 		with_agent(a_conflist_that_somebody_takes_away_is_written_again),
+		with_agent(a_machine_without_inotify_is_served_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,8 @@
 #include "api/paths.h"
 #include "lib/base/log.h"
 
-/* Who clears the folder may do so file by file, and two that want the same name take turns. */
+/* Who clears the folder may do so file by file, and two that want the same name take turns. Without
+ * inotify it is looked at again and again. */
 static const struct timeval settle = { .tv_usec = 200 * 1000 }, again = { .tv_sec = 5 };
 
 struct conflist {
@@ -99,12 +100,11 @@ int conflist_new(struct pods *p, struct conflist **ret)
 		return -ENOMEM;
 	c->pods = p;
 	c->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (c->inotify_fd < 0)
-		return -errno;
 	c->timer = event_new(agent_base(p->agent), -1, 0, on_timer, c);
-	c->changed =
-		event_new(agent_base(p->agent), c->inotify_fd, EV_READ | EV_PERSIST, on_changed, c);
-	if (!c->timer || !c->changed || event_add(c->changed, NULL) < 0)
+	if (c->inotify_fd >= 0)
+		c->changed = event_new(agent_base(p->agent), c->inotify_fd, EV_READ | EV_PERSIST,
+				       on_changed, c);
+	if (!c->timer || (c->inotify_fd >= 0 && (!c->changed || event_add(c->changed, NULL) < 0)))
 		return -ENOMEM;
 	*ret = TAKE_PTR(c);
 	return 0;

@@ -19,6 +19,8 @@
 /* Files are stamped with the clock of the last tick, which is up to 10 ms old. */
 #define CLOCK_SLACK_MS 50
 
+static const struct timeval no_inotify = { .tv_sec = 5 };
+
 static const char *spool_dir(const struct pods *p)
 {
 	return agent_cfg(p->agent)->cni.spool_dir;
@@ -134,8 +136,9 @@ static int watch(const struct pods *p)
 {
 	int err = make_folders(spool_dir(p), 0700);
 
-	if (!err && inotify_add_watch(p->inotify_fd, spool_dir(p),
-				      IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF) < 0)
+	if (!err && p->inotify_fd >= 0 &&
+	    inotify_add_watch(p->inotify_fd, spool_dir(p),
+			      IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF) < 0)
 		err = -errno;
 	return err;
 }
@@ -146,7 +149,7 @@ static void on_change(evutil_socket_t fd, short what, void *arg)
 	char buf[4096];
 	int err;
 
-	while (read(fd, buf, sizeof(buf)) > 0)
+	while (p->inotify_fd >= 0 && read(fd, buf, sizeof(buf)) > 0)
 		;
 	/* Somebody may have taken the folder away, and the plugin have made another. */
 	err = watch(p);
@@ -157,17 +160,27 @@ static void on_change(evutil_socket_t fd, short what, void *arg)
 		spool_replay(p);
 }
 
+/* All that root runs share what a machine has of these, and some run out of them. */
+static void open_inotify(struct pods *p)
+{
+	p->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (p->inotify_fd < 0)
+		log_warn("inotify: %s (fs.inotify.max_user_instances?): folders are looked at each "
+			 "%lld s",
+			 strerror(errno), (long long)no_inotify.tv_sec);
+}
+
 int spool_open(struct pods *p, struct err *e)
 {
 	int err;
 
-	p->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	err = p->inotify_fd < 0 ? -errno : watch(p);
+	open_inotify(p);
+	err = watch(p);
 	if (err < 0)
 		return err_errno(e, err, "cni.spoolDir: '%s'", spool_dir(p));
 	p->inotify_ev =
 		event_new(agent_base(p->agent), p->inotify_fd, EV_READ | EV_PERSIST, on_change, p);
-	if (!p->inotify_ev || event_add(p->inotify_ev, NULL) < 0)
+	if (!p->inotify_ev || event_add(p->inotify_ev, p->inotify_fd < 0 ? &no_inotify : NULL) < 0)
 		return err_set(e, -ENOMEM, "out of memory");
 	return 0;
 }
