@@ -165,11 +165,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct store_lease *l = arg;
 
+	/* A renewal that did not come in time. The timer may be early: a loop that is behind counts
+	 * from when its round began. */
+	request_stop(&l->req);
 	if (!l->id || clock_ms() < l->expires_ms) {
 		next_step(l);
 		return;
 	}
-	request_stop(&l->req);
 	enter(l);
 	lost(l);
 	leave(l);
