@@ -95,8 +95,21 @@ def serves(net, service, *pods, nodes=("node1", "node2", "node3")):
         poll(
             lambda: lacks(known(), made, pods) is None,
             60,
-            lambda: f"{node}: '{service}' lacks {lacks(known(), made, pods)}: {known()}",
+            lambda: f"{node}: '{service}' lacks {lacks(known(), made, pods)}: {known()}\n"
+            + what_is_there(net, node, service),
         )
+
+
+def what_is_there(net, node, service):
+    """For who waits in vain: how far it has come."""
+    reflected = net.etcd(f"/netloom/k8s/service/default/{service}")
+    slices = [k for k in net.etcd("/netloom/k8s/endpointslice/default/") if f"/{service}-" in k]
+    return "\n".join([
+        f"in etcd: {reflected}, {slices}, {net.etcd('/netloom/ksr/')}",
+        net.node(node, "netloom", "status", check=False),
+        net.demo("logs", "ksr", check=False).stdout[-2000:],
+        net.demo("logs", f"agent-{node}", check=False).stdout[-2000:],
+    ])
 
 
 def make(net, made, *objects, nodes=("node1", "node2", "node3")):
