@@ -18,8 +18,6 @@ struct alive {
 	struct fence_value fence;
 };
 
-static void say(struct alive *a);
-
 static void retry_soon(struct alive *a)
 {
 	const struct timeval tv = { .tv_sec = RETRY_S };

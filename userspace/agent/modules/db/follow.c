@@ -143,13 +143,14 @@ static void on_reflected(const struct store_range_result *res, void *arg)
  */
 static void sweep_reflected(struct db *db, const char *key)
 {
-	bool is_mark = strncmp(key, KEY_KSR_SYNCED, strlen(KEY_KSR_SYNCED)) == 0;
-	const char *resource = is_mark ? key + strlen(KEY_KSR_SYNCED) : "";
-	size_t len = strlen(KEY_K8S) + strlen(resource) + 2;
+	const char *resource;
 	struct db_sweep *s;
+	size_t len;
 
-	if (!is_mark || !db_table_lost(db->table))
+	if (!db_table_lost(db->table) || strncmp(key, KEY_KSR_SYNCED, strlen(KEY_KSR_SYNCED)) != 0)
 		return;
+	resource = key + strlen(KEY_KSR_SYNCED);
+	len = strlen(KEY_K8S) + strlen(resource) + 2;
 	s = calloc(1, sizeof(*s) + len);
 	if (!s)
 		return;

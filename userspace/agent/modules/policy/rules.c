@@ -197,7 +197,7 @@ int rules_add_new(struct rules *r, const struct loom_polrule *rule)
 
 	if (last && covers(last, rule) && last->order <= rule->order)
 		return 0;
-	if (r->n == MANY && (!r->wide || !r->wide->used) && go_wide(r) < 0)
+	if (r->n >= MANY && (!r->wide || !r->wide->used) && go_wide(r) < 0)
 		return -ENOMEM;
 	if (r->wide && r->wide->used && widen(r->wide, rule))
 		return 0;
