@@ -258,10 +258,11 @@ static void make(const char *root, const char *folder)
 static void a_link_is_made_again_in_the_namespace_that_the_runtime_named(void **state)
 {
 	char root[] = "/tmp/nlt-wiring-XXXXXX", from[64], to[128];
+	struct attachment att, other;
+	struct txn_stats s = {};
 	struct nl_link link;
-	struct attachment att;
 	struct err e = {};
-	int fd;
+	int fd, other_fd;
 
 	assert_int_equal(unshare(CLONE_NEWNS), 0);
 	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
@@ -286,8 +287,19 @@ static void a_link_is_made_again_in_the_namespace_that_the_runtime_named(void **
 	assert_int_equal(index_of(fd, "eth0"), 0);
 	applied(&(struct txn_stats){});
 	ok(podwire_check(fake_agent(&f), &att, fd, &e), &e);
+	/* But not in another one that stands there by now. */
+	assert_int_equal(umount2(to, MNT_DETACH), 0);
+	other_fd = new_pod(&other, "other");
+	snprintf(from, sizeof(from), "/proc/self/fd/%d", other_fd);
+	assert_int_equal(mount(from, to, NULL, MS_BIND, NULL), 0);
+	ok(nl_link_get(nl, 0, att.host_ifname, &link, &e), &e);
+	ok(nl_link_del(nl, link.ifindex, &e), &e);
+	fake_resync(&f, &s, &e);
+	assert_int_equal(s.failed, 1);
+	assert_int_equal(nl_link_get(nl, 0, att.host_ifname, &link, &e), -ENODEV);
 	ok(fake_del(&f, &att, &e), &e);
 	close(fd);
+	close(other_fd);
 	umount2(root, MNT_DETACH);
 	rmdir(root);
 }

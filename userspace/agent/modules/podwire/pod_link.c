@@ -8,7 +8,6 @@
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "api/paths.h"
 
@@ -36,24 +35,6 @@ bool pod_link_name_is_ours(const char *name)
 
 	return strncmp(name, NETLOOM_POD_LINK_PREFIX, prefix) == 0 && strlen(name) == prefix + 12 &&
 	       strspn(name + prefix, "0123456789abcdef") == 12;
-}
-
-int pod_link_open_netns(const struct pod_link *l, int *ret_fd, struct err *e)
-{
-	_cleanup_(closep) int fd = -1;
-	struct stat st;
-	int err = netns_open(l->netns, &fd, e);
-
-	if (err < 0)
-		return err;
-	if (l->netns_ino && (fstat(fd, &st) < 0 || (uint64_t)st.st_dev != l->netns_dev ||
-			     (uint64_t)st.st_ino != l->netns_ino))
-		return err_set(
-			e, -EBADF,
-			"network namespace '%.200s' is not the one that the pod was added with",
-			l->netns);
-	*ret_fd = TAKE_FD(fd);
-	return 0;
 }
 
 /* ---- the host's end ---- */
@@ -206,16 +187,9 @@ static int make(struct nl_sock *nl, const struct pod_link *l, int netns_fd, bool
 
 int pod_link_create(struct nl_sock *nl, const struct pod_link *l, int netns_fd, struct err *e)
 {
-	_cleanup_(closep) int opened = -1;
 	bool made = false;
-	int err = 0, home;
+	int home, err = netns_enter(netns_fd, &home, e);
 
-	if (netns_fd < 0) {
-		err = pod_link_open_netns(l, &opened, e);
-		netns_fd = opened;
-	}
-	if (!err)
-		err = netns_enter(netns_fd, &home, e);
 	if (err < 0)
 		return err;
 	err = make(nl, l, netns_fd, &made, e);

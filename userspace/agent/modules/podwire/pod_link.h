@@ -25,9 +25,8 @@ DEFINE_FREEP(struct pod_link, pod_link_free)
 bool pod_link_equal(const struct pod_link *a, const struct pod_link *b);
 
 /*
- * Makes it all, or nothing. `netns_fd` is the pod's namespace, borrowed; negative: it is opened by
- * its path. -EBADF: the namespace is gone or another one stands at its path;
- * -EEXIST: the pod has such an interface already, or the host such a link.
+ * Makes it all, or nothing. `netns_fd` is the pod's namespace, borrowed. -EEXIST: the pod has such
+ * an interface already, or the host such a link.
  */
 int pod_link_create(struct nl_sock *nl, const struct pod_link *l, int netns_fd, struct err *e);
 /* MTU, MAC, alias and state of the host's end. -EOPNOTSUPP: another link. */
@@ -46,9 +45,6 @@ int pod_link_foreach(struct nl_sock *nl, int (*fn)(struct pod_link *l, void *arg
 		     struct err *e);
 /* As podwire_check(). */
 int pod_link_check(struct nl_sock *nl, const struct pod_link *l, int netns_fd, struct err *e);
-
-/* Opens the namespace and compares its identity. -EBADF. */
-int pod_link_open_netns(const struct pod_link *l, int *ret_fd, struct err *e);
 
 #define POD_LINK_ALIAS "netloom "
 /* "nl" + 12 hexadecimal digits. */
